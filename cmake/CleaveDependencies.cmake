@@ -1,0 +1,50 @@
+# What Cleave is built on; each is found as its package installs it, nothing is vendored.
+find_package(Threads REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(nlohmann_json REQUIRED)
+
+find_path(XXHASH_INCLUDE_DIR xxhash.h)
+find_library(XXHASH_LIBRARY xxhash)
+if(NOT XXHASH_INCLUDE_DIR OR NOT XXHASH_LIBRARY)
+  message(FATAL_ERROR "xxHash was not found; scripts/setup installs it")
+endif()
+add_library(cleave_xxhash INTERFACE)
+target_include_directories(cleave_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE_DIR})
+target_link_libraries(cleave_xxhash INTERFACE ${XXHASH_LIBRARY})
+
+# oneDNN makes the CPU's matrix products fast; without it Cleave's own tiled kernel is used.
+find_path(DNNL_INCLUDE_DIR dnnl.hpp)
+find_library(DNNL_LIBRARY dnnl)
+add_library(cleave_onednn INTERFACE)
+if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
+  set(CLEAVE_HAVE_ONEDNN ON)
+  target_include_directories(cleave_onednn SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+  target_link_libraries(cleave_onednn INTERFACE ${DNNL_LIBRARY})
+else()
+  set(CLEAVE_HAVE_ONEDNN OFF)
+  message(STATUS "oneDNN was not found: matrix products use the built-in kernel")
+endif()
+
+# ONNX's schema comes with the Python package `onnx` (scripts/setup puts it into .venv).
+file(GLOB onnx_candidates ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/onnx)
+if(NOT onnx_candidates)
+  execute_process(COMMAND python3 -c "import importlib.util as u;print(u.find_spec('onnx').submodule_search_locations[0])"
+    OUTPUT_VARIABLE onnx_candidates OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+find_file(ONNX_PROTO onnx.proto PATHS ${onnx_candidates} NO_DEFAULT_PATH)
+if(NOT ONNX_PROTO)
+  message(FATAL_ERROR "onnx.proto was not found; scripts/setup installs the Python package `onnx`")
+endif()
+
+# cleave_protobuf(TARGET FILE): the C++ code of one .proto file as a library.
+function(cleave_protobuf target proto)
+  get_filename_component(name ${proto} NAME_WE)
+  get_filename_component(folder ${proto} DIRECTORY)
+  set(out ${CMAKE_BINARY_DIR}/generated/${target})
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(OUTPUT ${out}/${name}.pb.cc ${out}/${name}.pb.h
+    COMMAND protobuf::protoc --cpp_out=${out} -I${folder} ${proto} DEPENDS ${proto} VERBATIM)
+  add_library(${target} STATIC ${out}/${name}.pb.cc)
+  target_include_directories(${target} SYSTEM PUBLIC ${out})
+  target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
+endfunction()

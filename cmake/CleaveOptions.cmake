@@ -1,0 +1,14 @@
+# Compiler settings that every target of the project shares.
+find_program(CLEAVE_CCACHE ccache)
+if(CLEAVE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CLEAVE_CCACHE})
+endif()
+
+add_library(cleave_options INTERFACE)
+target_compile_options(cleave_options INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+target_include_directories(cleave_options INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+if(CLEAVE_SANITIZE)
+  target_compile_options(cleave_options INTERFACE -fsanitize=${CLEAVE_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(cleave_options INTERFACE -fsanitize=${CLEAVE_SANITIZE})
+endif()

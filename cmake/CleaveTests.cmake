@@ -1,0 +1,30 @@
+# One test program a folder: src/<folder>/**/*_test.cc → test_<folder>, and the same for tests/.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+# cleave_tests(NAME FOLDER path LINK target...): nothing where the folder holds no test.
+function(cleave_tests name)
+  cmake_parse_arguments(ARG "" "FOLDER" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${ARG_FOLDER}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(test_${name} ${sources})
+  target_link_libraries(test_${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(test_${name} PRIVATE CLEAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    CLEAVE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900)
+endfunction()
+
+foreach(folder ${CLEAVE_FOLDERS})
+  string(REPLACE "/" "_" name ${folder})
+  cleave_tests(${name} FOLDER ${CMAKE_SOURCE_DIR}/src/${folder} LINK cleave)
+endforeach()
+file(GLOB test_folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
+foreach(folder ${test_folders})
+  if(IS_DIRECTORY ${folder})
+    get_filename_component(name ${folder} NAME)
+    cleave_tests(tests_${name} FOLDER ${folder} LINK cleave)
+  endif()
+endforeach()
