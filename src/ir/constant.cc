@@ -1,0 +1,397 @@
+#include "ir/constant.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+namespace cleave::ir {
+namespace {
+
+std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+int64_t count_of(const std::vector<int64_t>& extents) {
+  int64_t n = 1;
+  for (int64_t extent : extents) n *= extent;
+  return n;
+}
+
+// Calls f(begin element, run length) for each contiguous run of `box` in a tensor of `shape`.
+template <class F>
+void for_each_run(const std::vector<int64_t>& shape, const Box& box, F&& f) {
+  const size_t rank = shape.size();
+  if (count_of(box.extent) == 0) return;
+  // Trailing dimensions taken whole join the run.
+  size_t split = rank;
+  int64_t run = 1;
+  while (split > 0) {
+    --split;
+    run *= box.extent[split];
+    if (box.extent[split] != shape[split]) break;
+  }
+  const std::vector<int64_t> strides = row_major_strides(shape);
+  std::vector<int64_t> index(split, 0);
+  while (true) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < rank; ++i) {
+      offset += (box.begin[i] + (i < split ? index[i] : 0)) * strides[i];
+    }
+    f(offset, run);
+    size_t i = split;
+    while (i > 0 && ++index[i - 1] == box.extent[i - 1]) index[--i] = 0;
+    if (i == 0) return;
+  }
+}
+
+uint64_t hash_ints(const std::vector<int64_t>& values, uint64_t seed) {
+  return hash_bytes(std::as_bytes(std::span(values)), seed);
+}
+
+class ValueRecipe final : public Recipe {
+ public:
+  explicit ValueRecipe(HostTensor value) : Recipe(value.dtype, value.shape), value_(std::move(value)) {
+    identity_ = hash_combine(hash_bytes(value_.bytes), hash_ints(value_.shape, 1));
+    identity_ = hash_combine(identity_, static_cast<uint64_t>(value_.dtype));
+  }
+  void read(const Box& box, std::span<std::byte> into) const override {
+    const auto size = static_cast<int64_t>(size_of(dtype()));
+    std::byte* out = into.data();
+    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      std::memcpy(out, value_.bytes.data() + offset * size, static_cast<size_t>(run * size));
+      out += run * size;
+    });
+  }
+  uint64_t identity() const override { return identity_; }
+  const HostTensor* value() const override { return &value_; }
+
+ private:
+  HostTensor value_;
+  uint64_t identity_;
+};
+
+class FileRecipe final : public Recipe {
+ public:
+  FileRecipe(std::shared_ptr<const ByteSource> source, uint64_t offset, DType dtype,
+             std::vector<int64_t> shape)
+      : Recipe(dtype, std::move(shape)), source_(std::move(source)), offset_(offset) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    const auto size = static_cast<int64_t>(size_of(dtype()));
+    std::byte* out = into.data();
+    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      source_->read(offset_ + static_cast<uint64_t>(offset * size),
+                    {out, static_cast<size_t>(run * size)});
+      out += run * size;
+    });
+  }
+  uint64_t identity() const override {
+    uint64_t h = hash_combine(hash_bytes(source_->name()), offset_);
+    h = hash_combine(h, hash_ints(shape(), 2));
+    return hash_combine(h, static_cast<uint64_t>(dtype()));
+  }
+
+ private:
+  std::shared_ptr<const ByteSource> source_;
+  uint64_t offset_;
+};
+
+class FillRecipe final : public Recipe {
+ public:
+  FillRecipe(DType dtype, std::vector<int64_t> shape, double value)
+      : Recipe(dtype, std::move(shape)), value_(value), element_(dtype, {1}) {
+    element_.set(0, value);
+  }
+  void read(const Box&, std::span<std::byte> into) const override {
+    const size_t size = size_of(dtype());
+    for (size_t i = 0; i < into.size(); i += size) {
+      std::memcpy(into.data() + i, element_.bytes.data(), size);
+    }
+  }
+  uint64_t identity() const override {
+    const uint64_t h = hash_combine(hash_ints(shape(), 3), static_cast<uint64_t>(dtype()));
+    return hash_combine(h, hash_bytes(std::as_bytes(std::span(&value_, 1))));
+  }
+
+ private:
+  double value_;
+  HostTensor element_;
+};
+
+class NoiseRecipe final : public Recipe {
+ public:
+  NoiseRecipe(DType dtype, std::vector<int64_t> shape, uint64_t seed, double scale)
+      : Recipe(dtype, std::move(shape)), seed_(seed), scale_(scale) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    HostTensor element(dtype(), {1});
+    const size_t size = size_of(dtype());
+    std::byte* out = into.data();
+    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      for (int64_t i = 0; i < run; ++i, out += size) {
+        element.set(0, noise(static_cast<uint64_t>(offset + i)));
+        std::memcpy(out, element.bytes.data(), size);
+      }
+    });
+  }
+  uint64_t identity() const override {
+    const uint64_t h = hash_combine(hash_ints(shape(), 4), static_cast<uint64_t>(dtype()));
+    return hash_combine(hash_combine(h, seed_),
+                        hash_bytes(std::as_bytes(std::span(&scale_, 1))));
+  }
+
+ private:
+  // splitmix64 of the element's index: the same on every machine and for every slice.
+  double noise(uint64_t index) const {
+    uint64_t z = seed_ + (index + 1) * 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    z ^= z >> 31;
+    return (static_cast<double>(z >> 11) * 0x1p-52 - 1.0) * scale_;
+  }
+
+  uint64_t seed_;
+  double scale_;
+};
+
+class SliceRecipe final : public Recipe {
+ public:
+  SliceRecipe(RecipePtr input, Box box)
+      : Recipe(input->dtype(), box.extent), input_(std::move(input)), box_(std::move(box)) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    Box moved = box;
+    for (size_t i = 0; i < moved.begin.size(); ++i) moved.begin[i] += box_.begin[i];
+    input_->read(moved, into);
+  }
+  uint64_t identity() const override {
+    return hash_combine(input_->identity(), hash_ints(box_.extent, hash_ints(box_.begin, 5)));
+  }
+
+ private:
+  RecipePtr input_;
+  Box box_;
+};
+
+class TransposeRecipe final : public Recipe {
+ public:
+  TransposeRecipe(RecipePtr input, std::vector<int64_t> permutation, std::vector<int64_t> shape)
+      : Recipe(input->dtype(), std::move(shape)),
+        input_(std::move(input)),
+        permutation_(std::move(permutation)) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    const size_t rank = permutation_.size();
+    Box source{std::vector<int64_t>(rank), std::vector<int64_t>(rank)};
+    for (size_t i = 0; i < rank; ++i) {
+      source.begin[permutation_[i]] = box.begin[i];
+      source.extent[permutation_[i]] = box.extent[i];
+    }
+    std::vector<std::byte> buffer(into.size());
+    input_->read(source, buffer);
+    const std::vector<int64_t> strides = row_major_strides(source.extent);
+    const size_t size = size_of(dtype());
+    std::vector<int64_t> index(rank, 0);
+    for (size_t out = 0; out < into.size(); out += size) {
+      int64_t offset = 0;
+      for (size_t i = 0; i < rank; ++i) offset += index[i] * strides[permutation_[i]];
+      std::memcpy(into.data() + out, buffer.data() + static_cast<size_t>(offset) * size, size);
+      for (size_t i = rank; i-- > 0;) {
+        if (++index[i] < box.extent[i]) break;
+        index[i] = 0;
+      }
+    }
+  }
+  uint64_t identity() const override {
+    return hash_combine(input_->identity(), hash_ints(permutation_, 6));
+  }
+
+ private:
+  RecipePtr input_;
+  std::vector<int64_t> permutation_;
+};
+
+class ReshapeRecipe final : public Recipe {
+ public:
+  ReshapeRecipe(RecipePtr input, std::vector<int64_t> shape)
+      : Recipe(input->dtype(), std::move(shape)), input_(std::move(input)) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    const size_t size = size_of(dtype());
+    std::byte* out = into.data();
+    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      read_range(offset, run, out);
+      out += static_cast<size_t>(run) * size;
+    });
+  }
+  uint64_t identity() const override {
+    return hash_combine(input_->identity(), hash_ints(shape(), 7));
+  }
+
+ private:
+  // Reads the elements [offset, offset + count) of the flattened input, as a few boxes: a ragged
+  // head and tail and whole rows between, dimension by dimension.
+  void read_range(int64_t offset, int64_t count, std::byte* out) const {
+    const std::vector<int64_t> strides = row_major_strides(input_->shape());
+    const size_t rank = input_->shape().size();
+    const size_t size = size_of(dtype());
+    while (count > 0) {
+      // The outermost dimension whose stride divides both ends of a box that starts here.
+      size_t d = rank;
+      for (size_t i = 0; i < rank; ++i) {
+        if (offset % strides[i] == 0 && strides[i] <= count) {
+          d = i;
+          break;
+        }
+      }
+      Box box{std::vector<int64_t>(rank), std::vector<int64_t>(rank, 1)};
+      int64_t rest = offset;
+      for (size_t i = 0; i < rank; ++i) {
+        box.begin[i] = rest / strides[i];
+        rest %= strides[i];
+      }
+      int64_t taken = 1;
+      if (d < rank) {
+        const int64_t rows =
+            std::min(count / strides[d], input_->shape()[d] - box.begin[d]);
+        box.extent[d] = rows;
+        for (size_t i = d + 1; i < rank; ++i) box.extent[i] = input_->shape()[i];
+        taken = rows * strides[d];
+      }
+      input_->read(box, {out, static_cast<size_t>(taken) * size});
+      out += static_cast<size_t>(taken) * size;
+      offset += taken;
+      count -= taken;
+    }
+  }
+
+  RecipePtr input_;
+};
+
+class CastRecipe final : public Recipe {
+ public:
+  CastRecipe(RecipePtr input, DType to)
+      : Recipe(to, input->shape()), input_(std::move(input)) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    HostTensor buffer(input_->dtype(), box.extent);
+    input_->read(box, buffer.bytes);
+    const HostTensor result = cleave::cast(buffer, dtype());
+    std::copy(result.bytes.begin(), result.bytes.end(), into.begin());
+  }
+  uint64_t identity() const override {
+    return hash_combine(input_->identity(), 8 + static_cast<uint64_t>(dtype()));
+  }
+
+ private:
+  RecipePtr input_;
+};
+
+class ConcatRecipe final : public Recipe {
+ public:
+  ConcatRecipe(std::vector<RecipePtr> inputs, int64_t axis, std::vector<int64_t> shape)
+      : Recipe(inputs[0]->dtype(), std::move(shape)), inputs_(std::move(inputs)), axis_(axis) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    const auto a = static_cast<size_t>(axis_);
+    const size_t size = size_of(dtype());
+    int64_t inner = 1;
+    for (size_t i = a + 1; i < box.extent.size(); ++i) inner *= box.extent[i];
+    int64_t rows = 1;
+    for (size_t i = 0; i < a; ++i) rows *= box.extent[i];
+    const size_t row_bytes = static_cast<size_t>(box.extent[a] * inner) * size;
+    int64_t base = 0;
+    for (const RecipePtr& input : inputs_) {
+      const int64_t length = input->shape()[a];
+      const int64_t from = std::max(box.begin[a], base);
+      const int64_t to = std::min(box.begin[a] + box.extent[a], base + length);
+      if (from < to) {
+        Box part = box;
+        part.begin[a] = from - base;
+        part.extent[a] = to - from;
+        const size_t part_row = static_cast<size_t>((to - from) * inner) * size;
+        std::vector<std::byte> buffer(static_cast<size_t>(rows) * part_row);
+        input->read(part, buffer);
+        std::byte* out = into.data() + static_cast<size_t>((from - box.begin[a]) * inner) * size;
+        for (int64_t r = 0; r < rows; ++r) {
+          std::memcpy(out + static_cast<size_t>(r) * row_bytes,
+                      buffer.data() + static_cast<size_t>(r) * part_row, part_row);
+        }
+      }
+      base += length;
+    }
+  }
+  uint64_t identity() const override {
+    uint64_t h = 9 + static_cast<uint64_t>(axis_);
+    for (const RecipePtr& input : inputs_) h = hash_combine(h, input->identity());
+    return h;
+  }
+
+ private:
+  std::vector<RecipePtr> inputs_;
+  int64_t axis_;
+};
+
+}  // namespace
+
+int64_t Recipe::elements() const { return count_of(shape_); }
+
+HostTensor Recipe::read_all() const {
+  HostTensor result(dtype_, shape_);
+  read({std::vector<int64_t>(shape_.size(), 0), shape_}, result.bytes);
+  return result;
+}
+
+RecipePtr constant_value(HostTensor value) {
+  return std::make_shared<ValueRecipe>(std::move(value));
+}
+
+RecipePtr constant_file(std::shared_ptr<const ByteSource> source, uint64_t offset, DType dtype,
+                        std::vector<int64_t> shape) {
+  return std::make_shared<FileRecipe>(std::move(source), offset, dtype, std::move(shape));
+}
+
+RecipePtr constant_fill(DType dtype, std::vector<int64_t> shape, double value) {
+  return std::make_shared<FillRecipe>(dtype, std::move(shape), value);
+}
+
+RecipePtr constant_noise(DType dtype, std::vector<int64_t> shape, uint64_t seed, double scale) {
+  return std::make_shared<NoiseRecipe>(dtype, std::move(shape), seed, scale);
+}
+
+RecipePtr slice(RecipePtr input, Box box) {
+  CLEAVE_CHECK(box.begin.size() == input->shape().size(), "slice: wrong rank");
+  for (size_t i = 0; i < box.begin.size(); ++i) {
+    CLEAVE_CHECK(box.begin[i] >= 0 && box.extent[i] >= 0 &&
+                     box.begin[i] + box.extent[i] <= input->shape()[i],
+                 "slice: out of range");
+  }
+  return std::make_shared<SliceRecipe>(std::move(input), std::move(box));
+}
+
+RecipePtr transpose(RecipePtr input, std::vector<int64_t> permutation) {
+  std::vector<int64_t> shape;
+  for (int64_t p : permutation) shape.push_back(input->shape().at(static_cast<size_t>(p)));
+  return std::make_shared<TransposeRecipe>(std::move(input), std::move(permutation),
+                                           std::move(shape));
+}
+
+RecipePtr reshape(RecipePtr input, std::vector<int64_t> shape) {
+  CLEAVE_CHECK(count_of(shape) == input->elements(), "reshape: element counts differ");
+  return std::make_shared<ReshapeRecipe>(std::move(input), std::move(shape));
+}
+
+RecipePtr cast(RecipePtr input, DType to) {
+  if (input->dtype() == to) return input;
+  return std::make_shared<CastRecipe>(std::move(input), to);
+}
+
+RecipePtr concat(std::vector<RecipePtr> inputs, int64_t axis) {
+  CLEAVE_CHECK(!inputs.empty(), "concat of nothing");
+  std::vector<int64_t> shape = inputs[0]->shape();
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    shape.at(static_cast<size_t>(axis)) += inputs[i]->shape().at(static_cast<size_t>(axis));
+  }
+  return std::make_shared<ConcatRecipe>(std::move(inputs), axis, std::move(shape));
+}
+
+}  // namespace cleave::ir
