@@ -1,0 +1,1 @@
+"""The tests of Cleave that are written in Python."""

@@ -1,0 +1,1 @@
+"""Generators of ONNX models: deterministic, seeded, in the spellings that exporters write."""

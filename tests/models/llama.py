@@ -1,0 +1,128 @@
+"""Llama: RMSNorm, rotary embedding, grouped heads (9 over 3), SwiGLU, untied odd vocabulary."""
+
+import math
+
+import numpy as np
+
+from .builder import INT64_MAX, GraphBuilder, Model
+from .gpt2 import triangle_of
+from .layers import linear, lowest, merge_heads, rms_norm, silu, split_heads
+
+
+def build(
+    opset: int = 17,
+    dtype: str = "float32",
+    seed: int = 0,
+    layers: int = 2,
+    heads: int = 9,
+    kv_heads: int = 3,
+    head_size: int = 16,
+    inner: int = 384,
+    positions: int = 64,
+    vocabulary: int = 1001,
+) -> Model:
+    """input_ids and attention_mask int64 [batch, sequence] → logits [.., vocabulary]."""
+    b = _Llama(opset, dtype, seed, heads, kv_heads, head_size, positions)
+    ids = b.input("input_ids", ["batch", "sequence"], "int64")
+    mask = b.input("attention_mask", ["batch", "sequence"], "int64")
+    table = b.random_weight("embed_tokens.weight", (vocabulary, b.hidden), 0.5)
+    x = b.add("Gather", [table, ids])
+    with b.scope("mask"):
+        additive = b.additive_mask(ids, mask)
+    with b.scope("rotary"):
+        b.make_rotary_tables(ids)
+    for layer in range(layers):
+        with b.scope(f"layers.{layer}"):
+            x = b.decoder_layer(x, additive, f"layers.{layer}", inner)
+    x = rms_norm(b, x, "norm", b.hidden)
+    logits = linear(b, x, "lm_head", b.hidden, vocabulary, bias=False)
+    b.output(logits, "logits", ["batch", "sequence", vocabulary])
+    return b.build(layers=layers, heads=heads, kv_heads=kv_heads, head_size=head_size,
+                   inner=inner, vocabulary=vocabulary, seed=seed)
+
+
+class _Llama(GraphBuilder):
+    def __init__(self, opset, dtype, seed, heads, kv_heads, head_size, positions):
+        super().__init__("llama", opset, dtype, seed)
+        self.hidden = heads * head_size
+        self._heads, self._kv_heads, self._head_size = heads, kv_heads, head_size
+        self._positions = positions
+        self._cos = self._sin = ""
+
+    def additive_mask(self, ids: str, mask: str) -> str:
+        """Zero where the key is not later than the query and not padding, else the lowest:
+        [batch, 1, sequence, sequence]."""
+        length = self.unsqueeze(self.size(ids, 1), 0)
+        triangle = self.weight(
+            "causal_mask",
+            (1, 1, self._positions, self._positions),
+            lambda: triangle_of(self._positions),
+            np.bool_,
+        )
+        causal = self.slice(self.slice(triangle, 2, 0, length), 3, 0, length)
+        present = self.add("Cast", [self.unsqueeze(mask, 1, 2)], to=9)
+        allowed = self.add("And", [causal, present])
+        return self.add("Where", [allowed, self.scalar(0.0), self.scalar(lowest(self.dtype))])
+
+    def make_rotary_tables(self, ids: str) -> None:
+        """cos and sin of each position's angles, [1, 1, sequence, size], by Gather."""
+        positions = self.add("Range", [self.int64(0), self.size(ids, 1), self.int64(1)])
+        positions = self.unsqueeze(positions, 0)
+        shape = (self._positions, self._head_size)
+        tables = rotary_tables(self._positions, self._head_size)
+        cos = self.weight("rotary.cos_cached", shape, lambda: tables[0])
+        sin = self.weight("rotary.sin_cached", shape, lambda: tables[1])
+        self._cos = self.unsqueeze(self.add("Gather", [cos, positions]), 1)
+        self._sin = self.unsqueeze(self.add("Gather", [sin, positions]), 1)
+
+    def decoder_layer(self, x: str, mask: str, name: str, inner: int) -> str:
+        with self.scope("self_attn"):
+            normed = rms_norm(self, x, f"{name}.input_layernorm", self.hidden)
+            x = self.add("Add", [x, self._attention(normed, mask, f"{name}.self_attn")])
+        with self.scope("mlp"):
+            normed = rms_norm(self, x, f"{name}.post_attention_layernorm", self.hidden)
+            fused = linear(self, normed, f"{name}.mlp.gate_up_proj", self.hidden, 2 * inner, False)
+            gate, up = self.split(fused, [inner, inner], axis=-1)
+            product = self.add("Mul", [silu(self, gate), up])
+            down = linear(self, product, f"{name}.mlp.down_proj", inner, self.hidden, False)
+            return self.add("Add", [x, down])
+
+    def _attention(self, x: str, mask: str, name: str) -> str:
+        query = self._rotate(self._project(x, f"{name}.q_proj", self._heads))
+        key = self._rotate(self._project(x, f"{name}.k_proj", self._kv_heads))
+        value = self._project(x, f"{name}.v_proj", self._kv_heads)
+        key, value = self._repeat_heads(key), self._repeat_heads(value)
+        scores = self.add("MatMul", [query, self.add("Transpose", [key], perm=[0, 1, 3, 2])])
+        scores = self.add("Div", [scores, self.scalar(math.sqrt(self._head_size))])
+        weights = self.add("Softmax", [self.add("Add", [scores, mask])], axis=-1)
+        context = merge_heads(self, self.add("MatMul", [weights, value]), self.hidden)
+        return linear(self, context, f"{name}.o_proj", self.hidden, self.hidden, False)
+
+    def _project(self, x: str, name: str, heads: int) -> str:
+        y = linear(self, x, name, self.hidden, heads * self._head_size, False)
+        y = split_heads(self, y, heads, self._head_size)
+        return self.add("Transpose", [y], perm=[0, 2, 1, 3])
+
+    def _rotate(self, x: str) -> str:
+        half = self._head_size // 2
+        first = self.slice(x, 3, 0, half)
+        second = self.slice(x, 3, half, INT64_MAX)
+        turned = self.add("Concat", [self.add("Neg", [second]), first], axis=-1)
+        return self.add(
+            "Add", [self.add("Mul", [x, self._cos]), self.add("Mul", [turned, self._sin])]
+        )
+
+    def _repeat_heads(self, x: str) -> str:
+        """[batch, kv heads, ..] → [batch, heads, ..]: Unsqueeze, Expand, Reshape."""
+        groups = self._heads // self._kv_heads
+        batch, length = self.size(x, 0), self.size(x, 2)
+        wide = self.shape_of_entries([batch, self._kv_heads, groups, length, self._head_size])
+        x = self.add("Expand", [self.unsqueeze(x, 2), wide])
+        return self.reshape(x, [batch, self._heads, length, self._head_size])
+
+
+def rotary_tables(positions: int, size: int, base: float = 10000.0) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin, float32 [positions, size], each frequency in both halves."""
+    frequencies = base ** (-np.arange(0, size, 2, dtype=np.float64) / size)
+    angles = np.outer(np.arange(positions), np.concatenate([frequencies, frequencies]))
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

@@ -1,0 +1,153 @@
+"""The generated families once more, in NumPy and float64: an opinion besides ONNX Runtime's.
+
+Each function takes a model's weights by name, its options, and its inputs; it returns the output.
+"""
+
+import math
+
+import numpy as np
+
+from .llama import rotary_tables
+
+Weights = dict[str, np.ndarray]
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def fc(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    return x @ _wide(w["fc.weight"]).T + w["fc.bias"]
+
+
+def mlp(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    turn = np.transpose if options["rank"] == 2 else np.asarray
+    inner = x @ turn(_wide(w["first.weight"])) + w["first.bias"]
+    return _ACTIVATIONS[options["kind"]](inner) @ turn(_wide(w["second.weight"])) + w["second.bias"]
+
+
+def big(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    for layer in range(options["layers"]):
+        x = np.maximum(x @ _wide(w[f"layer.{layer}.weight"]), 0)
+    return x
+
+
+def vit(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    x = _linear(w, "patch_embedding", x)
+    token = np.broadcast_to(w["class_token"], (x.shape[0], 1, options["hidden"]))
+    x = np.concatenate([token, x], axis=1) + w["positions"]
+    for layer in range(options["layers"]):
+        name = f"blocks.{layer}"
+        normed = _layer_norm(w, f"{name}.norm1", x, 1e-6)
+        parts = np.split(_linear(w, f"{name}.attention.qkv", normed), 3, axis=-1)
+        query, key, value = (_heads(part, options["heads"]) for part in parts)
+        x = x + _linear(w, f"{name}.attention.projection", _attend(query, key, value, 0.0))
+        normed = _layer_norm(w, f"{name}.norm2", x, 1e-6)
+        x = x + _linear(w, f"{name}.mlp.fc2", gelu(_linear(w, f"{name}.mlp.fc1", normed)))
+    x = _layer_norm(w, "norm", x, 1e-6)[:, 0]
+    return x @ _wide(w["head.weight"]).T + w["head.bias"]
+
+
+def gpt2(w: Weights, options: dict, input_ids: np.ndarray) -> np.ndarray:
+    length = input_ids.shape[1]
+    x = _wide(w["wte.weight"])[input_ids] + w["wpe.weight"][:length]
+    mask = _causal(length)
+    for layer in range(options["layers"]):
+        name = f"h.{layer}"
+        fused = _linear(w, f"{name}.attn.c_attn", _layer_norm(w, f"{name}.ln_1", x))
+        query, key, value = (_heads(p, options["heads"]) for p in np.split(fused, 3, axis=-1))
+        x = x + _linear(w, f"{name}.attn.c_proj", _attend(query, key, value, mask))
+        inner = gelu_tanh(_linear(w, f"{name}.mlp.c_fc", _layer_norm(w, f"{name}.ln_2", x)))
+        x = x + _linear(w, f"{name}.mlp.c_proj", inner)
+    return _layer_norm(w, "ln_f", x) @ _wide(w["wte.weight"]).T
+
+
+def llama(
+    w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.ndarray
+) -> np.ndarray:
+    heads, kv_heads, length = options["heads"], options["kv_heads"], input_ids.shape[1]
+    mask = np.where(attention_mask[:, None, None, :] != 0, _causal(length), -np.inf)
+    mask = np.maximum(mask, float(np.finfo(np.float32).min))
+    x = _wide(w["embed_tokens.weight"])[input_ids]
+    for layer in range(options["layers"]):
+        name = f"layers.{layer}"
+        normed = _rms_norm(w, f"{name}.input_layernorm", x)
+        query = _rotary(_heads(_project(w, f"{name}.self_attn.q_proj", normed), heads))
+        key = _rotary(_heads(_project(w, f"{name}.self_attn.k_proj", normed), kv_heads))
+        value = _heads(_project(w, f"{name}.self_attn.v_proj", normed), kv_heads)
+        key, value = (np.repeat(part, heads // kv_heads, axis=1) for part in (key, value))
+        x = x + _project(w, f"{name}.self_attn.o_proj", _attend(query, key, value, mask))
+        normed = _rms_norm(w, f"{name}.post_attention_layernorm", x)
+        gate, up = np.split(_project(w, f"{name}.mlp.gate_up_proj", normed), 2, axis=-1)
+        x = x + _project(w, f"{name}.mlp.down_proj", silu(gate) * up)
+    return _project(w, "lm_head", _rms_norm(w, "norm", x))
+
+
+def functions(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    for layer in range(options["layers"]):
+        y = x @ _wide(w[f"{layer}.weight"]) + w[f"{layer}.bias"]
+        x = x + np.where(y < 0, y * 0.1 * (layer + 1), y)
+    return x
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+
+
+def gelu_tanh(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x / (1.0 + np.exp(-x))
+
+
+_ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "none": lambda x: x,
+}
+
+
+def _wide(weight: np.ndarray) -> np.ndarray:
+    return weight.astype(np.float64)
+
+
+def _project(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
+    return x @ _wide(w[f"{name}.weight"])
+
+
+def _linear(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
+    return _project(w, name, x) + w[f"{name}.bias"]
+
+
+def _layer_norm(w: Weights, name: str, x: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def _rms_norm(w: Weights, name: str, x: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
+    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon) * w[f"{name}.weight"]
+
+
+def _heads(x: np.ndarray, heads: int) -> np.ndarray:
+    batch, length, hidden = x.shape
+    return x.reshape(batch, length, heads, hidden // heads).transpose(0, 2, 1, 3)
+
+
+def _attend(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask) -> np.ndarray:
+    scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(query.shape[-1]) + mask
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    context = (weights / weights.sum(axis=-1, keepdims=True)) @ value
+    batch, heads, length, size = context.shape
+    return context.transpose(0, 2, 1, 3).reshape(batch, length, heads * size)
+
+
+def _causal(length: int) -> np.ndarray:
+    return np.where(np.tril(np.ones((length, length), dtype=bool)), 0.0, -np.inf)
+
+
+def _rotary(x: np.ndarray) -> np.ndarray:
+    cos, sin = rotary_tables(x.shape[2], x.shape[3])
+    half = x.shape[-1] // 2
+    return x * cos + np.concatenate([-x[..., half:], x[..., :half]], axis=-1) * sin

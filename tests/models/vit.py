@@ -1,0 +1,73 @@
+"""ViT's encoder on flattened patches, with a number of heads (5) that few device counts divide."""
+
+import math
+
+from .builder import GraphBuilder, Model
+from .layers import gelu_erf, gemm, layer_norm, linear, merge_heads
+
+
+def build(
+    opset: int = 17,
+    dtype: str = "float32",
+    seed: int = 0,
+    layers: int = 2,
+    hidden: int = 80,
+    heads: int = 5,
+    patches: int = 16,
+    patch_size: int = 48,
+    classes: int = 10,
+) -> Model:
+    """patches [batch, patches, patch_size] → logits [batch, classes]. Query, key and value come
+    from one matrix, are told apart by a Reshape to [.., 3, heads, size] and taken by Gather."""
+    b = GraphBuilder("vit", opset, dtype, seed)
+    x = b.input("patches", ["batch", patches, patch_size])
+    with b.scope("embeddings"):
+        x = _embeddings(b, x, hidden, patches, patch_size)
+    for layer in range(layers):
+        with b.scope(f"blocks.{layer}"):
+            x = _block(b, x, f"blocks.{layer}", hidden, heads)
+    x = _norm(b, x, "norm", hidden)
+    token = b.add("Gather", [x, b.int64(0)], axis=1)
+    b.output(gemm(b, token, "head", hidden, classes), "logits", ["batch", classes])
+    return b.build(layers=layers, hidden=hidden, heads=heads, patches=patches, seed=seed)
+
+
+def _embeddings(b: GraphBuilder, x: str, hidden: int, patches: int, patch_size: int) -> str:
+    x = linear(b, x, "patch_embedding", patch_size, hidden)
+    token = b.random_weight("class_token", (1, 1, hidden), 0.5)
+    shape = b.shape_of_entries([b.size(x, 0), 1, hidden])
+    x = b.add("Concat", [b.add("Expand", [token, shape]), x], axis=1)
+    return b.add("Add", [x, b.random_weight("positions", (1, patches + 1, hidden), 0.5)])
+
+
+def _norm(b: GraphBuilder, x: str, name: str, hidden: int) -> str:
+    """One operation from 17 on, primitives before."""
+    if b.opset < 17:
+        return layer_norm(b, x, name, hidden, 1e-6)
+    scale = b.random_weight(f"{name}.weight", (hidden,), 0.1, mean=1.0)
+    bias = b.random_weight(f"{name}.bias", (hidden,), 0.02)
+    return b.add("LayerNormalization", [x, scale, bias], axis=-1, epsilon=1e-6)
+
+
+def _block(b: GraphBuilder, x: str, name: str, hidden: int, heads: int) -> str:
+    with b.scope("attention"):
+        normed = _norm(b, x, f"{name}.norm1", hidden)
+        x = b.add("Add", [x, _attention(b, normed, f"{name}.attention", hidden, heads)])
+    with b.scope("mlp"):
+        normed = _norm(b, x, f"{name}.norm2", hidden)
+        inner = linear(b, normed, f"{name}.mlp.fc1", hidden, 4 * hidden)
+        inner = b.add("Gelu", [inner]) if b.opset >= 20 else gelu_erf(b, inner)
+        return b.add("Add", [x, linear(b, inner, f"{name}.mlp.fc2", 4 * hidden, hidden)])
+
+
+def _attention(b: GraphBuilder, x: str, name: str, hidden: int, heads: int) -> str:
+    size = hidden // heads
+    fused = linear(b, x, f"{name}.qkv", hidden, 3 * hidden)
+    fused = b.reshape(fused, [b.size(x, 0), b.size(x, 1), 3, heads, size])
+    fused = b.add("Transpose", [fused], perm=[2, 0, 3, 1, 4])
+    query, key, value = (b.add("Gather", [fused, b.int64(i)], axis=0) for i in range(3))
+    query = b.add("Mul", [query, b.scalar(1.0 / math.sqrt(size))])
+    scores = b.add("MatMul", [query, b.add("Transpose", [key], perm=[0, 1, 3, 2])])
+    weights = b.add("Softmax", [scores], axis=-1)
+    context = merge_heads(b, b.add("MatMul", [weights, value]), hidden)
+    return linear(b, context, f"{name}.projection", hidden, hidden)
