@@ -1,4 +1,5 @@
-// Checks of Cleave's own invariants: a failure is a bug (ErrorCode::kInternal), never a user's error.
+// Checks of Cleave's own invariants: a failure is a bug (ErrorCode::kInternal), never a user's
+// error.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@ namespace cleave {
 
 }  // namespace cleave
 
-#define CLEAVE_CHECK(condition, message) \
-  do {                                   \
+#define CLEAVE_CHECK(condition, message)                                       \
+  do {                                                                         \
     if (!(condition)) ::cleave::internal_error((message), __FILE__, __LINE__); \
   } while (false)

@@ -103,8 +103,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit) {
 }
 
 FileWriter::FileWriter(std::filesystem::path path)
-    : path_(std::move(path)),
-      temporary_(path_.string() + ".tmp." + std::to_string(::getpid())) {
+    : path_(std::move(path)), temporary_(path_.string() + ".tmp." + std::to_string(::getpid())) {
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
     throw Error(ErrorCode::kInvalid, "cannot write " + path_.string() + ": " + reason(errno),

@@ -56,7 +56,8 @@ uint64_t hash_ints(const std::vector<int64_t>& values, uint64_t seed) {
 
 class ValueRecipe final : public Recipe {
  public:
-  explicit ValueRecipe(HostTensor value) : Recipe(value.dtype, value.shape), value_(std::move(value)) {
+  explicit ValueRecipe(HostTensor value)
+      : Recipe(value.dtype, value.shape), value_(std::move(value)) {
     identity_ = hash_combine(hash_bytes(value_.bytes), hash_ints(value_.shape, 1));
     identity_ = hash_combine(identity_, static_cast<uint64_t>(value_.dtype));
   }
@@ -140,8 +141,7 @@ class NoiseRecipe final : public Recipe {
   }
   uint64_t identity() const override {
     const uint64_t h = hash_combine(hash_ints(shape(), 4), static_cast<uint64_t>(dtype()));
-    return hash_combine(hash_combine(h, seed_),
-                        hash_bytes(std::as_bytes(std::span(&scale_, 1))));
+    return hash_combine(hash_combine(h, seed_), hash_bytes(std::as_bytes(std::span(&scale_, 1))));
   }
 
  private:
@@ -253,8 +253,7 @@ class ReshapeRecipe final : public Recipe {
       }
       int64_t taken = 1;
       if (d < rank) {
-        const int64_t rows =
-            std::min(count / strides[d], input_->shape()[d] - box.begin[d]);
+        const int64_t rows = std::min(count / strides[d], input_->shape()[d] - box.begin[d]);
         box.extent[d] = rows;
         for (size_t i = d + 1; i < rank; ++i) box.extent[i] = input_->shape()[i];
         taken = rows * strides[d];
@@ -271,8 +270,7 @@ class ReshapeRecipe final : public Recipe {
 
 class CastRecipe final : public Recipe {
  public:
-  CastRecipe(RecipePtr input, DType to)
-      : Recipe(to, input->shape()), input_(std::move(input)) {}
+  CastRecipe(RecipePtr input, DType to) : Recipe(to, input->shape()), input_(std::move(input)) {}
   void read(const Box& box, std::span<std::byte> into) const override {
     HostTensor buffer(input_->dtype(), box.extent);
     input_->read(box, buffer.bytes);

@@ -31,9 +31,9 @@ class Graph;
 struct Value {
   std::string name;  // unique in the graph; model tensors keep the model's name
   TensorType type;
-  NodeId producer;         // invalid for graph inputs and constants
+  NodeId producer;            // invalid for graph inputs and constants
   uint32_t output_index = 0;  // which output of the producer
-  RecipePtr constant;      // set for constants only; of a local graph, the whole tensor
+  RecipePtr constant;         // set for constants only; of a local graph, the whole tensor
   // For a constant of a local graph: the slice of `constant` that a rank holds, as one list of
   // pieces (begin, extent) for each dimension, expressions of the rank; empty: all of it.
   struct Piece {
@@ -108,7 +108,7 @@ class Graph {
   std::vector<std::vector<Use>> uses() const;
   bool is_output(ValueId value) const;
   void replace_uses(ValueId from, ValueId to);  // in nodes and graph outputs
-  void erase(NodeId node);  // its outputs must be unused
+  void erase(NodeId node);                      // its outputs must be unused
   // Drops erased nodes and values nobody makes or uses; renumbers all ids.
   void compact();
 
@@ -133,7 +133,7 @@ class Graph {
   std::vector<ValueId> outputs_;
   std::vector<Guard> guards_;
   SymbolBounds bounds_;
-  std::set<std::string, std::less<>> names_;         // of values
+  std::set<std::string, std::less<>> names_;  // of values
   std::set<std::string, std::less<>> node_names_;
   mutable std::map<std::string, int, std::less<>> suffixes_;
 };

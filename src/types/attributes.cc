@@ -80,8 +80,8 @@ class Reader {
   Reader(std::string_view text, size_t& position) : text_(text), position_(position) {}
 
   [[noreturn]] void fail() const {
-    throw Error(ErrorCode::kInvalid, "not an attribute list at '" +
-                                         std::string(text_.substr(position_, 40)) + "'");
+    throw Error(ErrorCode::kInvalid,
+                "not an attribute list at '" + std::string(text_.substr(position_, 40)) + "'");
   }
   bool accept(std::string_view token) {
     while (position_ < text_.size() && text_[position_] == ' ') ++position_;

@@ -18,8 +18,8 @@ namespace cleave {
 
 class Attributes {
  public:
-  using Value = std::variant<Dim, double, std::string, DType, std::vector<Dim>,
-                             std::vector<double>, std::vector<std::string>>;
+  using Value = std::variant<Dim, double, std::string, DType, std::vector<Dim>, std::vector<double>,
+                             std::vector<std::string>>;
   struct Field {
     std::string name;
     Value value;

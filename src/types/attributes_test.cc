@@ -26,7 +26,8 @@ TEST(Attributes, TextRoundTrips) {
 }
 
 TEST(Attributes, BadTextIsAnError) {
-  for (const char* bad : {"", "{", "{a}", "{a=}", "{a=1, a=2}", "{a=[1}", "{a=\"x}", "{a=type(q)}"}) {
+  for (const char* bad :
+       {"", "{", "{a}", "{a=}", "{a=1, a=2}", "{a=[1}", "{a=\"x}", "{a=type(q)}"}) {
     size_t position = 0;
     EXPECT_THROW(Attributes::parse(bad, position), Error) << bad;
   }

@@ -178,8 +178,7 @@ std::optional<Dim> exact_div(const Dim& a, const Dim& b) {
 
 Dim Dim::of_function(Kind kind, const Dim& a, const Dim& b) {
   Dim result;
-  result.terms_.push_back(
-      {1, {Atom{{}, std::make_shared<const Function>(Function{kind, a, b})}}});
+  result.terms_.push_back({1, {Atom{{}, std::make_shared<const Function>(Function{kind, a, b})}}});
   return result;
 }
 
@@ -291,10 +290,10 @@ Interval Dim::bounds(const SymbolBounds& bounds) const {
             break;
         }
       }
-      const __int128 corners[4] = {
-          static_cast<__int128>(factor.low) * value.low, static_cast<__int128>(factor.low) * value.high,
-          static_cast<__int128>(factor.high) * value.low,
-          static_cast<__int128>(factor.high) * value.high};
+      const __int128 corners[4] = {static_cast<__int128>(factor.low) * value.low,
+                                   static_cast<__int128>(factor.low) * value.high,
+                                   static_cast<__int128>(factor.high) * value.low,
+                                   static_cast<__int128>(factor.high) * value.high};
       factor = {saturate(*std::min_element(corners, corners + 4)),
                 saturate(*std::max_element(corners, corners + 4))};
     }
@@ -392,8 +391,7 @@ class DimParser {
 
  private:
   [[noreturn]] void fail() const {
-    throw Error(ErrorCode::kInvalid,
-                "not a dimension: '" + std::string(text_.substr(0, 80)) + "'");
+    throw Error(ErrorCode::kInvalid, "not a dimension: '" + std::string(text_.substr(0, 80)) + "'");
   }
   void skip_space() {
     while (position_ < text_.size() && text_[position_] == ' ') ++position_;

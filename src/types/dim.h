@@ -35,15 +35,17 @@ inline constexpr std::string_view kRankSymbol = "$rank";
 
 class Dim {
  public:
-  Dim() = default;  // zero
-  Dim(int64_t value);  // NOLINT: an integer is a Dim
+  Dim() = default;                                      // zero
+  Dim(int64_t value);                                   // NOLINT: an integer is a Dim
   Dim(int value) : Dim(static_cast<int64_t>(value)) {}  // NOLINT
   static Dim symbol(std::string_view name);
   static Dim rank() { return symbol(kRankSymbol); }
   // The inverse of `text`. Error(kInvalid) on anything else; nesting and length are limited.
   static Dim parse(std::string_view text);
 
-  bool is_constant() const { return terms_.empty() || (terms_.size() == 1 && terms_[0].atoms.empty()); }
+  bool is_constant() const {
+    return terms_.empty() || (terms_.size() == 1 && terms_[0].atoms.empty());
+  }
   // Precondition: is_constant().
   int64_t constant() const;
   std::optional<int64_t> as_constant() const;

@@ -48,9 +48,7 @@ HostTensor::HostTensor(DType type, std::vector<int64_t> extents)
   bytes.resize(static_cast<size_t>(size));
 }
 
-int64_t HostTensor::elements() const {
-  return static_cast<int64_t>(bytes.size() / size_of(dtype));
-}
+int64_t HostTensor::elements() const { return static_cast<int64_t>(bytes.size() / size_of(dtype)); }
 
 double HostTensor::get(int64_t index) const {
   return dispatch_dtype(dtype, [&]<class T>() { return to_double(data<T>()[index]); });

@@ -99,6 +99,67 @@ inline CostNetwork random_network(uint64_t seed, bool with_bytes = false) {
   return network;
 }
 
+// A transformer of `layers` layers of 18 variables (5 to 50 values, 1 to 4 neighbours), shaped as
+// its fusion groups and copy variables are. With `equal_layers` all layers have the same tables.
+inline CostNetwork transformer_network(size_t layers, bool equal_layers, uint64_t seed) {
+  // Positions in a layer; kNext is position 0 of the layer that follows.
+  enum {
+    kIn,
+    kNorm,
+    kNormCopy,
+    kQ,
+    kK,
+    kV,
+    kRotaryQ,
+    kRotaryK,
+    kAttention,
+    kProject,
+    kAdd,
+    kAddCopy,
+    kNorm2,
+    kNorm2Copy,
+    kGate,
+    kUp,
+    kMultiply,
+    kDown,
+    kNext
+  };
+  static constexpr std::pair<size_t, size_t> kEdges[] = {
+      {kIn, kNorm},         {kNorm, kNormCopy},     {kNormCopy, kQ},
+      {kNormCopy, kK},      {kNormCopy, kV},        {kQ, kRotaryQ},
+      {kK, kRotaryK},       {kRotaryQ, kAttention}, {kRotaryK, kAttention},
+      {kV, kAttention},     {kAttention, kProject}, {kProject, kAdd},
+      {kIn, kAdd},          {kAdd, kAddCopy},       {kAddCopy, kNorm2},
+      {kNorm2, kNorm2Copy}, {kNorm2Copy, kGate},    {kNorm2Copy, kUp},
+      {kGate, kMultiply},   {kUp, kMultiply},       {kMultiply, kDown},
+      {kDown, kNext},       {kAddCopy, kNext}};
+  CostNetwork network;
+  std::vector<size_t> sizes(kNext);
+  RandomNumbers shape(seed);
+  for (size_t& size : sizes) size = 5 + shape.below(46);
+  const auto costs = [](RandomNumbers& random, size_t size, double scale) {
+    std::vector<double> result(size);
+    for (double& cost : result) cost = random.chance(0.1) ? 0 : scale * random.unit();
+    return result;
+  };
+  for (size_t layer = 0; layer <= layers; ++layer) {
+    RandomNumbers random(equal_layers ? seed : seed + 1 + layer);
+    const size_t count = layer == layers ? 1 : sizes.size();
+    for (size_t i = 0; i < count; ++i) {
+      network.add_variable(costs(random, sizes[i], 100), costs(random, sizes[i], 1e6));
+    }
+  }
+  for (size_t layer = 0; layer < layers; ++layer) {
+    RandomNumbers random(equal_layers ? seed + 1 : seed + 1001 + layer);
+    for (const auto& [a, b] : kEdges) {
+      const VariableId from(layer * kNext + a), to(layer * kNext + b);
+      network.add_pairwise(from, to,
+                           costs(random, network.domain_size(from) * network.domain_size(to), 80));
+    }
+  }
+  return network;
+}
+
 struct BruteForce {
   bool feasible = false;
   double value = kForbidden;

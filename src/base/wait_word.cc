@@ -1,0 +1,108 @@
+#include "base/wait_word.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <ctime>
+#include <thread>
+
+namespace cleave {
+namespace {
+
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain word");
+
+// Tells the core that this is a spin loop.
+inline void pause_core() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Sleeps while the word is `old`; may return early. Without a deadline sleeps until woken.
+void futex_wait(std::atomic<uint32_t>& word, uint32_t old,
+                std::optional<WaitWord::Clock::time_point> deadline) {
+  timespec limit{};
+  timespec* limit_pointer = nullptr;
+  if (deadline) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(*deadline - WaitWord::Clock::now());
+    const int64_t nanoseconds = std::max<int64_t>(0, left.count());
+    limit.tv_sec = nanoseconds / 1'000'000'000;
+    limit.tv_nsec = nanoseconds % 1'000'000'000;
+    limit_pointer = &limit;
+  }
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, old, limit_pointer, nullptr, 0);
+}
+
+}  // namespace
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  return std::max(1, CPU_COUNT(&set));
+}
+
+WaitPolicy WaitPolicy::for_threads(int threads) {
+  if (threads <= available_cores()) return {std::chrono::microseconds(50), 0};
+  return {std::chrono::nanoseconds(0), 2};
+}
+
+void WaitWord::add(uint32_t amount) {
+  value_.fetch_add(amount, std::memory_order_seq_cst);
+  wake();
+}
+
+void WaitWord::set_bits(uint32_t bits) {
+  value_.fetch_or(bits, std::memory_order_seq_cst);
+  wake();
+}
+
+void WaitWord::clear_bits(uint32_t bits) {
+  value_.fetch_and(~bits, std::memory_order_seq_cst);
+  wake();
+}
+
+// A waiter counts itself before the kernel compares the word, and the word changes before the count
+// is read here, all in one total order: either the waiter is seen, or it sees the change.
+void WaitWord::wake() {
+  if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+  syscall(SYS_futex, &value_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+uint32_t WaitWord::wait_while(uint32_t old, const WaitPolicy& policy,
+                              std::optional<Clock::time_point> deadline) {
+  // The clock is read once in so many turns: a turn takes some 10 ns, a reading some 25.
+  constexpr int kTurnsPerReading = 32;
+  uint32_t value = load();
+  if (value != old) return value;
+  if (policy.spin.count() > 0) {
+    const Clock::time_point end = Clock::now() + policy.spin;
+    do {
+      for (int turn = 0; turn < kTurnsPerReading; ++turn) {
+        if ((value = load()) != old) return value;
+        pause_core();
+      }
+    } while (Clock::now() < end);
+  }
+  for (int turn = 0; turn < policy.yields; ++turn) {
+    sched_yield();
+    if ((value = load()) != old) return value;
+  }
+  sleepers_.fetch_add(1, std::memory_order_seq_cst);
+  while ((value = load()) == old && (!deadline || Clock::now() < *deadline)) {
+    futex_wait(value_, old, deadline);
+  }
+  sleepers_.fetch_sub(1, std::memory_order_relaxed);
+  return value;
+}
+
+}  // namespace cleave

@@ -1,0 +1,193 @@
+#include "layout/cut.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/check.h"
+
+namespace cleave::layout {
+namespace {
+
+Dim grains_of(const Segment& segment) {
+  const auto grains = exact_div(segment.extent, segment.grain);
+  CLEAVE_CHECK(grains.has_value(), "a segment of " + segment.extent.text() +
+                                       " has no whole number of grains of " + segment.grain.text());
+  return *grains;
+}
+
+// The grains [first, last) that `rank` holds.
+Piece grains_held(const Segment& segment, const Dim& rank, int64_t ranks) {
+  const Dim units = grains_of(segment) * segment.group;
+  const Dim first = floor_div(rank * units, ranks);
+  const Dim last = floor_div((rank + 1) * units, ranks);
+  if (segment.group == 1) return {first, last - first};
+  const Dim begin = floor_div(first, segment.group);
+  // A rank without units holds nothing, though its border lies inside a grain.
+  const Dim any = min(last - first, 1);
+  return {begin, any * (ceil_div(last, segment.group) - begin)};
+}
+
+}  // namespace
+
+Dim Cut::extent() const {
+  Dim sum;
+  for (const Segment& segment : segments) sum += segment.extent;
+  return sum;
+}
+
+std::vector<Piece> Cut::pieces(const Dim& rank, int64_t ranks) const {
+  std::vector<Piece> result;
+  Dim base;
+  for (const Segment& segment : segments) {
+    const Piece held = grains_held(segment, rank, ranks);
+    result.push_back({base + held.begin * segment.grain, held.extent * segment.grain});
+    base += segment.extent;
+  }
+  return result;
+}
+
+Dim Cut::local_extent(const Dim& rank, int64_t ranks) const {
+  Dim sum;
+  for (const Piece& piece : pieces(rank, ranks)) sum += piece.extent;
+  return sum;
+}
+
+Dim Cut::largest_share(int64_t ranks) const {
+  const bool constant = std::all_of(segments.begin(), segments.end(), [](const Segment& s) {
+    return s.extent.is_constant() && s.grain.is_constant();
+  });
+  if (constant) {
+    Dim largest;
+    for (int64_t r = 0; r < ranks; ++r) largest = max(largest, local_extent(r, ranks));
+    return largest;
+  }
+  Dim sum;
+  for (const Segment& segment : segments) {
+    const Dim units = ceil_div(grains_of(segment) * segment.group, ranks);
+    // u units touch at most ⌈(u - 1) / group⌉ + 1 grains.
+    sum += (segment.group == 1 ? units : ceil_div(units - 1, segment.group) + 1) * segment.grain;
+  }
+  return sum;
+}
+
+bool Cut::shared() const {
+  return std::any_of(segments.begin(), segments.end(),
+                     [](const Segment& s) { return s.group != 1; });
+}
+
+Cut Cut::scaled(const Dim& factor) const {
+  Cut result = *this;
+  for (Segment& segment : result.segments) {
+    segment.extent *= factor;
+    segment.grain *= factor;
+  }
+  return result;
+}
+
+std::optional<Cut> Cut::divided(const Dim& factor) const {
+  Cut result = *this;
+  for (Segment& segment : result.segments) {
+    const auto extent = exact_div(segment.extent, factor);
+    const auto grain = exact_div(segment.grain, factor);
+    if (!extent || !grain) return std::nullopt;
+    segment.extent = *extent;
+    segment.grain = *grain;
+  }
+  return result;
+}
+
+std::optional<Cut> Cut::part(const Dim& begin, const Dim& extent) const {
+  Cut result;
+  Dim at;
+  const Dim end = begin + extent;
+  bool inside = false;
+  for (const Segment& segment : segments) {
+    if (at == begin) inside = true;
+    if (at == end) break;
+    if (inside) result.segments.push_back(segment);
+    at += segment.extent;
+  }
+  if (!inside || result.segments.empty() || result.extent() != extent) return std::nullopt;
+  return result;
+}
+
+Cut Cut::concat(const std::vector<Cut>& parts) {
+  Cut result;
+  for (const Cut& part : parts) {
+    result.segments.insert(result.segments.end(), part.segments.begin(), part.segments.end());
+  }
+  return result;
+}
+
+std::string Cut::text() const {
+  std::string out;
+  for (const Segment& segment : segments) {
+    if (!out.empty()) out += " | ";
+    out += segment.extent.text() + "/" + segment.grain.text();
+    if (segment.group != 1) out += "x" + std::to_string(segment.group);
+  }
+  return out;
+}
+
+Cut Cut::parse(std::string_view text) {
+  Cut result;
+  while (!text.empty()) {
+    const size_t bar = text.find('|');
+    std::string_view item = text.substr(0, bar);
+    text = bar == std::string_view::npos ? std::string_view{} : text.substr(bar + 1);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    const size_t slash = item.find('/');
+    if (slash == std::string_view::npos) {
+      throw Error(ErrorCode::kInvalid, "not a cut: '" + std::string(item) + "'");
+    }
+    Segment segment;
+    segment.extent = Dim::parse(item.substr(0, slash));
+    std::string_view grain = item.substr(slash + 1);
+    const size_t times = grain.rfind('x');
+    if (times != std::string_view::npos) {
+      const std::string_view digits = grain.substr(times + 1);
+      int64_t group = 0;
+      const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), group);
+      if (parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size() && group > 0 &&
+          times > 0) {
+        segment.group = group;
+        grain = grain.substr(0, times);
+      }
+    }
+    segment.grain = Dim::parse(grain);
+    result.segments.push_back(segment);
+  }
+  return result;
+}
+
+void Cut::to_attributes(Attributes& attributes) const {
+  std::vector<Dim> extents;
+  std::vector<Dim> grains;
+  std::vector<Dim> groups;
+  for (const Segment& segment : segments) {
+    extents.push_back(segment.extent);
+    grains.push_back(segment.grain);
+    groups.push_back(segment.group);
+  }
+  attributes.set("cut_extent", extents);
+  attributes.set("cut_grain", grains);
+  attributes.set("cut_group", groups);
+}
+
+Cut Cut::from_attributes(const Attributes& attributes) {
+  const std::vector<Dim>& extents = attributes.dims("cut_extent");
+  const std::vector<Dim>& grains = attributes.dims("cut_grain");
+  const std::vector<int64_t> groups = attributes.integers("cut_group");
+  if (extents.size() != grains.size() || extents.size() != groups.size()) {
+    throw Error(ErrorCode::kInvalid, "the lists of a cut have different lengths");
+  }
+  Cut result;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (groups[i] < 1) throw Error(ErrorCode::kInvalid, "a cut's group must be positive");
+    result.segments.push_back({extents[i], grains[i], groups[i]});
+  }
+  return result;
+}
+
+}  // namespace cleave::layout
