@@ -13,7 +13,8 @@ FailureState::FailureState(int ranks)
 void FailureState::add(const std::shared_ptr<Interruptible>& group) {
   const std::lock_guard lock(mutex_);
   std::erase_if(groups_, [](const auto& known) { return known.expired(); });
-  groups_.push_back(group);
+  const auto same = [&](const auto& known) { return known.lock() == group; };
+  if (std::none_of(groups_.begin(), groups_.end(), same)) groups_.push_back(group);
   if (failed_) group->interrupt();
 }
 
@@ -72,8 +73,9 @@ Error FailureState::not_recovered() const {
                "every rank has to recover before the group works again");
 }
 
-// While the group is failed a rank's call ends soon: its waits are interrupted, and a new one throws
-// at `enter`. So this loop ends, and afterwards no call of the rank uses what is reset below.
+// While the group is failed a rank's call ends soon: its waits are interrupted, and a new one
+// throws at `enter`. So this loop ends, and afterwards no call of the rank uses what is reset
+// below.
 void FailureState::recover(int rank) {
   while (true) {
     {

@@ -26,7 +26,8 @@ class FailureState {
  public:
   explicit FailureState(int ranks);
 
-  // Groups interrupted by a failure from now on; at once if there is one already.
+  // From now on a failure interrupts the group; at once if there is one already. Adding a group
+  // again does nothing.
   void add(const std::shared_ptr<Interruptible>& group);
 
   bool failed() const { return failed_.load(std::memory_order_seq_cst); }

@@ -9,14 +9,22 @@ namespace {
 
 const char* name_of(Operation operation) {
   switch (operation) {
-    case Operation::kAllReduce: return "all_reduce";
-    case Operation::kAllGather: return "all_gather";
-    case Operation::kReduceScatter: return "reduce_scatter";
-    case Operation::kRedistribute: return "redistribute";
-    case Operation::kBroadcast: return "broadcast";
-    case Operation::kPermute: return "permute";
-    case Operation::kBarrier: return "barrier";
-    case Operation::kSplit: return "split";
+    case Operation::kAllReduce:
+      return "all_reduce";
+    case Operation::kAllGather:
+      return "all_gather";
+    case Operation::kReduceScatter:
+      return "reduce_scatter";
+    case Operation::kRedistribute:
+      return "redistribute";
+    case Operation::kBroadcast:
+      return "broadcast";
+    case Operation::kPermute:
+      return "permute";
+    case Operation::kBarrier:
+      return "barrier";
+    case Operation::kSplit:
+      return "split";
   }
   return "unknown";
 }
@@ -27,11 +35,17 @@ std::string to_string(const Signature& signature) {
   std::string text = name_of(signature.operation);
   switch (signature.operation) {
     case Operation::kBarrier:
-    case Operation::kSplit: return text;
+    case Operation::kSplit:
+      return text;
     case Operation::kAllReduce:
-    case Operation::kReduceScatter: text += std::string("(") + to_string(signature.op) + ")"; break;
-    case Operation::kBroadcast: text += " from rank " + std::to_string(signature.root); break;
-    default: break;
+    case Operation::kReduceScatter:
+      text += std::string("(") + to_string(signature.op) + ")";
+      break;
+    case Operation::kBroadcast:
+      text += " from rank " + std::to_string(signature.root);
+      break;
+    default:
+      break;
   }
   if (signature.operation != Operation::kPermute) {
     text += " of " + std::to_string(signature.count);
@@ -116,13 +130,13 @@ void Rendezvous::fail_late(int rank) {
   for (int other = 0; other < size(); ++other) {
     if (slot(other).arrivals.load(std::memory_order_relaxed) >= own) continue;
     const auto limit = failure_->lateness_limit().count();
-    failure_->fail(outer_rank(other),
-                   Error(ErrorCode::kDevice,
-                         "rank " + std::to_string(outer_rank(other)) + " is late: it has kept rank " +
-                             std::to_string(outer_rank(rank)) + " waiting for " +
-                             std::to_string(limit) + " ms in " +
-                             to_string(slot(rank).postings[slot(rank).calls & 1].signature),
-                         "raise the lateness limit if the device is merely slow"));
+    failure_->fail(
+        outer_rank(other),
+        Error(ErrorCode::kDevice,
+              "rank " + std::to_string(outer_rank(other)) + " is late: it has kept rank " +
+                  std::to_string(outer_rank(rank)) + " waiting for " + std::to_string(limit) +
+                  " ms in " + to_string(slot(rank).postings[slot(rank).calls & 1].signature),
+              "raise the lateness limit if the device is merely slow"));
     throw Interrupted{};
   }
 }
@@ -155,17 +169,21 @@ Rendezvous::Reading::~Reading() { reading_.store(false, std::memory_order_releas
 
 std::shared_ptr<Rendezvous> Rendezvous::subgroup(int rank, int color,
                                                  const std::vector<int>& ranks) {
-  const std::lock_guard lock(pending_mutex_);
-  const auto key = std::make_pair(slot(rank).calls, color);
-  Pending& pending = pending_[key];
-  if (!pending.group) {
-    std::vector<int> outer;
-    for (const int member : ranks) outer.push_back(outer_rank(member));
-    pending.group = std::make_shared<Rendezvous>(std::move(outer), failure_, policy_);
-    failure_->add(pending.group);
+  std::shared_ptr<Rendezvous> group;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    const auto key = std::make_pair(slot(rank).calls, color);
+    Pending& pending = pending_[key];
+    if (!pending.group) {
+      std::vector<int> outer;
+      for (const int member : ranks) outer.push_back(outer_rank(member));
+      pending.group = std::make_shared<Rendezvous>(std::move(outer), failure_, policy_);
+    }
+    group = pending.group;
+    if (++pending.fetched == ranks.size()) pending_.erase(key);
   }
-  std::shared_ptr<Rendezvous> group = pending.group;
-  if (++pending.fetched == ranks.size()) pending_.erase(key);
+  // By each rank, so that none uses a group that a failure would not interrupt.
+  failure_->add(group);
   return group;
 }
 

@@ -4,6 +4,14 @@
 
 namespace cleave::solver {
 
+// The loops that take the time: contiguous, so that the compiler vectorises them.
+void lower_row(double* __restrict out, double constant, const double* __restrict row, size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    const double cost = constant + row[i];
+    out[i] = cost < out[i] ? cost : out[i];
+  }
+}
+
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -26,14 +34,6 @@ Cursor cursor_of(const MinPlusOperand& operand, const std::vector<size_t>& shape
     if (dimension + 1 == shape.size()) cursor.has_inner = true;
   }
   return cursor;
-}
-
-// The loops that take the time: contiguous, so that the compiler vectorises them.
-void lower_row(double* __restrict out, double constant, const double* __restrict a, size_t size) {
-  for (size_t i = 0; i < size; ++i) {
-    const double cost = constant + a[i];
-    out[i] = cost < out[i] ? cost : out[i];
-  }
 }
 
 void lower_row(double* __restrict out, double constant, const double* __restrict a,

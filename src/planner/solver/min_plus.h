@@ -7,6 +7,9 @@
 
 namespace cleave::solver {
 
+// out[i] = min(out[i], constant + row[i])
+void lower_row(double* __restrict out, double constant, const double* __restrict row, size_t size);
+
 // A table over the eliminated variable (slowest) and some of the remaining ones (row-major).
 struct MinPlusOperand {
   std::span<const double> entries;

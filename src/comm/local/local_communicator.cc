@@ -1,0 +1,303 @@
+#include "comm/local/local_communicator.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <exception>
+
+#include "base/hash.h"
+#include "comm/reduce.h"
+
+namespace cleave {
+namespace {
+
+// Slices of an all_reduce start at multiples of this many elements, so that no two ranks write to
+// one cache line.
+constexpr int64_t kSliceGrain = 64;
+
+[[noreturn]] void invalid(const std::string& what) { throw Error(ErrorCode::kInvalid, what); }
+
+int64_t bytes_of(int64_t count, int64_t element_size) {
+  int64_t bytes = 0;
+  if (count < 0 || __builtin_mul_overflow(count, element_size, &bytes)) {
+    invalid("a collective of " + std::to_string(count) + " elements is not possible");
+  }
+  return bytes;
+}
+
+int64_t element_size_of(DType type) { return static_cast<int64_t>(size_of(type)); }
+
+void copy_bytes(void* dst, const void* src, int64_t bytes) {
+  if (bytes > 0 && dst != src) std::memcpy(dst, src, static_cast<size_t>(bytes));
+}
+
+// Where rank `rank`'s slice of `count` elements begins.
+int64_t slice_begin(int64_t count, int rank, int ranks) {
+  const int64_t grains = (count + kSliceGrain - 1) / kSliceGrain;
+  // rank · grains / ranks, without a product that could overflow.
+  const int64_t first = grains / ranks * rank + grains % ranks * rank / ranks;
+  return std::min(count, first * kSliceGrain);
+}
+
+// The error that all ranks of the group throw because `rank` threw `why`.
+Error failure_of(int rank, const Error& why) {
+  Error failure(ErrorCode::kDevice, "rank " + std::to_string(rank) + " failed: " + why.message(),
+                why.hint());
+  for (const std::string& place : why.places()) failure.at(place);
+  return failure;
+}
+
+}  // namespace
+
+LocalCommunicator::LocalCommunicator(std::shared_ptr<Rendezvous> rendezvous, int rank)
+    : rendezvous_(std::move(rendezvous)),
+      rank_(rank),
+      cache_(rank, rendezvous_->size()),
+      terms_(static_cast<size_t>(rendezvous_->size())) {}
+
+template <class Body>
+void LocalCommunicator::call(Body&& body) {
+  FailureState& failure = rendezvous_->failure();
+  failure.enter(outer_rank());
+  struct Leave {
+    FailureState& failure;
+    int rank;
+    ~Leave() { failure.leave(rank); }
+  } leave{failure, outer_rank()};
+  try {
+    body();
+  } catch (const Interrupted&) {
+    rendezvous_->leave_failed(rank_);
+    throw failure.error();
+  } catch (const Error& why) {
+    abort(why);
+    rendezvous_->leave_failed(rank_);
+    throw;
+  } catch (const std::exception& why) {
+    abort(Error(ErrorCode::kDevice, why.what()));
+    rendezvous_->leave_failed(rank_);
+    throw;
+  }
+}
+
+const void* const* LocalCommunicator::collect_terms() {
+  for (int peer = 0; peer < size(); ++peer) {
+    terms_[static_cast<size_t>(peer)] = rendezvous_->posting(rank_, peer).src;
+  }
+  return terms_.data();
+}
+
+void LocalCommunicator::all_reduce(const void* src, void* dst, int64_t count, DType type,
+                                   ReduceOp op, StreamHandle) {
+  call([&] {
+    const int64_t element_size = element_size_of(type);
+    const int64_t bytes = bytes_of(count, element_size);
+    Posting posting{{Operation::kAllReduce, type, op, kNoRank, count, 0}, src, dst};
+    rendezvous_->post(rank_, posting, bytes);
+    if (rendezvous_->posting(rank_, rank_).direct) {
+      reduce_slices(count, element_size, type, op);
+    } else {
+      reduce_function(type, op)(collect_terms(), size(), 0, count, dst);
+    }
+  });
+}
+
+// Each rank reduces its slice of all ranks' sources into its own destination, then copies the other
+// slices from where they were reduced. In place this is safe: of a rank's source, the others read
+// only their own slices, which are overwritten after all have met.
+void LocalCommunicator::reduce_slices(int64_t count, int64_t element_size, DType type,
+                                      ReduceOp op) {
+  auto* dst = static_cast<std::byte*>(rendezvous_->posting(rank_, rank_).dst);
+  {
+    const Rendezvous::Reading reading(*rendezvous_, rank_);
+    const int64_t begin = slice_begin(count, rank_, size());
+    const int64_t end = slice_begin(count, rank_ + 1, size());
+    reduce_function(type, op)(collect_terms(), size(), begin, end - begin,
+                              dst + begin * element_size);
+  }
+  rendezvous_->meet(rank_);
+  {
+    const Rendezvous::Reading reading(*rendezvous_, rank_);
+    for (int step = 1; step < size(); ++step) {
+      const int peer = (rank_ + step) % size();
+      const int64_t begin = slice_begin(count, peer, size()) * element_size;
+      const int64_t end = slice_begin(count, peer + 1, size()) * element_size;
+      const auto* from = static_cast<const std::byte*>(rendezvous_->posting(rank_, peer).dst);
+      copy_bytes(dst + begin, from + begin, end - begin);
+    }
+  }
+  rendezvous_->meet(rank_);
+}
+
+void LocalCommunicator::copy_steps(const std::vector<CopyStep>& steps, void* dst,
+                                   int64_t element_size) {
+  const Rendezvous::Reading reading(*rendezvous_, rank_);
+  for (const CopyStep& step : steps) {
+    run_copy(step, rendezvous_->posting(rank_, step.peer).src, dst, element_size);
+  }
+}
+
+void LocalCommunicator::all_gather(const void* src, void* dst, const ShardMap& map, DType type,
+                                   StreamHandle) {
+  call([&] {
+    const uint64_t hash = hash_of(map);
+    const std::vector<CopyStep>& steps = cache_.gather(map, hash);
+    const int64_t element_size = element_size_of(type);
+    Posting posting{{Operation::kAllGather, type, ReduceOp::kSum, kNoRank, map.elements(), hash},
+                    src};
+    rendezvous_->post(rank_, posting, map.local_elements(rank_) * element_size);
+    copy_steps(steps, dst, element_size);
+    rendezvous_->finish(rank_);
+  });
+}
+
+void LocalCommunicator::reduce_scatter(const void* src, void* dst, const ShardMap& map, DType type,
+                                       ReduceOp op, StreamHandle) {
+  call([&] {
+    const uint64_t hash = hash_of(map);
+    const std::vector<CopyStep>& steps = cache_.scatter(map, hash);
+    const int64_t element_size = element_size_of(type);
+    Posting posting{{Operation::kReduceScatter, type, op, kNoRank, map.elements(), hash}, src};
+    rendezvous_->post(rank_, posting, map.elements() * element_size);
+    {
+      const Rendezvous::Reading reading(*rendezvous_, rank_);
+      const void* const* terms = collect_terms();
+      const ReduceFunction reduce = reduce_function(type, op);
+      for (const CopyStep& step : steps) {
+        for_each_run(step, [&](int64_t src_offset, int64_t dst_offset) {
+          reduce(terms, size(), src_offset, step.run,
+                 static_cast<std::byte*>(dst) + dst_offset * element_size);
+        });
+      }
+    }
+    rendezvous_->finish(rank_);
+  });
+}
+
+void LocalCommunicator::redistribute(const void* src, const BoxMap& src_map, void* dst,
+                                     const BoxMap& dst_map, std::span<const int64_t> shape,
+                                     DType type, StreamHandle) {
+  call([&] {
+    uint64_t hash = hash_combine(hash_of(src_map), hash_of(dst_map));
+    hash = hash_bytes(std::as_bytes(shape), hash);
+    const std::vector<CopyStep>& steps = cache_.redistribute(src_map, dst_map, shape, hash);
+    const int64_t element_size = element_size_of(type);
+    int64_t count = 1;
+    for (const int64_t extent : shape) count *= extent;
+    int64_t src_bytes = element_size;
+    for (const int64_t extent : src_map.ranks[static_cast<size_t>(rank_)].shape) {
+      src_bytes *= extent;
+    }
+    Posting posting{{Operation::kRedistribute, type, ReduceOp::kSum, kNoRank, count, hash}, src};
+    rendezvous_->post(rank_, posting, src_bytes);
+    copy_steps(steps, dst, element_size);
+    rendezvous_->finish(rank_);
+  });
+}
+
+void LocalCommunicator::broadcast(void* data, int64_t count, DType type, int root, StreamHandle) {
+  call([&] {
+    const int64_t bytes = bytes_of(count, element_size_of(type));
+    if (root < 0 || root >= size()) {
+      invalid("rank " + std::to_string(root) + " cannot be the root of a broadcast among " +
+              std::to_string(size()) + " ranks");
+    }
+    Posting posting{{Operation::kBroadcast, type, ReduceOp::kSum, root, count, 0}, data};
+    rendezvous_->post(rank_, posting, rank_ == root ? bytes : 0);
+    if (rank_ != root) {
+      const Rendezvous::Reading reading(*rendezvous_, rank_);
+      copy_bytes(data, rendezvous_->posting(rank_, root).src, bytes);
+    }
+    rendezvous_->finish(rank_);
+  });
+}
+
+void LocalCommunicator::permute(const void* src, int64_t send_count, int to, void* dst,
+                                int64_t receive_count, int from, DType type, StreamHandle) {
+  call([&] {
+    const auto valid = [&](int partner) {
+      return partner == kNoRank || (0 <= partner && partner < size());
+    };
+    if (!valid(to) || !valid(from)) {
+      invalid("ranks " + std::to_string(to) + " and " + std::to_string(from) +
+              " cannot be the partners of a permute among " + std::to_string(size()) + " ranks");
+    }
+    const int64_t element_size = element_size_of(type);
+    const int64_t send_bytes = to == kNoRank ? 0 : bytes_of(send_count, element_size);
+    const int64_t receive_bytes = from == kNoRank ? 0 : bytes_of(receive_count, element_size);
+    Posting posting{{Operation::kPermute, type}, src};
+    posting.to = to;
+    posting.from = from;
+    posting.send_count = send_count;
+    posting.receive_count = receive_count;
+    rendezvous_->post(rank_, posting, send_bytes);
+    check_partners();
+    if (from != kNoRank) {
+      const Rendezvous::Reading reading(*rendezvous_, rank_);
+      copy_bytes(dst, rendezvous_->posting(rank_, from).src, receive_bytes);
+    }
+    rendezvous_->finish(rank_);
+  });
+}
+
+// Every rank checks every pair, so that all come to the same result.
+void LocalCommunicator::check_partners() {
+  const auto mismatch = [&](int rank, const std::string& what) {
+    rendezvous_->failure().fail(
+        rendezvous_->outer_rank(rank),
+        Error(ErrorCode::kDevice,
+              "the ranks' calls do not match: in a permute rank " +
+                  std::to_string(rendezvous_->outer_rank(rank)) + " " + what,
+              "all ranks have to run the same program"));
+    throw Interrupted{};
+  };
+  for (int rank = 0; rank < size(); ++rank) {
+    const Posting& own = rendezvous_->posting(rank_, rank);
+    if (own.to != kNoRank && rendezvous_->posting(rank_, own.to).from != rank) {
+      mismatch(rank, "sends to a rank that does not receive from it");
+    }
+    if (own.from == kNoRank) continue;
+    const Posting& partner = rendezvous_->posting(rank_, own.from);
+    if (partner.to != rank || partner.send_count != own.receive_count) {
+      mismatch(rank, "does not receive what its partner sends");
+    }
+  }
+}
+
+void LocalCommunicator::barrier(StreamHandle) {
+  call([&] { rendezvous_->post(rank_, Posting{{Operation::kBarrier}}, 0); });
+}
+
+std::unique_ptr<Communicator> LocalCommunicator::split(int color, int key) {
+  std::unique_ptr<Communicator> end;
+  call([&] {
+    Posting posting{{Operation::kSplit}};
+    posting.to = color;
+    posting.from = key;
+    rendezvous_->post(rank_, posting, 0);
+    if (color < 0) return;
+    std::vector<int> members;
+    for (int peer = 0; peer < size(); ++peer) {
+      if (rendezvous_->posting(rank_, peer).to == color) members.push_back(peer);
+    }
+    std::stable_sort(members.begin(), members.end(), [&](int a, int b) {
+      return rendezvous_->posting(rank_, a).from < rendezvous_->posting(rank_, b).from;
+    });
+    const auto place = std::find(members.begin(), members.end(), rank_);
+    end = std::make_unique<LocalCommunicator>(rendezvous_->subgroup(rank_, color, members),
+                                              static_cast<int>(place - members.begin()));
+  });
+  return end;
+}
+
+void LocalCommunicator::abort(const Error& why) noexcept {
+  rendezvous_->failure().fail(outer_rank(), failure_of(outer_rank(), why));
+}
+
+void LocalCommunicator::recover() { rendezvous_->failure().recover(outer_rank()); }
+
+void LocalCommunicator::set_lateness_limit(std::chrono::milliseconds limit) {
+  rendezvous_->failure().set_lateness_limit(limit);
+}
+
+}  // namespace cleave
