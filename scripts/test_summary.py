@@ -28,8 +28,10 @@ def main(seconds: str, *suites: str) -> int:
         # A suite without tests has shown nothing.
         failed += passed + failed == 0
         total_failed += failed
-        parts.append(f"{name}: {passed} passed, {failed} failed"
-                     + (f", {skipped} not run" if skipped else ""))
+        parts.append(
+            f"{name}: {passed} passed, {failed} failed"
+            + (f", {skipped} not run" if skipped else "")
+        )
     minutes, rest = divmod(int(seconds), 60)
     verdict = "FAILED" if total_failed else "Shown: all tests pass"
     print(f"{verdict}. {'; '.join(parts)} ({minutes} min {rest} s).")

@@ -31,8 +31,11 @@ def embed(sentences: list[str], engine: Path, devices: str, cleave: Path) -> np.
         inputs, outputs = Path(folder, "inputs.safetensors"), Path(folder, "outputs.safetensors")
         save_file(tokenise(sentences), inputs)
         command = [cleave, "run", engine, "--devices", devices, "--quiet"]
-        subprocess.run([*command, "--inputs", inputs, "--outputs", outputs],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*command, "--inputs", inputs, "--outputs", outputs],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         return load_file(outputs)["sentence_embedding"]
 
 
@@ -59,8 +62,12 @@ def main() -> int:
     parser.add_argument("--engine", type=Path, required=True)
     parser.add_argument("--devices", default=os.environ.get("CLEAVE_DEVICES", "cpu:0,cpu:1"))
     parser.add_argument("--cleave", type=Path, default=CLEAVE, help="the program")
-    parser.add_argument("--compare", type=Path, metavar="MODEL.onnx",
-                        help="also print the largest difference from ONNX Runtime")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="also print the largest difference from ONNX Runtime",
+    )
     parser.add_argument("sentences", nargs="*", help="two and two; two pairs where none are given")
     options = parser.parse_args()
     if len(options.sentences) % 2:

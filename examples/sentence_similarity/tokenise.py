@@ -1,8 +1,8 @@
 """Sentences to MiniLM's inputs, by the tokenizer that comes with the model."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from tokenizers import Tokenizer

@@ -4,10 +4,11 @@ Names and spellings follow PyTorch's exporter: scalars and shapes are `Constant`
 initializers, and sizes that are not known come from `Shape`, `Gather` and `Concat`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Sequence
 
 import numpy as np
+
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -129,7 +130,9 @@ class GraphBuilder:
             raise ValueError(f"{name}: {weight.shape} and {known.shape}")
         return name
 
-    def random_weight(self, name: str, shape: Sequence[int], scale: float, mean: float = 0.0) -> str:
+    def random_weight(
+        self, name: str, shape: Sequence[int], scale: float, mean: float = 0.0
+    ) -> str:
         """A normal initializer that depends on the seed and its name, not on the order."""
         key = [self._seed, *name.encode()]
 
@@ -164,7 +167,9 @@ class GraphBuilder:
 
     def slice(self, x: str, axis: int, start, end) -> str:
         """x[start:end] along an axis; the bounds are integers or names of 1-D int64 tensors."""
-        bounds = [self.int64([bound]) if isinstance(bound, int) else bound for bound in (start, end)]
+        bounds = [
+            self.int64([bound]) if isinstance(bound, int) else bound for bound in (start, end)
+        ]
         return self.add("Slice", [x, *bounds, self.int64([axis]), self.int64([1])])
 
     def clip_min(self, x: str, minimum: float) -> str:

@@ -34,15 +34,19 @@ def _parser() -> argparse.ArgumentParser:
     families = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, build in FAMILIES.items():
         family = families.add_parser(
-            name, help=inspect.getdoc(build).split("\n")[0], description=inspect.getdoc(build),
+            name,
+            help=inspect.getdoc(build).split("\n")[0],
+            description=inspect.getdoc(build),
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         family.add_argument("-o", "--output", type=Path, required=True, default=argparse.SUPPRESS)
-        family.add_argument("--weights", choices=WEIGHT_MODES, default="inline",
-                            help="where the weights' values go")
+        family.add_argument(
+            "--weights", choices=WEIGHT_MODES, default="inline", help="where the weights' values go"
+        )
         for option in inspect.signature(build).parameters.values():
-            family.add_argument(f"--{option.name}", type=_type_of(option), default=option.default,
-                                help=" ")
+            family.add_argument(
+                f"--{option.name}", type=_type_of(option), default=option.default, help=" "
+            )
     return parser
 
 

@@ -63,7 +63,9 @@ def _block(
     with b.scope("mlp"):
         normed = layer_norm(b, x, f"{name}.ln_2", hidden)
         inner = gelu_tanh(b, _conv1d(b, normed, f"{name}.mlp.c_fc", hidden, 4 * hidden, conv1d))
-        return b.add("Add", [x, _conv1d(b, inner, f"{name}.mlp.c_proj", 4 * hidden, hidden, conv1d)])
+        return b.add(
+            "Add", [x, _conv1d(b, inner, f"{name}.mlp.c_proj", 4 * hidden, hidden, conv1d)]
+        )
 
 
 def _conv1d(b: GraphBuilder, x: str, name: str, inputs: int, outputs: int, spelling: str) -> str:
@@ -85,8 +87,9 @@ def _attention(b: GraphBuilder, fused: str, hidden: int, heads: int, positions: 
     key = b.add("Transpose", [key], perm=[0, 2, 3, 1])
     value = b.add("Transpose", [value], perm=[0, 2, 1, 3])
     scores = b.add("Div", [b.add("MatMul", [query, key]), b.scalar(math.sqrt(size))])
-    masked = b.add("Where", [_causal_mask(b, query, key, positions), scores,
-                             b.scalar(lowest(b.dtype))])
+    masked = b.add(
+        "Where", [_causal_mask(b, query, key, positions), scores, b.scalar(lowest(b.dtype))]
+    )
     weights = b.add("Softmax", [masked], axis=-1)
     return merge_heads(b, b.add("MatMul", [weights, value]), hidden)
 
@@ -106,5 +109,3 @@ def _causal_mask(b: GraphBuilder, query: str, key: str, positions: int) -> str:
 def triangle_of(positions: int) -> np.ndarray:
     """True on and under the diagonal, [1, 1, positions, positions]."""
     return np.tril(np.ones((positions, positions), dtype=np.bool_))[None, None]
-
-

@@ -37,8 +37,15 @@ def build(
     x = rms_norm(b, x, "norm", b.hidden)
     logits = linear(b, x, "lm_head", b.hidden, vocabulary, bias=False)
     b.output(logits, "logits", ["batch", "sequence", vocabulary])
-    return b.build(layers=layers, heads=heads, kv_heads=kv_heads, head_size=head_size,
-                   inner=inner, vocabulary=vocabulary, seed=seed)
+    return b.build(
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=head_size,
+        inner=inner,
+        vocabulary=vocabulary,
+        seed=seed,
+    )
 
 
 class _Llama(GraphBuilder):
@@ -121,7 +128,9 @@ class _Llama(GraphBuilder):
         return self.reshape(x, [batch, self._heads, length, self._head_size])
 
 
-def rotary_tables(positions: int, size: int, base: float = 10000.0) -> tuple[np.ndarray, np.ndarray]:
+def rotary_tables(
+    positions: int, size: int, base: float = 10000.0
+) -> tuple[np.ndarray, np.ndarray]:
     """cos and sin, float32 [positions, size], each frequency in both halves."""
     frequencies = base ** (-np.arange(0, size, 2, dtype=np.float64) / size)
     angles = np.outer(np.arange(positions), np.concatenate([frequencies, frequencies]))

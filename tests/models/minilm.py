@@ -30,8 +30,7 @@ def build(opset: int = 17, layers: int | None = None) -> Model:
     b = _Bert(folder, config, opset)
     shape = ["batch", "sequence"]
     ids, mask, types = (
-        b.input(name, shape, "int64")
-        for name in ("input_ids", "attention_mask", "token_type_ids")
+        b.input(name, shape, "int64") for name in ("input_ids", "attention_mask", "token_type_ids")
     )
     with b.scope("embeddings"):
         x = b.embeddings(ids, types)
