@@ -1,0 +1,142 @@
+// Kernel: one way to carry out an instruction on a backend. Several kernels of one op are tried in
+// order; each refuses a problem with a reason or prepares it once, to be run often.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/device.h"
+#include "types/attributes.h"
+
+namespace cleave::backend {
+
+// How one operand lies in memory; all sizes are numbers. Element [i, j, ...] is
+// pointer[i * strides[0] + j * strides[1] + ...]: pointers given to kernels already hold the
+// operand's `element_offset`. Strides are ≥ 0.
+struct TensorView {
+  DType dtype = DType::kFloat32;
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;  // in elements
+  bool present = true;           // false: an optional input that is not there
+
+  static TensorView dense(DType dtype, std::vector<int64_t> shape);
+  static TensorView absent();
+  // Row-major without gaps; dimensions of size 1 may have any stride, empty tensors any strides.
+  bool is_dense() const;
+  int64_t elements() const;  // 0 where absent
+  size_t rank() const { return shape.size(); }
+  std::string text() const;  // "f32[2, 3]", with strides where not dense
+};
+
+// An instruction with all sizes known, on one rank.
+struct KernelProblem {
+  std::string_view op;
+  const Attributes& attributes;  // evaluated: all Dims are constants
+  std::vector<TensorView> inputs;
+  std::vector<TensorView> outputs;
+  // Data of the inputs that are weights (else null), valid while the kernel is prepared. Empty
+  // means that no input is one.
+  std::vector<const void*> constant_inputs = {};
+  // Which weight each is: equal keys mean equal bytes, type and view (the weight's identity hashed
+  // with offset, shape and strides of the view). 0: not a weight, or not to be kept packed.
+  std::vector<uint64_t> constant_keys = {};
+  int threads = 1;  // of the device, for the shape of the work; results do not depend on it
+
+  const void* constant(size_t input) const {
+    return input < constant_inputs.size() ? constant_inputs[input] : nullptr;
+  }
+  uint64_t key(size_t input) const {
+    return input < constant_keys.size() ? constant_keys[input] : 0;
+  }
+};
+
+// Weights repacked into the order a kernel reads them, once a weight and device; shared by all
+// shapes, programs and contexts. Safe to use from several threads.
+class KernelCache {
+ public:
+  // Packed weights are memory of `device`.
+  explicit KernelCache(Device& device) : device_(device) {}
+
+  // The packed weight `key` (a constant key hashed with the format); `pack` fills `bytes` of memory
+  // where it is not there yet. Error(kOutOfMemory).
+  std::shared_ptr<const Buffer> packed(uint64_t key, int64_t bytes, std::string_view what,
+                                       const std::function<void(std::byte*)>& pack);
+  int64_t packed_bytes() const;
+  // Drops all weights that no prepared kernel holds.
+  void drop_unused();
+  Device& device() { return device_; }
+
+ private:
+  Device& device_;
+  mutable std::mutex mutex_;
+  std::map<uint64_t, std::shared_ptr<const Buffer>> packed_;
+};
+
+// A problem made ready. `run` may be called by several threads at once, each with its own
+// workspace.
+class PreparedKernel {
+ public:
+  virtual ~PreparedKernel() = default;
+  // `inputs` and `outputs` as the problem's views; null where absent or empty. `workspace` is
+  // aligned to 64 bytes and holds workspace_bytes(). Outputs do not overlap inputs, except that an
+  // output of fused_elementwise may be one of its inputs where both views are the same.
+  virtual void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+                   std::byte* workspace, ThreadPool& pool) const = 0;
+  virtual int64_t workspace_bytes() const { return 0; }
+  // False for a weight that has been packed: `run` does not read the original, null will do.
+  virtual bool reads_input(size_t input) const {
+    static_cast<void>(input);
+    return true;
+  }
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::string_view op() const = 0;    // the op it carries out
+  virtual std::string_view name() const = 0;  // for example "matmul.onednn"
+  // Why it does not take the problem; nothing where it does. `prepare` then succeeds but for
+  // memory.
+  virtual std::optional<std::string> refuses(const KernelProblem& problem) const = 0;
+  virtual std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
+                                                  KernelCache& cache) const = 0;
+};
+
+// The kernels of one backend, in the order in which they are tried. A value: plug-ins add to a
+// copy.
+class KernelRegistry {
+ public:
+  // Those built in for the CPU; made from src/ops/*/cpu.cc (cmake/CleaveKernels.cmake).
+  static KernelRegistry builtin_cpu();
+
+  void add(std::shared_ptr<const Kernel> kernel);        // tried after those that are there
+  void add_front(std::shared_ptr<const Kernel> kernel);  // tried before them
+  std::span<const std::shared_ptr<const Kernel>> of(std::string_view op) const;
+
+  struct Refusal {
+    std::string kernel;
+    std::string reason;
+  };
+  struct Choice {
+    const Kernel* kernel = nullptr;  // null: all refuse, or there is none for the op
+    std::vector<Refusal> refusals;   // of the kernels tried before it
+    std::string text() const;        // "matmul.tiled (matmul.onednn: no integers)"
+  };
+  Choice choose(const KernelProblem& problem) const;
+  // The kernel chosen; Error(kUnsupported) that lists every refusal where there is none.
+  const Kernel& at(const KernelProblem& problem) const;
+
+ private:
+  std::map<std::string, std::vector<std::shared_ptr<const Kernel>>, std::less<>> kernels_;
+};
+
+}  // namespace cleave::backend
