@@ -1,0 +1,134 @@
+"""Every generated family on several numbers of devices equals ONNX Runtime and one device."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from ..models.inputs import make_inputs
+from .cleave import cpus, largest_difference, profile
+
+
+@dataclass
+class Case:
+    """A model, the profile it is built for, the sizes it is run at, and how near it must be."""
+
+    name: str
+    options: dict
+    # Each input's size at the profile's smallest, usual and largest.
+    profile: dict[str, tuple[str, str, str]]
+    runs: list[dict[str, int]]
+    # Largest |a − b| / max|b| from ONNX Runtime; from one device it is 1e-5.
+    tolerance: float = 2e-5
+    # Whether two devices must share the work: large enough that splitting pays by far.
+    must_split: bool = True
+    label: str = ""
+    opsets: tuple = field(default=(17,))
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+
+TOKENS = ("1x1", "1x64", "2x64")
+CASES = [
+    Case(
+        "fc",
+        {"inputs": 2048, "outputs": 3001},
+        {"x": ("1x2048", "4x2048", "33x2048")},
+        [{"rows": 1}, {"rows": 4}, {"rows": 33}],
+    ),
+    Case(
+        "mlp",
+        {"hidden": 1024, "inner": 4096},
+        {"x": ("1x1024", "4x1024", "65x1024")},
+        [{"rows": 1}, {"rows": 7}, {"rows": 65}],
+    ),
+    Case(
+        "mlp",
+        {"hidden": 520, "inner": 2081, "kind": "silu", "rank": 3},
+        {"x": ("1x1x520", "1x32x520", "3x64x520")},
+        [{"batch": 1, "sequence": 1}, {"batch": 3, "sequence": 37}],
+        label="mlp-rank-3-uneven",
+    ),
+    Case(
+        "vit",
+        {"hidden": 320, "heads": 5, "patches": 49},
+        {"patches": ("1x49x48", "4x49x48", "8x49x48")},
+        [{"batch": 1}, {"batch": 8}],
+    ),
+    Case(
+        "gpt2",
+        {"size": "small", "layers": 1},
+        {"input_ids": TOKENS},
+        [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 53}],
+    ),
+    Case(
+        "gpt2",
+        {"conv1d": "gemm"},
+        {"input_ids": TOKENS},
+        [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 64}],
+        must_split=False,
+        label="gpt2-tiny-gemm",
+    ),
+    Case(
+        "llama",
+        {"head_size": 64, "inner": 1536},
+        {"input_ids": TOKENS, "attention_mask": TOKENS},
+        [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
+    ),
+    Case(
+        "functions",
+        {},
+        {"x": ("1x64", "8x64", "16x64")},
+        [{"rows": 1}, {"rows": 16}],
+        must_split=False,
+    ),
+]
+
+
+def build(cleave, path, case: Case, devices: int, engine) -> None:
+    sizes = [{name: three[i] for name, three in case.profile.items()} for i in range(3)]
+    cleave("build", path, "-o", engine, cpus(devices), *profile(*sizes))
+
+
+def output_of(cleave, engine, inputs, tmp_path, devices: int) -> np.ndarray:
+    (output,) = cleave.outputs(engine, inputs, tmp_path, cpus(devices)).values()
+    return output
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, tmp_path):
+    path, model = models(case.name, **case.options)
+    ones: dict[int, np.ndarray] = {}
+    for devices in (1, 2, 3, 4, 8):
+        engine = tmp_path / f"{devices}.cleave"
+        build(cleave, path, case, devices, engine)
+        for number, sizes in enumerate(case.runs):
+            inputs = make_inputs(model, sizes)
+            got = output_of(cleave, engine, inputs, tmp_path, devices)
+            one = ones.setdefault(number, got)
+            (wanted,) = onnx_runtime(path, inputs).values()
+            assert largest_difference(got, wanted)[1] <= case.tolerance, (devices, sizes)
+            assert largest_difference(got, one)[1] <= 1e-5, (devices, sizes)
+        if devices == 2 and case.must_split:
+            found = cleave("inspect", engine, "--json", "-").json
+            assert sum(found["collectives"].values()) > 0
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
+@pytest.mark.parametrize("name", ["vit", "gpt2", "llama", "functions", "mlp"])
+def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path):
+    """The spellings of each operator set; the model runs without an engine file between."""
+    path, model = models(name, opset=opset)
+    inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5})
+    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (wanted,) = onnx_runtime(path, inputs).values()
+    assert largest_difference(got, wanted)[1] <= 2e-5
+
+
+def test_external_weights_are_read(cleave, models, onnx_runtime, tmp_path):
+    path, model = models("llama", weights="external")
+    inputs = make_inputs(model, {"batch": 2, "sequence": 9})
+    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(3)).values()
+    (wanted,) = onnx_runtime(path, inputs).values()
+    assert largest_difference(got, wanted)[1] <= 2e-5

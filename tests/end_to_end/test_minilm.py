@@ -1,0 +1,62 @@
+"""MiniLM: one engine a number of devices serves every batch and sequence of its profile."""
+
+import pytest
+
+from ..models.inputs import make_inputs
+from .cleave import cpus, largest_difference, profile
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# (batch, sequence): the profile's corners, the sequences that the issue of equality asks about.
+SIZES = ((1, 1), (8, 1), (3, 7), (1, 128), (2, 256), (8, 256))
+PROFILE = profile(*({name: size for name in INPUTS} for size in ("1x1", "1x128", "8x256")))
+
+
+@pytest.fixture(scope="module")
+def engine(cleave, models, tmp_path_factory):
+    """engine(devices) → the engine for so many devices, built once."""
+    folder = tmp_path_factory.mktemp("minilm")
+
+    def build(devices: int):
+        path = folder / f"{devices}.cleave"
+        if not path.exists():
+            cleave("build", models("minilm")[0], "-o", path, cpus(devices), *PROFILE)
+        return path
+
+    return build
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3, 4, 5, 8])
+def test_equals_onnx_runtime_and_one_device(
+    devices, cleave, models, engine, onnx_runtime, tmp_path
+):
+    path, model = models("minilm")
+    for batch, sequence in SIZES:
+        inputs = make_inputs(model, {"batch": batch, "sequence": sequence})
+        wanted = onnx_runtime(path, inputs)["sentence_embedding"]
+        one = cleave.outputs(engine(1), inputs, tmp_path, cpus(1))["sentence_embedding"]
+        split = cleave.outputs(engine(devices), inputs, tmp_path, cpus(devices))
+        got = split["sentence_embedding"]
+        assert largest_difference(got, wanted)[0] <= 1e-4, (batch, sequence)
+        assert largest_difference(got, one)[1] <= 1e-5, (batch, sequence)
+
+
+def test_the_engine_for_two_devices_is_split(cleave, engine):
+    found = cleave("inspect", engine(2), "--json", "-").json
+    assert found["devices"] == 2
+    assert sum(found["collectives"].values()) > 0
+
+
+def test_the_plan_is_proven_and_quick(cleave, models):
+    sizes = ",".join(f"{name}:1x128" for name in INPUTS)
+    plan = cleave("plan", models("minilm")[0], cpus(2), f"--shapes={sizes}", "--json", "-").json
+    assert plan["optimal"]
+    assert plan["bound_us"] == pytest.approx(plan["cost_us"], rel=1e-9)
+    assert plan["cost_us"] <= plan["unsplit_us"] * (1 + 1e-9)
+    assert plan["planning_seconds"] < 0.1
+
+
+def test_planning_gpt2_xl_without_its_weights(cleave, models):
+    path, _ = models("gpt2", weights="absent", size="xl")
+    plan = cleave("plan", path, cpus(2), "--shapes=input_ids:1x128", "--json", "-").json
+    assert plan["optimal"]
+    assert plan["planning_seconds"] < 0.5
