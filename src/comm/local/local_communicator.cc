@@ -184,10 +184,9 @@ void LocalCommunicator::redistribute(const void* src, const BoxMap& src_map, voi
     const int64_t element_size = element_size_of(type);
     int64_t count = 1;
     for (const int64_t extent : shape) count *= extent;
-    int64_t src_bytes = element_size;
-    for (const int64_t extent : src_map.ranks[static_cast<size_t>(rank_)].shape) {
-      src_bytes *= extent;
-    }
+    const LocalBoxes& own = src_map.ranks[static_cast<size_t>(rank_)];
+    int64_t src_bytes = own.boxes.empty() ? 0 : element_size;
+    for (const int64_t extent : own.shape) src_bytes *= extent;
     Posting posting{{Operation::kRedistribute, type, ReduceOp::kSum, kNoRank, count, hash}, src};
     rendezvous_->post(rank_, posting, src_bytes);
     copy_steps(steps, dst, element_size);

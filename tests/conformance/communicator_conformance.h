@@ -1,0 +1,607 @@
+// The suite that every Communicator passes. An implementation instantiates it with its harness
+// (communicator_harness.h):
+//   INSTANTIATE_TYPED_TEST_SUITE_P(Name, CommunicatorConformance, Harness);
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+
+#include "tests/conformance/communicator_cases.h"
+#include "tests/conformance/communicator_harness.h"
+
+namespace cleave::conformance {
+
+inline std::string message_of(const std::exception_ptr& thrown) {
+  if (!thrown) return "";
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    return std::string("not a cleave::Error: ") + error.what();
+  }
+}
+
+inline bool is_device_error(const std::exception_ptr& thrown) {
+  if (!thrown) return false;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::kDevice;
+  } catch (...) {
+    return false;
+  }
+}
+
+template <class Harness>
+class CommunicatorConformance : public testing::Test {
+ protected:
+  // Runs `body` for every rank of a new group of each size; no rank may throw.
+  void for_each_size(const std::function<void(Communicator&)>& body) {
+    for (const int size : Harness::sizes()) {
+      SCOPED_TRACE("N = " + std::to_string(size));
+      const Group group = Harness::make_group(size);
+      expect_success(group, body);
+      if (this->HasFailure()) return;
+    }
+  }
+
+  static void expect_success(const Group& group, const std::function<void(Communicator&)>& body) {
+    for (const std::exception_ptr& thrown : run_ranks(group, body)) {
+      EXPECT_EQ(message_of(thrown), "");
+    }
+  }
+
+  // The group works: a sum over ranks comes out right.
+  static void expect_working(Communicator& rank) {
+    const int64_t term = rank.rank() + 1;
+    int64_t sum = 0;
+    rank.all_reduce(&term, &sum, 1, DType::kInt64, ReduceOp::kSum);
+    EXPECT_EQ(sum, int64_t{rank.size()} * (rank.size() + 1) / 2);
+  }
+
+  // Sizes at which a rank can wait for another.
+  static std::vector<int> sizes_above_one() {
+    std::vector<int> sizes = Harness::sizes();
+    std::erase(sizes, 1);
+    return sizes;
+  }
+};
+
+TYPED_TEST_SUITE_P(CommunicatorConformance);
+
+TYPED_TEST_P(CommunicatorConformance, KnowsRankAndSize) {
+  for (const int size : TypeParam::sizes()) {
+    const Group group = TypeParam::make_group(size);
+    ASSERT_EQ(group.size(), static_cast<size_t>(size));
+    for (int rank = 0; rank < size; ++rank) {
+      EXPECT_EQ(group[static_cast<size_t>(rank)]->rank(), rank);
+      EXPECT_EQ(group[static_cast<size_t>(rank)]->size(), size);
+    }
+  }
+}
+
+// Every type and operator against the plain reference, bit for bit: order of terms, rounding and
+// overflow are fixed; in place and out of place; the same on every rank and every time.
+TYPED_TEST_P(CommunicatorConformance, AllReduceEqualsReference) {
+  this->for_each_size([](Communicator& rank) {
+    for (const DType type : kAllTypes) {
+      for (const ReduceOp op : kAllOps) {
+        for (const int64_t count : {0, 1, 5, 1000, 10007}) {
+          std::vector<Buffer> terms;
+          for (int r = 0; r < rank.size(); ++r) {
+            terms.push_back(numbers(count, type, static_cast<uint64_t>(r) * 1000 + 1));
+          }
+          const Buffer expected = reduced(terms, op);
+          const Buffer& term = terms[static_cast<size_t>(rank.rank())];
+          Buffer result(count, type);
+          rank.all_reduce(term.data(), result.data(), count, type, op);
+          EXPECT_TRUE(result == expected) << name_of(type) << " " << to_string(op) << " " << count;
+          Buffer in_place = term;
+          rank.all_reduce(in_place.data(), in_place.data(), count, type, op);
+          EXPECT_TRUE(in_place == expected) << name_of(type) << " in place " << count;
+        }
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, AllReduceOfLargeTensors) {
+  this->for_each_size([](Communicator& rank) {
+    for (const DType type : {DType::kFloat32, DType::kBFloat16, DType::kInt8}) {
+      const int64_t count = 100'003;
+      std::vector<Buffer> terms;
+      for (int r = 0; r < rank.size(); ++r) {
+        terms.push_back(numbers(count, type, static_cast<uint64_t>(r) + 77));
+      }
+      const Buffer expected = reduced(terms, ReduceOp::kSum);
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        Buffer result = terms[static_cast<size_t>(rank.rank())];
+        rank.all_reduce(result.data(), result.data(), count, type, ReduceOp::kSum);
+        EXPECT_TRUE(result == expected) << name_of(type);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, MaxAndMinPassNaNsOn) {
+  this->for_each_size([](Communicator& rank) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const ReduceOp op : {ReduceOp::kMax, ReduceOp::kMin}) {
+      for (int owner = 0; owner < rank.size(); ++owner) {
+        const float term[2] = {rank.rank() == owner ? nan : 1.0f, static_cast<float>(rank.rank())};
+        float result[2];
+        rank.all_reduce(term, result, 2, DType::kFloat32, op);
+        EXPECT_TRUE(std::isnan(result[0]));
+        EXPECT_EQ(result[1], op == ReduceOp::kMax ? static_cast<float>(rank.size() - 1) : 0.0f);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, AllGatherKeepsEveryBit) {
+  this->for_each_size([](Communicator& rank) {
+    for (const ShardCase& test : shard_cases(rank.size())) {
+      for (const DType type : kAllTypes) {
+        const Buffer whole = bit_patterns(test.map.elements(), type, 5);
+        const Buffer shard = shard_of(whole, test.map, rank.rank());
+        Buffer result(test.map.elements(), type);
+        rank.all_gather(shard.data(), result.data(), test.map, type);
+        EXPECT_TRUE(result == whole) << test.name << " " << name_of(type);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, AllGatherFromItsPlaceInTheWhole) {
+  this->for_each_size([](Communicator& rank) {
+    for (const int64_t inner : {3, 9001}) {
+      const ShardMap map = even_shard_map(1, 2 * rank.size() + 1, inner, rank.size());
+      const Buffer whole = bit_patterns(map.elements(), DType::kFloat16, 6);
+      Buffer result(map.elements(), DType::kFloat16);
+      const Piece& own = map.pieces[static_cast<size_t>(rank.rank())].front();
+      for (int64_t i = 0; i < own.count; ++i) {
+        result.set(own.global_offset + i, whole, own.global_offset + i);
+      }
+      rank.all_gather(result.at(own.global_offset), result.data(), map, DType::kFloat16);
+      EXPECT_TRUE(result == whole);
+    }
+  });
+}
+
+// Copies that should be equal are not, here, to see whose is taken.
+TYPED_TEST_P(CommunicatorConformance, AllGatherPrefersItsOwnCopyThenTheLowestRanks) {
+  this->for_each_size([](Communicator& rank) {
+    for (const int64_t elements : {100, 10'000}) {
+      const ShardMap map = overlapping(1, elements, elements, rank.size());  // all hold all
+      const std::vector<int32_t> own(static_cast<size_t>(elements), rank.rank());
+      std::vector<int32_t> result(own.size(), -1);
+      rank.all_gather(own.data(), result.data(), map, DType::kInt32);
+      EXPECT_EQ(result, own);
+
+      ShardMap partly = map;  // the last rank holds nothing
+      if (rank.size() > 1) partly.pieces.back().clear();
+      rank.all_gather(own.data(), result.data(), partly, DType::kInt32);
+      const int holder = rank.rank() == rank.size() - 1 ? 0 : rank.rank();
+      EXPECT_EQ(result, std::vector<int32_t>(own.size(), holder));
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, ReduceScatterEqualsReference) {
+  this->for_each_size([](Communicator& rank) {
+    for (const ShardCase& test : shard_cases(rank.size())) {
+      for (const auto& [type, op] : {std::pair{DType::kFloat32, ReduceOp::kSum},
+                                     {DType::kBFloat16, ReduceOp::kSum},
+                                     {DType::kFloat16, ReduceOp::kMax},
+                                     {DType::kInt8, ReduceOp::kProd},
+                                     {DType::kBool, ReduceOp::kMin}}) {
+        std::vector<Buffer> terms;
+        for (int r = 0; r < rank.size(); ++r) {
+          terms.push_back(numbers(test.map.elements(), type, static_cast<uint64_t>(r) + 9));
+        }
+        const Buffer expected = shard_of(reduced(terms, op), test.map, rank.rank());
+        Buffer result(expected.count(), type);
+        rank.reduce_scatter(terms[static_cast<size_t>(rank.rank())].data(), result.data(), test.map,
+                            type, op);
+        EXPECT_TRUE(result == expected) << test.name << " " << name_of(type);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, RedistributeEqualsReference) {
+  this->for_each_size([](Communicator& rank) {
+    for (const BoxCase& test : box_cases(rank.size())) {
+      for (const DType type : {DType::kFloat32, DType::kUInt8, DType::kInt64}) {
+        const auto own = static_cast<size_t>(rank.rank());
+        const Buffer whole = bit_patterns(product(test.shape), type, 8);
+        const Buffer src = boxes_of(whole, test.shape, test.src.ranks[own]);
+        const Buffer expected = boxes_of(whole, test.shape, test.dst.ranks[own]);
+        Buffer result(expected.count(), type);
+        rank.redistribute(src.data(), test.src, result.data(), test.dst, test.shape, type);
+        EXPECT_TRUE(result == expected) << test.name << " " << name_of(type);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, RedistributePrefersItsOwnCopyThenTheLowestRanks) {
+  this->for_each_size([](Communicator& rank) {
+    const std::vector<int64_t> shape = {6, 8};
+    BoxMap src = replicated_boxes(shape, rank.size());
+    if (rank.size() > 1) src.ranks.back() = {{0, 0}, {}};
+    const std::vector<int32_t> own(48, rank.rank());
+    std::vector<int32_t> result(48, -1);
+    rank.redistribute(own.data(), src, result.data(), replicated_boxes(shape, rank.size()), shape,
+                      DType::kInt32);
+    const int holder = rank.rank() == rank.size() - 1 ? 0 : rank.rank();
+    EXPECT_EQ(result, std::vector<int32_t>(48, holder));
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, BroadcastFromEveryRoot) {
+  this->for_each_size([](Communicator& rank) {
+    for (int root = 0; root < rank.size(); ++root) {
+      for (const int64_t count : {0, 1, 1000, 30'001}) {
+        const Buffer sent = bit_patterns(count, DType::kFloat16, static_cast<uint64_t>(root));
+        Buffer data = rank.rank() == root ? sent : Buffer(count, DType::kFloat16);
+        rank.broadcast(data.data(), count, DType::kFloat16, root);
+        EXPECT_TRUE(data == sent);
+      }
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, PermuteRoundAndToNeighbours) {
+  this->for_each_size([](Communicator& rank) {
+    const int n = rank.size();
+    for (const int64_t count : {1, 100, 20'000}) {
+      // Round by any distance, itself included; each rank sends a length of its own.
+      for (int distance = 0; distance < n; ++distance) {
+        const int to = (rank.rank() + distance) % n;
+        const int from = (rank.rank() + n - distance) % n;
+        const auto seed = [](int r) { return static_cast<uint64_t>(r) + 31; };
+        const Buffer sent = bit_patterns(count + rank.rank(), DType::kInt32, seed(rank.rank()));
+        const Buffer expected = bit_patterns(count + from, DType::kInt32, seed(from));
+        Buffer received(count + from, DType::kInt32);
+        rank.permute(sent.data(), sent.count(), to, received.data(), received.count(), from,
+                     DType::kInt32);
+        EXPECT_TRUE(received == expected);
+      }
+      // Along a line, as a halo: the first receives nothing, the last sends nothing.
+      const int to = rank.rank() + 1 < n ? rank.rank() + 1 : kNoRank;
+      const int from = rank.rank() > 0 ? rank.rank() - 1 : kNoRank;
+      const std::vector<int32_t> sent(static_cast<size_t>(count), rank.rank());
+      std::vector<int32_t> received(sent.size(), -7);
+      rank.permute(sent.data(), count, to, received.data(), count, from, DType::kInt32);
+      EXPECT_THAT(received, testing::Each(from == kNoRank ? -7 : from));
+    }
+  });
+}
+
+TYPED_TEST_P(CommunicatorConformance, BarrierSeparatesWhatIsBeforeFromWhatIsAfter) {
+  for (const int size : TypeParam::sizes()) {
+    const Group group = TypeParam::make_group(size);
+    std::atomic<int> arrived{0};
+    this->expect_success(group, [&](Communicator& rank) {
+      for (int round = 1; round <= 20; ++round) {
+        arrived.fetch_add(1);
+        rank.barrier();
+        EXPECT_GE(arrived.load(), round * size);
+        rank.barrier();
+      }
+    });
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, SubGroupsByColorAndKey) {
+  this->for_each_size([this](Communicator& rank) {
+    const int n = rank.size();
+    // Even and odd ranks, in reverse order.
+    const std::unique_ptr<Communicator> half = rank.split(rank.rank() % 2, n - rank.rank());
+    ASSERT_NE(half, nullptr);
+    const int members = rank.rank() % 2 == 0 ? (n + 1) / 2 : n / 2;
+    EXPECT_EQ(half->size(), members);
+    EXPECT_EQ(half->rank(), members - 1 - rank.rank() / 2);
+    std::vector<int32_t> ranks(static_cast<size_t>(members), -1);
+    const int32_t own = rank.rank();
+    half->all_gather(&own, ranks.data(), even_shard_map(1, members, 1, members), DType::kInt32);
+    for (int r = 0; r < members; ++r) {
+      EXPECT_EQ(ranks[static_cast<size_t>(r)], (members - 1 - r) * 2 + rank.rank() % 2);
+    }
+    // A group within the group, in which not all take part.
+    const std::unique_ptr<Communicator> inner = half->split(half->rank() == 0 ? -1 : 3, 0);
+    EXPECT_EQ(inner == nullptr, half->rank() == 0);
+    for (int round = 0; round < 5; ++round) {
+      if (inner) this->expect_working(*inner);
+      this->expect_working(*half);
+      this->expect_working(rank);
+    }
+  });
+}
+
+// Calls of all kinds and sizes after each other: nothing of one leaks into the next.
+TYPED_TEST_P(CommunicatorConformance, MixedCallsInARow) {
+  this->for_each_size([this](Communicator& rank) {
+    std::mt19937_64 random(3);  // the same on every rank
+    const std::vector<ShardCase> cases = shard_cases(rank.size());
+    for (int round = 0; round < 60; ++round) {
+      const int64_t count = static_cast<int64_t>(random() % 2 ? random() % 100 : random() % 9000);
+      const ShardMap& map = cases[random() % cases.size()].map;
+      switch (random() % 4) {
+        case 0: {
+          std::vector<int32_t> data(static_cast<size_t>(count), rank.rank() + round);
+          rank.all_reduce(data.data(), data.data(), count, DType::kInt32, ReduceOp::kMax);
+          EXPECT_THAT(data, testing::Each(rank.size() - 1 + round));
+          break;
+        }
+        case 1: {
+          const Buffer whole = numbers(map.elements(), DType::kInt32, random());
+          const Buffer shard = shard_of(whole, map, rank.rank());
+          Buffer result(map.elements(), DType::kInt32);
+          rank.all_gather(shard.data(), result.data(), map, DType::kInt32);
+          EXPECT_TRUE(result == whole);
+          break;
+        }
+        case 2: {
+          const int root = static_cast<int>(random() % static_cast<uint64_t>(rank.size()));
+          std::vector<int32_t> data(static_cast<size_t>(count), rank.rank());
+          rank.broadcast(data.data(), count, DType::kInt32, root);
+          EXPECT_THAT(data, testing::Each(root));
+          break;
+        }
+        default:
+          this->expect_working(rank);
+      }
+    }
+  });
+}
+
+// ---- failure ----
+
+TYPED_TEST_P(CommunicatorConformance, AbortWakesAllRanksAndNamesTheFailed) {
+  for (const int size : this->sizes_above_one()) {
+    const Group group = TypeParam::make_group(size);
+    const int failing = size / 2;
+    const auto start = std::chrono::steady_clock::now();
+    const auto thrown = run_ranks(group, [&](Communicator& rank) {
+      if (rank.rank() != failing) return rank.barrier();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the others block meanwhile
+      rank.abort(Error(ErrorCode::kOutOfMemory, "no memory for node fc1", "use more devices"));
+      rank.barrier();
+    });
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    for (const std::exception_ptr& error : thrown) {
+      EXPECT_TRUE(is_device_error(error));
+      EXPECT_THAT(message_of(error), testing::HasSubstr("rank " + std::to_string(failing) +
+                                                        " failed: no memory for node fc1"));
+      EXPECT_THAT(message_of(error), testing::HasSubstr("use more devices"));
+    }
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, AFailedGroupStaysFailedUntilAllHaveRecovered) {
+  for (const int size : TypeParam::sizes()) {
+    const Group group = TypeParam::make_group(size);
+    std::vector<std::unique_ptr<Communicator>> halves(static_cast<size_t>(size));
+    this->expect_success(group, [&](Communicator& rank) {
+      halves[static_cast<size_t>(rank.rank())] = rank.split(rank.rank() % 2, 0);
+    });
+    for (int round = 0; round < 3; ++round) {
+      group.back()->abort(Error(ErrorCode::kDevice, "first"));
+      group.front()->abort(Error(ErrorCode::kDevice, "second"));
+      for (int again = 0; again < 2; ++again) {
+        for (const std::exception_ptr& error :
+             run_ranks(group, [](Communicator& rank) { rank.barrier(); })) {
+          EXPECT_THAT(message_of(error), testing::HasSubstr("failed: first"));
+        }
+      }
+      // Ranks that have recovered wait for those that have not.
+      this->expect_success(group, [&](Communicator& rank) {
+        if (rank.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        rank.recover();
+        this->expect_working(rank);
+        this->expect_working(*halves[static_cast<size_t>(rank.rank())]);
+      });
+    }
+  }
+}
+
+// Ranks fail at any moment of calls that read each other's memory; once its call has thrown, a rank
+// may reuse its memory, which a thread or address sanitizer checks.
+TYPED_TEST_P(CommunicatorConformance, NobodyTouchesTheMemoryOfARankWhoseCallHasThrown) {
+  for (const int size : {2, 3, 5}) {
+    const Group group = TypeParam::make_group(size);
+    for (int round = 0; round < 25; ++round) {
+      run_ranks(group, [&](Communicator& rank) {
+        const ShardMap map = even_shard_map(1, 4 * rank.size(), 20'000, rank.size());
+        std::vector<float> shard(static_cast<size_t>(map.local_elements(rank.rank())), 1.0f);
+        std::vector<float> whole(static_cast<size_t>(map.elements()), 2.0f);
+        try {
+          for (int call = 0; call < 20; ++call) {
+            if (rank.rank() == round % size && call == round % 7) {
+              rank.abort(Error(ErrorCode::kDevice, "stop"));
+            }
+            if (call % 2 == 0) {
+              rank.all_gather(shard.data(), whole.data(), map, DType::kFloat32);
+            } else {
+              rank.all_reduce(whole.data(), whole.data(), map.elements(), DType::kFloat32,
+                              ReduceOp::kSum);
+            }
+          }
+        } catch (const Error&) {
+          std::fill(shard.begin(), shard.end(), -1.0f);
+          std::fill(whole.begin(), whole.end(), -1.0f);
+        }
+      });
+      for (const auto& rank : group) rank->recover();
+    }
+    this->expect_success(group, [this](Communicator& rank) { this->expect_working(rank); });
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, AFailureInASubGroupFailsAll) {
+  for (const int size : this->sizes_above_one()) {
+    const Group group = TypeParam::make_group(size);
+    const auto thrown = run_ranks(group, [&](Communicator& rank) {
+      const auto half = rank.split(rank.rank() % 2, 0);
+      if (rank.rank() == size - 1) {
+        half->abort(Error(ErrorCode::kDevice, "lost"));
+      } else {
+        rank.barrier();
+      }
+    });
+    for (int rank = 0; rank + 1 < size; ++rank) {
+      EXPECT_THAT(message_of(thrown[static_cast<size_t>(rank)]),
+                  testing::HasSubstr("rank " + std::to_string(size - 1) + " failed: lost"));
+    }
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, CallsThatDoNotMatchAreErrors) {
+  using Call = std::function<void(Communicator&, bool odd_one)>;
+  const std::vector<std::pair<std::string, Call>> calls = {
+      {"count",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         rank.all_reduce(own.data(), own.data(), odd ? 63 : 64, DType::kFloat32, ReduceOp::kSum);
+       }},
+      {"type",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         rank.all_reduce(own.data(), own.data(), 64, odd ? DType::kInt32 : DType::kFloat32,
+                         ReduceOp::kSum);
+       }},
+      {"operator",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         rank.all_reduce(own.data(), own.data(), 64, DType::kFloat32,
+                         odd ? ReduceOp::kMax : ReduceOp::kSum);
+       }},
+      {"root",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         rank.broadcast(own.data(), 64, DType::kFloat32, odd ? 1 : 0);
+       }},
+      {"operation",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         if (odd) return rank.barrier();
+         rank.broadcast(own.data(), 64, DType::kFloat32, 0);
+       }},
+      {"map",
+       [](Communicator& rank, bool odd) {
+         const int n = rank.size();
+         std::vector<float> own(64 * 16);
+         std::vector<float> whole(64 * 16);
+         const ShardMap map = odd ? all_at(0, 1, 64, n) : even_shard_map(1, 64, 1, n);
+         rank.all_gather(own.data(), whole.data(), map, DType::kFloat32);
+       }},
+      {"partner",
+       [](Communicator& rank, bool odd) {
+         std::vector<float> own(64);
+         std::vector<float> got(64);
+         const int n = rank.size();
+         rank.permute(own.data(), odd ? 63 : 64, (rank.rank() + 1) % n, got.data(), 64,
+                      (rank.rank() + n - 1) % n, DType::kFloat32);
+       }},
+  };
+  for (const int size : this->sizes_above_one()) {
+    const Group group = TypeParam::make_group(size);
+    for (const auto& [name, call] : calls) {
+      const auto thrown =
+          run_ranks(group, [&](Communicator& rank) { call(rank, rank.rank() == size - 1); });
+      for (const std::exception_ptr& error : thrown) {
+        EXPECT_TRUE(is_device_error(error)) << name;
+        EXPECT_THAT(message_of(error), testing::HasSubstr("do not match")) << name;
+      }
+      for (const auto& rank : group) rank->recover();
+    }
+    this->expect_success(group, [this](Communicator& rank) { this->expect_working(rank); });
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, ALateRankIsNamed) {
+  for (const int size : {2, 5}) {
+    const Group group = TypeParam::make_group(size);
+    group.front()->set_lateness_limit(std::chrono::milliseconds(50));
+    const auto thrown = run_ranks(group, [&](Communicator& rank) {
+      if (rank.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+      rank.barrier();
+    });
+    for (const std::exception_ptr& error : thrown) {
+      EXPECT_TRUE(is_device_error(error));
+      EXPECT_THAT(message_of(error), testing::HasSubstr("rank 1 is late"));
+    }
+    for (const auto& rank : group) rank->recover();
+    group.front()->set_lateness_limit(std::chrono::milliseconds(0));
+    this->expect_success(group, [this](Communicator& rank) {
+      if (rank.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      this->expect_working(rank);
+    });
+  }
+}
+
+TYPED_TEST_P(CommunicatorConformance, InvalidArgumentsAreErrorsOfAllRanks) {
+  const std::vector<std::function<void(Communicator&)>> calls = {
+      [](Communicator& rank) { rank.broadcast(nullptr, -1, DType::kFloat32, 0); },
+      [](Communicator& rank) { rank.broadcast(nullptr, int64_t{1} << 62, DType::kFloat32, 0); },
+      [](Communicator& rank) { rank.broadcast(nullptr, 0, DType::kFloat32, rank.size()); },
+      [](Communicator& rank) {
+        rank.permute(nullptr, 0, -2, nullptr, 0, kNoRank, DType::kFloat32);
+      },
+      [](Communicator& rank) {
+        ShardMap map = even_shard_map(1, 8, 1, rank.size());
+        map.pieces[0][0].count += 100;  // over the end of the row
+        rank.reduce_scatter(nullptr, nullptr, map, DType::kFloat32, ReduceOp::kSum);
+      },
+      [](Communicator& rank) {
+        ShardMap map = all_at(0, 1, 8, rank.size());
+        map.pieces[0][0].count = 7;  // nobody holds the last element
+        rank.all_gather(nullptr, nullptr, map, DType::kFloat32);
+      },
+      [](Communicator& rank) {
+        const ShardMap map = even_shard_map(1, 8, 1, rank.size() + 1);
+        rank.all_gather(nullptr, nullptr, map, DType::kFloat32);
+      },
+      [](Communicator& rank) {
+        const std::vector<int64_t> shape = {4, 4};
+        BoxMap map = replicated_boxes(shape, rank.size());
+        map.ranks[0].boxes[0].begin[1] = -1;
+        rank.redistribute(nullptr, map, nullptr, map, shape, DType::kFloat32);
+      },
+      [](Communicator& rank) {
+        const std::vector<int64_t> shape = {int64_t{1} << 40, int64_t{1} << 40};
+        const BoxMap map = replicated_boxes(shape, rank.size());
+        rank.redistribute(nullptr, map, nullptr, map, shape, DType::kFloat32);
+      },
+  };
+  for (const int size : {1, 3}) {
+    const Group group = TypeParam::make_group(size);
+    for (const auto& call : calls) {
+      for (const std::exception_ptr& error : run_ranks(group, call)) {
+        EXPECT_NE(message_of(error), "");
+        EXPECT_THAT(message_of(error), testing::Not(testing::HasSubstr("not a cleave::Error")));
+      }
+      for (const auto& rank : group) rank->recover();
+    }
+    this->expect_success(group, [this](Communicator& rank) { this->expect_working(rank); });
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(
+    CommunicatorConformance, KnowsRankAndSize, AllReduceEqualsReference, AllReduceOfLargeTensors,
+    MaxAndMinPassNaNsOn, AllGatherKeepsEveryBit, AllGatherFromItsPlaceInTheWhole,
+    AllGatherPrefersItsOwnCopyThenTheLowestRanks, ReduceScatterEqualsReference,
+    RedistributeEqualsReference, RedistributePrefersItsOwnCopyThenTheLowestRanks,
+    BroadcastFromEveryRoot, PermuteRoundAndToNeighbours,
+    BarrierSeparatesWhatIsBeforeFromWhatIsAfter, SubGroupsByColorAndKey, MixedCallsInARow,
+    AbortWakesAllRanksAndNamesTheFailed, AFailedGroupStaysFailedUntilAllHaveRecovered,
+    NobodyTouchesTheMemoryOfARankWhoseCallHasThrown, AFailureInASubGroupFailsAll,
+    CallsThatDoNotMatchAreErrors, ALateRankIsNamed, InvalidArgumentsAreErrorsOfAllRanks);
+
+}  // namespace cleave::conformance
