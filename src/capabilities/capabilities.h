@@ -1,0 +1,28 @@
+// Capabilities: what a backend can do, known without a device. Planner and lowering read the same
+// facts, so that what was costed is what runs.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "types/tensor_type.h"
+
+namespace cleave::capabilities {
+
+class Capabilities {
+ public:
+  virtual ~Capabilities() = default;
+  virtual std::string_view backend() const = 0;
+  // The element-wise ops behind `op` may run in its kernel (bias, activation, residual).
+  virtual bool fuses_epilogue(std::string_view op) const = 0;
+  // The kernel of `op` reads operand `input` through strides (a view), not only dense.
+  virtual bool reads_strided(std::string_view op, size_t input) const = 0;
+  // The same for its results.
+  virtual bool writes_strided(std::string_view op) const = 0;
+  // Upper bounds on the bytes that a kernel of `op` may use beside its operands.
+  virtual int64_t workspace_bytes(std::string_view op) const = 0;
+};
+
+std::shared_ptr<const Capabilities> cpu();
+
+}  // namespace cleave::capabilities
