@@ -8,6 +8,18 @@
 
 namespace cleave::solver {
 
+namespace {
+
+uint32_t least_position(const std::vector<double>& costs) {
+  return static_cast<uint32_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
+}
+
+bool all_whole(std::span<const double> costs) {
+  return std::all_of(costs.begin(), costs.end(), [](double c) { return c == std::floor(c); });
+}
+
+}  // namespace
+
 Core::Core(FactorGraph& graph) : constant_(graph.constant()) {
   std::vector<uint32_t> index_of(graph.size());
   for (uint32_t variable : graph.alive()) {
@@ -15,6 +27,7 @@ Core::Core(FactorGraph& graph) : constant_(graph.constant()) {
     const uint32_t size = graph.variable(variable).domain_size;
     variables_.push_back({variable, size, unary_entries_, graph.unary(variable), {}, {}, 1});
     unary_entries_ += size;
+    whole_ = whole_ && all_whole(graph.unary(variable));
   }
   for (const Variable& variable : variables_) {
     for (uint32_t factor_index : graph.variable(variable.graph_variable).factors) {
@@ -24,6 +37,7 @@ Core::Core(FactorGraph& graph) : constant_(graph.constant()) {
       const uint32_t first = index_of[factor.scope[0]];
       const uint32_t second = index_of[factor.scope[1]];
       const size_t rows = variable.domain_size;
+      whole_ = whole_ && all_whole(graph.entries(factor));
       const TableId turned = graph.tables().transposed(factor.table, rows);
       edges_.push_back({first, second, graph.tables().entries(factor.table).data(),
                         graph.tables().entries(turned).data(), taken_entries_,
@@ -51,8 +65,7 @@ CoreState Core::initial_state() const {
   return state;
 }
 
-bool Core::project(CoreState& state, const Edge& edge, bool to_second,
-                   uint64_t& operations) const {
+bool Core::project(CoreState& state, const Edge& edge, bool to_second, uint64_t& operations) const {
   const Variable& from = variables_[to_second ? edge.first : edge.second];
   const Variable& to = variables_[to_second ? edge.second : edge.first];
   const double* table = to_second ? edge.by_first : edge.by_second;
@@ -136,13 +149,10 @@ void Core::add_row(std::vector<double>& costs, const Edge& edge, size_t from,
   for (size_t i = 0; i < costs.size(); ++i) costs[i] += row[i];
 }
 
-std::optional<std::vector<uint32_t>> Core::round(const CoreState& state,
-                                                 uint64_t& operations) const {
+std::optional<std::vector<uint32_t>> Core::greedy(const CoreState& state,
+                                                  uint64_t& operations) const {
   std::vector<uint32_t> values(variables_.size(), 0);
   std::vector<double> costs;
-  const auto best = [&] {
-    return static_cast<uint32_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
-  };
   for (size_t i = 0; i < variables_.size(); ++i) {
     const std::span<const double> reduced = unary(state, i);
     costs.assign(reduced.begin(), reduced.end());
@@ -150,12 +160,19 @@ std::optional<std::vector<uint32_t>> Core::round(const CoreState& state,
     for (uint32_t index : variables_[i].before) {
       const Edge& edge = edges_[index];
       add_row(costs, edge, edge.first, values[edge.first]);
-      for (size_t v = 0; v < costs.size(); ++v) costs[v] -= state.taken[edge.taken_second + v];
+      for (size_t v = 0; v < costs.size(); ++v) {
+        if (costs[v] != kForbidden) costs[v] -= state.taken[edge.taken_second + v];
+      }
       operations += costs.size();
     }
-    values[i] = best();
+    values[i] = least_position(costs);
     if (costs[values[i]] == kForbidden) return std::nullopt;
   }
+  return values;
+}
+
+void Core::descend(std::vector<uint32_t>& values, uint64_t& operations) const {
+  std::vector<double> costs;
   for (bool moved = true; moved;) {
     moved = false;
     for (size_t i = 0; i < variables_.size(); ++i) {
@@ -167,7 +184,7 @@ std::optional<std::vector<uint32_t>> Core::round(const CoreState& state,
         add_row(costs, edges_[edge], edges_[edge].second, values[edges_[edge].second]);
       }
       operations += costs.size() * (variables_[i].before.size() + variables_[i].after.size());
-      const uint32_t value = best();
+      const uint32_t value = least_position(costs);
       // A clear gain only, so that rounding cannot make it go in circles.
       if (costs[value] < costs[values[i]] * (1 - 1e-12)) {
         values[i] = value;
@@ -175,7 +192,6 @@ std::optional<std::vector<uint32_t>> Core::round(const CoreState& state,
       }
     }
   }
-  return values;
 }
 
 double Core::cost(const std::vector<uint32_t>& values) const {
@@ -188,8 +204,7 @@ double Core::cost(const std::vector<uint32_t>& values) const {
   return sum;
 }
 
-std::vector<double> Core::slack(const CoreState& state,
-                                const std::vector<uint32_t>& values) const {
+std::vector<double> Core::slack(const CoreState& state, const std::vector<uint32_t>& values) const {
   std::vector<double> result(variables_.size());
   for (size_t i = 0; i < variables_.size(); ++i) result[i] = unary(state, i)[values[i]];
   for (const Edge& edge : edges_) {

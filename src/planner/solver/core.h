@@ -37,15 +37,18 @@ class Core {
   std::span<double> unary(CoreState& state, size_t index) const {
     return {state.unary.data() + variables_[index].offset, variables_[index].domain_size};
   }
+  // All costs are whole numbers, so that costs differ by at least 1.
+  bool whole() const { return whole_; }
   size_t state_bytes() const { return (unary_entries_ + taken_entries_) * sizeof(double); }
 
   CoreState initial_state() const;
   // One pass forward and one back. Removes values that no assignment below `cutoff` has. False: no
   // such assignment exists.
   bool pass(CoreState& state, double cutoff, uint64_t& operations) const;
-  // A good assignment: each variable in turn takes its best value given those before, then single
-  // variables move while that lowers the cost. nullopt where that meets a dead end.
-  std::optional<std::vector<uint32_t>> round(const CoreState& state, uint64_t& operations) const;
+  // Each variable in turn takes its best value given those before. nullopt: a dead end.
+  std::optional<std::vector<uint32_t>> greedy(const CoreState& state, uint64_t& operations) const;
+  // Moves single variables while that lowers the cost.
+  void descend(std::vector<uint32_t>& values, uint64_t& operations) const;
   // Of `values`, which have no forbidden part: cost in the original tables.
   double cost(const std::vector<uint32_t>& values) const;
   // What each variable adds to `values`' cost above state.bound.
@@ -79,6 +82,7 @@ class Core {
   void add_row(std::vector<double>& costs, const Edge& edge, size_t from, uint32_t value) const;
 
   double constant_ = 0;
+  bool whole_ = true;
   std::vector<Variable> variables_;
   std::vector<Edge> edges_;
   size_t unary_entries_ = 0;

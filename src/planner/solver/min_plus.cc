@@ -36,8 +36,8 @@ Cursor cursor_of(const MinPlusOperand& operand, const std::vector<size_t>& shape
   return cursor;
 }
 
-void lower_row(double* __restrict out, double constant, const double* __restrict a,
-               const double* __restrict b, size_t size) {
+void lower_row_of_two(double* __restrict out, double constant, const double* __restrict a,
+                      const double* __restrict b, size_t size) {
   for (size_t i = 0; i < size; ++i) {
     const double cost = constant + a[i] + b[i];
     out[i] = cost < out[i] ? cost : out[i];
@@ -50,7 +50,7 @@ void lower_row_of_many(double* out, double constant, const std::vector<const dou
   for (size_t row = 2; row + 1 < rows.size(); ++row) {
     for (size_t i = 0; i < size; ++i) sum[i] += rows[row][i];
   }
-  lower_row(out, constant, sum.data(), rows.back(), size);
+  lower_row_of_two(out, constant, sum.data(), rows.back(), size);
 }
 
 class MinPlus {
@@ -91,7 +91,7 @@ class MinPlus {
       if (rows_.size() == 1) {
         lower_row(out, constant, rows_[0], inner_);
       } else if (rows_.size() == 2) {
-        lower_row(out, constant, rows_[0], rows_[1], inner_);
+        lower_row_of_two(out, constant, rows_[0], rows_[1], inner_);
       } else {
         lower_row_of_many(out, constant, rows_, sum_, inner_);
       }

@@ -28,8 +28,7 @@ std::vector<Side> sides_of(FactorGraph& graph, uint32_t variable) {
     const bool first = factor.scope[0] == variable;
     const uint32_t neighbour = factor.scope[first ? 1 : 0];
     const size_t columns = graph.variable(neighbour).domain_size;
-    const TableId table =
-        first ? factor.table : graph.tables().transposed(factor.table, columns);
+    const TableId table = first ? factor.table : graph.tables().transposed(factor.table, columns);
     sides.push_back({neighbour, table, graph.tables().entries(table), columns});
   }
   return sides;
