@@ -1,0 +1,108 @@
+// MachineModel: what operations and collectives cost on a machine, as measured by `cleave measure`
+// or shipped. Times are microseconds, sizes bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "types/dtype.h"
+
+namespace cleave::cost {
+
+// A numeric matrix product: `batch` products of m × k by k × n.
+struct Product {
+  int64_t batch = 1;
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  // The right operand is a constant, packed once at load.
+  bool packed = true;
+};
+
+// What one kernel does on one device.
+struct KernelWork {
+  std::string_view op;
+  double flops = 0;
+  double bytes = 0;      // read and written
+  bool has_product = false;
+  Product product;
+  DType dtype = DType::kFloat32;
+};
+
+// A measured matrix product.
+struct ProductPoint {
+  Product product;
+  DType dtype = DType::kFloat32;
+  double us = 0;
+};
+
+// A measured collective: time of one call that ends with `bytes` of the whole tensor moved.
+struct CollectivePoint {
+  std::string op;  // "all_reduce", ...
+  int64_t ranks = 2;
+  double bytes = 0;
+  double us = 0;
+};
+
+// The speed of a device that runs with `threads` threads while `devices` of its kind are at work.
+struct DeviceModel {
+  int64_t threads = 1;
+  int64_t devices = 1;
+  double launch_us = 1;             // added to each kernel
+  double read_bytes_per_us = 8000;  // streaming from memory
+  double cache_bytes_per_us = 20000;  // streaming from the last-level cache
+  double cache_bytes = 1 << 20;
+  double scalar_flops_per_us = 4000;  // element-wise arithmetic
+  std::vector<ProductPoint> products;
+  // Measured element-wise and normalisation kernels: time an element, by op.
+  struct OpPoint {
+    std::string op;
+    double bytes = 0;
+    double us = 0;
+  };
+  std::vector<OpPoint> ops;
+  std::vector<CollectivePoint> collectives;
+};
+
+class MachineModel {
+ public:
+  // The model used where none is given: figures of a present-day server core.
+  static MachineModel builtin();
+  // Error(kInvalid) naming the key for anything that is not a machine model; figures are checked
+  // (finite, positive).
+  static MachineModel load(const std::filesystem::path& path);
+  static MachineModel parse(std::string_view json, const std::string& name);
+  std::string to_json() const;
+
+  // The time of a kernel on one of `devices` devices that are all at work.
+  double kernel_us(const KernelWork& work, int64_t devices) const;
+  // The time of a collective over `ranks`, `bytes` being the whole tensor's.
+  double collective_us(std::string_view op, int64_t ranks, double bytes) const;
+  // Devices that do not share cores run side by side; n devices on fewer cores share them.
+  int64_t cores() const { return cores_; }
+  // Threads of each of `devices` devices.
+  int64_t threads(int64_t devices) const;
+  double memory_bytes() const { return memory_bytes_; }
+  const std::string& name() const { return name_; }
+
+  std::vector<DeviceModel>& devices() { return devices_; }
+  const std::vector<DeviceModel>& devices() const { return devices_; }
+  void set_cores(int64_t cores) { cores_ = cores; }
+  void set_name(std::string name) { name_ = std::move(name); }
+  // Every collective `factor` times slower: what a slower link would change.
+  void slow_link(double factor);
+
+ private:
+  const DeviceModel& device_for(int64_t devices) const;
+
+  std::string name_ = "built-in";
+  int64_t cores_ = 2;
+  double memory_bytes_ = 16e9;
+  double link_factor_ = 1;
+  std::vector<DeviceModel> devices_;
+};
+
+}  // namespace cleave::cost
