@@ -1,4 +1,4 @@
-#include "layout/cut.h"
+#include "types/cut.h"
 
 #include <algorithm>
 #include <charconv>

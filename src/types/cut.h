@@ -1,0 +1,66 @@
+// Cut: where a sharded dimension is cut between N ranks.
+//
+// A dimension is a sequence of segments; each is dealt out in whole grains, so that every rank
+// holds one contiguous piece of each segment. With `group` = 1, rank r of N owns the grains
+// ⌊r·g/N⌋ to ⌊(r+1)·g/N⌋ of a segment's g. With `group` = k, each grain stands for k units (a
+// key/value head that k query heads share): units are dealt out, and a rank holds every grain that
+// one of its units needs, so that grains at a border are held by two ranks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "types/attributes.h"
+#include "types/dim.h"
+
+namespace cleave::layout {
+
+struct Segment {
+  Dim extent;         // elements of the dimension in this segment
+  Dim grain = 1;      // elements a grain; divides `extent`
+  int64_t group = 1;  // units a grain
+  bool operator==(const Segment&) const = default;
+};
+
+// A contiguous part of a dimension; expressions of the rank where the rank is symbolic.
+struct Piece {
+  Dim begin;
+  Dim extent;
+  bool operator==(const Piece&) const = default;
+};
+
+struct Cut {
+  std::vector<Segment> segments;
+
+  Cut() = default;
+  explicit Cut(std::vector<Segment> s) : segments(std::move(s)) {}
+  static Cut even(const Dim& extent, const Dim& grain = 1) {
+    return Cut({Segment{extent, grain, 1}});
+  }
+
+  Dim extent() const;  // of the whole dimension
+  // What `rank` holds of each segment, in order; `rank` is a number or Dim::rank().
+  std::vector<Piece> pieces(const Dim& rank, int64_t ranks) const;
+  Dim local_extent(const Dim& rank, int64_t ranks) const;
+  // The largest share over all ranks, an upper bound exact for constant extents.
+  Dim largest_share(int64_t ranks) const;
+  // True where some element is held by two ranks.
+  bool shared() const;
+  // Every extent and grain times `factor` (a dimension with minor factors below the cut one).
+  Cut scaled(const Dim& factor) const;
+  // The inverse; nullopt where an extent or grain is not divisible.
+  std::optional<Cut> divided(const Dim& factor) const;
+  // The part of this cut that covers [begin, begin + extent): whole segments only.
+  std::optional<Cut> part(const Dim& begin, const Dim& extent) const;
+  static Cut concat(const std::vector<Cut>& parts);
+
+  // "384/32" for extent/grain, "*3" behind it for a group, segments joined by "+".
+  std::string text() const;
+  static Cut parse(std::string_view text);
+  // As the attributes `cut_extent`, `cut_grain`, `cut_group` of a collective.
+  void to_attributes(Attributes& attributes) const;
+  static Cut from_attributes(const Attributes& attributes);
+  bool operator==(const Cut&) const = default;
+};
+
+}  // namespace cleave::layout
