@@ -91,6 +91,13 @@ class OpDefinition {
   virtual std::vector<ir::ValueId> decompose(ir::Graph& graph, const ir::Node& node) const;
 };
 
+// Error(kInvalid) where the op has not between `least` and `most` inputs. Within them, an absent
+// one is an error only where it is one of the first `least`.
+void require_inputs(const OpContext& context, size_t least, size_t most);
+// The attribute `name` as a dimension of an operand of `rank` dimensions; Error(kInvalid) where it
+// is not one.
+size_t axis_of(const Attributes& attributes, std::string_view name, size_t rank);
+
 // The rule of an op whose operands all have the output's shape, dimension by dimension; linear sets
 // are the caller's.
 layout::ShardingRule elementwise_rule(const OpContext& context, const Shape& shape);

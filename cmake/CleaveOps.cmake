@@ -1,0 +1,20 @@
+# cleave_op_registry(): writes the list of built-in ops from the folders of src/ops. Every folder
+# <op> with a file <op>.cc defines make_<op>(); Registry::builtin() calls them all.
+function(cleave_op_registry)
+  file(GLOB definitions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/*.cc)
+  set(declarations "")
+  set(calls "")
+  foreach(file ${definitions})
+    get_filename_component(folder ${file} DIRECTORY)
+    get_filename_component(folder ${folder} NAME)
+    get_filename_component(name ${file} NAME_WE)
+    if(name STREQUAL folder)
+      string(APPEND declarations
+        "std::vector<std::shared_ptr<const OpDefinition>> make_${name}();\n")
+      string(APPEND calls "  add_all(registry, make_${name}());\n")
+    endif()
+  endforeach()
+  set(generated ${CMAKE_BINARY_DIR}/generated/ops/builtin_ops.cc)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/builtin_ops.cc.in ${generated} @ONLY)
+  target_sources(cleave_ops PRIVATE ${generated})
+endfunction()
