@@ -51,6 +51,11 @@ Work OpDefinition::work(const OpContext& context, std::span<const TensorType> ou
   return work;
 }
 
+std::vector<HostTensor> OpDefinition::reference_ranks(std::span<const Attributes>,
+                                                      std::span<const HostTensor* const>) const {
+  internal_error("the op " + std::string(name()) + " is no collective", __FILE__, __LINE__);
+}
+
 std::vector<ir::ValueId> OpDefinition::decompose(ir::Graph&, const ir::Node& node) const {
   internal_error("the op " + node.op + " has no decomposition", __FILE__, __LINE__);
 }

@@ -86,6 +86,9 @@ class OpDefinition {
   virtual bool is_elementwise() const { return false; }
   // Collectives move data between ranks: they are interpreted over all ranks at once.
   virtual bool is_collective() const { return false; }
+  // A collective's results by rank, from its evaluated attributes and its one operand by rank.
+  virtual std::vector<HostTensor> reference_ranks(std::span<const Attributes> attributes,
+                                                  std::span<const HostTensor* const> inputs) const;
   // For composites: builds the same result from primitives. Returns the output values.
   virtual bool is_composite() const { return false; }
   virtual std::vector<ir::ValueId> decompose(ir::Graph& graph, const ir::Node& node) const;
