@@ -10,6 +10,11 @@ namespace {
 // A state is kept for each level of the search; beyond this it counts as out of budget.
 constexpr size_t kMaxStateBytes = size_t{1} << 30;
 
+// How much dearer than the incumbent an assignment may be to be improved by forests, and after how
+// many forests without gain that ends.
+constexpr double kPromising = 0.01;
+constexpr int kForestPatience = 8;
+
 size_t values_left(std::span<const double> unary) {
   return static_cast<size_t>(
       std::count_if(unary.begin(), unary.end(), [](double c) { return c != kForbidden; }));
@@ -53,7 +58,13 @@ bool BranchAndBound::tighten(CoreState& state, int max_passes, double least_gain
 
 void BranchAndBound::offer(std::vector<uint32_t> values) {
   core_.descend(values, operations_);
-  incumbent_.offer(values, core_.cost(values));
+  double value = core_.cost(values);
+  if (value < incumbent_.value() * (1 + kPromising)) {
+    core_.descend_by_forests(values, kForestPatience, 1 + statistics_.searched_nodes, operations_,
+                             max_operations_);
+    value = core_.cost(values);
+  }
+  incumbent_.offer(values, value);
 }
 
 double BranchAndBound::explore(CoreState& state) {

@@ -52,6 +52,7 @@ class BranchAndBound {
     uint32_t value;
   };
   bool tighten(CoreState& state, int max_passes, double least_gain);
+  // Offers what `values` become by moves of single variables and, if that is promising, of forests.
   void offer(std::vector<uint32_t> values);
   std::optional<Branch> choose(const CoreState& state);
 

@@ -171,29 +171,6 @@ std::optional<std::vector<uint32_t>> Core::greedy(const CoreState& state,
   return values;
 }
 
-void Core::descend(std::vector<uint32_t>& values, uint64_t& operations) const {
-  std::vector<double> costs;
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (size_t i = 0; i < variables_.size(); ++i) {
-      costs.assign(variables_[i].cost.begin(), variables_[i].cost.end());
-      for (uint32_t edge : variables_[i].before) {
-        add_row(costs, edges_[edge], edges_[edge].first, values[edges_[edge].first]);
-      }
-      for (uint32_t edge : variables_[i].after) {
-        add_row(costs, edges_[edge], edges_[edge].second, values[edges_[edge].second]);
-      }
-      operations += costs.size() * (variables_[i].before.size() + variables_[i].after.size());
-      const uint32_t value = least_position(costs);
-      // A clear gain only, so that rounding cannot make it go in circles.
-      if (costs[value] < costs[values[i]] * (1 - 1e-12)) {
-        values[i] = value;
-        moved = true;
-      }
-    }
-  }
-}
-
 double Core::cost(const std::vector<uint32_t>& values) const {
   double sum = constant_;
   for (size_t i = 0; i < variables_.size(); ++i) sum += variables_[i].cost[values[i]];

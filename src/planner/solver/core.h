@@ -49,6 +49,10 @@ class Core {
   std::optional<std::vector<uint32_t>> greedy(const CoreState& state, uint64_t& operations) const;
   // Moves single variables while that lowers the cost.
   void descend(std::vector<uint32_t>& values, uint64_t& operations) const;
+  // Moves all variables of a random induced forest to their joint optimum given the others; forest
+  // after forest, until `patience` of them in a row gain nothing. `random` must not be 0.
+  void descend_by_forests(std::vector<uint32_t>& values, int patience, uint64_t random,
+                          uint64_t& operations, uint64_t max_operations) const;
   // Of `values`, which have no forbidden part: cost in the original tables.
   double cost(const std::vector<uint32_t>& values) const;
   // What each variable adds to `values`' cost above state.bound.
@@ -79,6 +83,16 @@ class Core {
   bool settle(CoreState& state, size_t index, double cutoff) const;
   // Moves a share of the unary cost into each of `edges`.
   void distribute(CoreState& state, size_t index, const std::vector<uint32_t>& edges) const;
+  // The variables of a maximal induced forest, parents before children; `parent_edge` of each
+  // variable: the edge to its parent, kRoot, or kOutside the forest.
+  std::vector<uint32_t> random_forest(uint64_t& random, std::vector<uint32_t>& parent_edge) const;
+  void optimise_forest(std::vector<uint32_t>& values, const std::vector<uint32_t>& forest,
+                       const std::vector<uint32_t>& parent_edge, uint64_t& operations) const;
+  // What each value of `index` costs with its neighbours' values; `skip`: with which neighbours
+  // not.
+  template <class Skip>
+  void local_costs(size_t index, const std::vector<uint32_t>& values, Skip skip,
+                   std::vector<double>& costs, uint64_t& operations) const;
   void add_row(std::vector<double>& costs, const Edge& edge, size_t from, uint32_t value) const;
 
   double constant_ = 0;

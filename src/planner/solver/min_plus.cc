@@ -4,14 +4,6 @@
 
 namespace cleave::solver {
 
-// The loops that take the time: contiguous, so that the compiler vectorises them.
-void lower_row(double* __restrict out, double constant, const double* __restrict row, size_t size) {
-  for (size_t i = 0; i < size; ++i) {
-    const double cost = constant + row[i];
-    out[i] = cost < out[i] ? cost : out[i];
-  }
-}
-
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -8,7 +8,13 @@
 namespace cleave::solver {
 
 // out[i] = min(out[i], constant + row[i])
-void lower_row(double* __restrict out, double constant, const double* __restrict row, size_t size);
+inline void lower_row(double* __restrict out, double constant, const double* __restrict row,
+                      size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    const double cost = constant + row[i];
+    out[i] = cost < out[i] ? cost : out[i];
+  }
+}
 
 // A table over the eliminated variable (slowest) and some of the remaining ones (row-major).
 struct MinPlusOperand {
