@@ -49,7 +49,8 @@ def missing_tensor(path: Path) -> Path:
 
 
 def missing_output(path: Path) -> Path:
-    return write(path, [helper.make_node("Relu", ["x"], ["z"], name="one")])
+    outputs = [helper.make_tensor_value_info("never_made", TensorProto.FLOAT, ["rows", 8])]
+    return write(path, [helper.make_node("Relu", ["x"], ["z"], name="one")], outputs=outputs)
 
 
 def impossible_product(path: Path) -> Path:
@@ -89,7 +90,7 @@ def unsupported(path: Path) -> Path:
 
 def external(path: Path, location: str, length: int | None = None, offset: int = 0) -> Path:
     """A MatMul whose weight [8, 8] is said to be in another file."""
-    tensor = TensorProto(name="w", dims=[8, 8], data_type=TensorProto.FLOAT)
+    tensor = TensorProto(name="far_weight", dims=[8, 8], data_type=TensorProto.FLOAT)
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (
         ("location", location),
@@ -97,20 +98,24 @@ def external(path: Path, location: str, length: int | None = None, offset: int =
         ("length", str(256 if length is None else length)),
     ):
         tensor.external_data.add(key=key, value=value)
-    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    node = helper.make_node("MatMul", ["x", "far_weight"], ["y"], name="product")
     return write(path, [node], [tensor])
 
 
 def wrong_raw_size(path: Path) -> Path:
-    tensor = weight("w", 8, 8)
+    tensor = weight("short_weight", 8, 8)
     tensor.raw_data = tensor.raw_data[:-4]
-    return write(path, [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")], [tensor])
+    return write(
+        path, [helper.make_node("MatMul", ["x", "short_weight"], ["y"], name="product")], [tensor]
+    )
 
 
 def negative_dimension(path: Path) -> Path:
-    tensor = weight("w", 8, 8)
+    tensor = weight("odd_weight", 8, 8)
     tensor.dims[0] = -8
-    return write(path, [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")], [tensor])
+    return write(
+        path, [helper.make_node("MatMul", ["x", "odd_weight"], ["y"], name="product")], [tensor]
+    )
 
 
 def recursive_function(path: Path) -> Path:

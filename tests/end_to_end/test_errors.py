@@ -75,13 +75,13 @@ def test_truncated(part, cleave, models, tmp_path):
         (broken_models.cycle, ["cycle"]),
         (broken_models.duplicate_tensor, ["twice_made"]),
         (broken_models.missing_tensor, ["nowhere", "reader"]),
-        (broken_models.missing_output, ["y"]),
+        (broken_models.missing_output, ["never_made"]),
         (broken_models.impossible_product, ["bad_product"]),
         (broken_models.impossible_reshape, ["bad_reshape"]),
         (broken_models.impossible_broadcast, ["bad_sum"]),
         (broken_models.wrong_type, ["mixed"]),
-        (broken_models.wrong_raw_size, ["w"]),
-        (broken_models.negative_dimension, ["w"]),
+        (broken_models.wrong_raw_size, ["short_weight"]),
+        (broken_models.negative_dimension, ["odd_weight"]),
         (broken_models.recursive_function, ["Self"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -113,7 +113,7 @@ def test_external_data_outside_the_folder(location, cleave, tmp_path):
     (tmp_path / "secret.bin").write_bytes(bytes(256))
     path = broken_models.external(folder / "model.onnx", location)
     engine = tmp_path / "out.cleave"
-    cleave.fails(3, "build", path, "-o", engine, ROWS, mentions=location or "w")
+    cleave.fails(3, "build", path, "-o", engine, ROWS, mentions=location or "far_weight")
     assert not engine.exists()
 
 
@@ -144,7 +144,7 @@ def test_external_data_short(size, length, offset, cleave, tmp_path):
     (tmp_path / "weights.bin").write_bytes(bytes(size))
     path = broken_models.external(tmp_path / "model.onnx", "weights.bin", length, offset)
     engine = tmp_path / "out.cleave"
-    cleave.fails(3, "build", path, "-o", engine, ROWS, mentions="w")
+    cleave.fails(3, "build", path, "-o", engine, ROWS, mentions="far_weight")
     assert not engine.exists()
 
 

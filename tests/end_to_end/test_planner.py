@@ -1,0 +1,144 @@
+"""The plan is found from costs: which split wins depends on rows, memory and the link."""
+
+import json
+import re
+
+import pytest
+
+from .cleave import cpus
+
+TWO = cpus(2)
+
+
+def factors(plan: dict, op: str) -> list[str]:
+    """For each node of this operation, the factor that is split, or "whole": a strategy is a
+    factor with, in brackets, its cut where that is not the even one."""
+    return [node["strategy"].split("[")[0] for node in plan["nodes"] if op in node["op"].lower()]
+
+
+def collectives(cleave, model, engine, *options) -> dict[str, int]:
+    """What the engine for this model moves between devices, without what it has none of."""
+    cleave("build", model, "-o", engine, TWO, "--randomWeights", *options)
+    found = cleave("inspect", engine, "--json", "-").json["collectives"]
+    return {name: count for name, count in found.items() if count}
+
+
+def plan_of(cleave, model, *options) -> dict:
+    plan = cleave("plan", model, TWO, *options, "--json", "-").json
+    assert plan["optimal"]
+    return plan
+
+
+@pytest.fixture(scope="module")
+def fc(models):
+    return models("fc", weights="absent", inputs=4096, outputs=4096)[0]
+
+
+@pytest.fixture(scope="module")
+def mlp(models):
+    return models("mlp", weights="absent", hidden=1024, inner=8192)[0]
+
+
+@pytest.fixture(scope="module")
+def decoder(models):
+    return models("gpt2", weights="absent", size="medium", layers=1)[0]
+
+
+@pytest.mark.parametrize("rows", [1, 4, 8])
+def test_few_rows_split_the_columns_of_a_large_layer(rows, cleave, fc, tmp_path):
+    shape = f"--shapes=x:{rows}x4096"
+    assert factors(plan_of(cleave, fc, shape), "matmul") == ["n"]
+    assert collectives(cleave, fc, tmp_path / "fc.cleave", shape) == {"all_gather": 1}
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_few_rows_split_two_layers_with_one_all_reduce(rows, cleave, mlp, tmp_path):
+    shape = f"--shapes=x:{rows}x1024"
+    assert factors(plan_of(cleave, mlp, shape), "matmul") == ["n", "k"]
+    assert collectives(cleave, mlp, tmp_path / "mlp.cleave", shape) == {"all_reduce": 1}
+
+
+def test_attention_is_split_by_heads(cleave, decoder):
+    plan = plan_of(cleave, decoder, "--shapes=input_ids:1x8")
+    assert factors(plan, "attention") in (["h"], ["heads"])
+    fused, projection, first, second = factors(plan, "matmul")[:4]
+    assert (fused, projection, first, second) == ("n", "k", "n", "k")
+
+
+def test_many_rows_split_the_rows_where_memory_allows(cleave, mlp, tmp_path):
+    shape = "--shapes=x:2048x1024"
+    free = plan_of(cleave, mlp, shape)
+    assert factors(free, "matmul") == ["m", "m"]
+    names = [node["name"] for node in free["nodes"] if "matmul" in node["op"].lower()]
+    pins = [f"--pin={name}={factor}" for name, factor in zip(names, "nk", strict=True)]
+    assert plan_of(cleave, mlp, shape, *pins)["cost_us"] > free["cost_us"]
+
+    # 64 MiB of weights do not fit twice when each device has 12 MiB less than that took.
+    limit = max(free["memory_bytes"]) // 2**20 - 12
+    tight = plan_of(cleave, mlp, shape, f"--memory={limit}MiB")
+    assert factors(tight, "matmul") == ["n", "k"]
+    assert max(tight["memory_bytes"]) <= limit * 2**20
+    assert tight["cost_us"] >= free["cost_us"]
+    options = (shape, f"--memory={limit}MiB")
+    assert collectives(cleave, mlp, tmp_path / "mlp.cleave", *options) == {"all_reduce": 1}
+
+
+def test_many_rows_of_one_layer_split_its_columns_under_a_memory_limit(cleave, fc):
+    shape = "--shapes=x:512x4096"
+    whole = plan_of(cleave, fc, shape, *pin_all(cleave, fc, shape, "whole"))
+    limit = max(whole["memory_bytes"]) // 2**20 - 8
+    assert factors(plan_of(cleave, fc, shape, f"--memory={limit}MiB"), "matmul") == ["n"]
+
+
+def pin_all(cleave, model, shape, strategy) -> list[str]:
+    nodes = plan_of(cleave, model, shape)["nodes"]
+    return [f"--pin={node['name']}={strategy}" for node in nodes]
+
+
+def test_small_layers_stay_whole(cleave, models, tmp_path):
+    path, _ = models("mlp", hidden=32, inner=64)
+    plan = plan_of(cleave, path, "--shapes=x:1x32")
+    assert {node["strategy"] for node in plan["nodes"]} == {"whole"}
+    assert plan["cost_us"] == pytest.approx(plan["unsplit_us"])
+    assert collectives(cleave, path, tmp_path / "small.cleave", "--shapes=x:1x32") == {}
+
+
+@pytest.fixture(scope="module")
+def slow_machine(cleave, tmp_path_factory):
+    """The built-in machine with collectives that take 100 times as long."""
+    path = tmp_path_factory.mktemp("machine") / "slow.json"
+    cleave("measure", TWO, "--builtin", "-o", path)
+    machine = json.loads(path.read_text())
+    machine["collectives"] = slower(machine["collectives"], 100.0)
+    path.write_text(json.dumps(machine))
+    return path
+
+
+def slower(value, factor: float, key: str = ""):
+    """Every time in a JSON value, by the name it stands under, times a factor."""
+    if isinstance(value, dict):
+        return {name: slower(inner, factor, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [slower(inner, factor, key) for inner in value]
+    if isinstance(value, int | float) and re.search(r"(^|_)(us|ns|us_per_[a-z]+)$", key):
+        return value * factor
+    return value
+
+
+@pytest.mark.parametrize("name, shape", [("fc", "x:4x4096"), ("mlp", "x:4x1024")])
+def test_a_slow_link_keeps_models_whole(name, shape, cleave, slow_machine, request):
+    model = request.getfixturevalue(name)
+    usual = plan_of(cleave, model, f"--shapes={shape}")
+    assert {"whole"} != set(factors(usual, "matmul"))
+    slow = plan_of(cleave, model, f"--shapes={shape}", f"--machine={slow_machine}")
+    assert {node["strategy"] for node in slow["nodes"]} == {"whole"}
+
+
+def test_explain_gives_what_the_losing_strategies_cost(cleave, fc):
+    shape = "--shapes=x:4x4096"
+    plan = plan_of(cleave, fc, shape)
+    (node,) = [node for node in plan["nodes"] if "matmul" in node["op"].lower()]
+    text = cleave("plan", fc, TWO, shape, "--explain", node["name"]).stdout
+    for strategy in ("whole", "m", "n", "k"):
+        line = re.search(rf"^\W*{strategy}\b.*\d", text, re.MULTILINE)
+        assert line, f"no cost of {strategy!r}\n{text}"
