@@ -1,0 +1,58 @@
+# How the CPU kernels are compiled and collected; included by src/CMakeLists.txt.
+
+# The vectorised loops are compiled once an instruction set and chosen when the program runs. NaN
+# and infinity keep their meaning; only errno and traps, which nobody reads, are given up.
+set(cleave_loop_flags -O3 -fno-math-errno -fno-trapping-math)
+set(cleave_simd ${CMAKE_SOURCE_DIR}/src/backend/cpu/simd)
+set_source_files_properties(${cleave_simd}/isa_baseline.cc PROPERTIES
+  COMPILE_OPTIONS "${cleave_loop_flags}")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set_source_files_properties(${cleave_simd}/isa_avx2.cc PROPERTIES
+    COMPILE_OPTIONS "${cleave_loop_flags};-mavx2;-mfma;-mf16c"
+    COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
+  set_source_files_properties(${cleave_simd}/isa_avx512.cc PROPERTIES
+    COMPILE_OPTIONS "${cleave_loop_flags};-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-mf16c;-mprefer-vector-width=512"
+    COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
+  set_source_files_properties(${cleave_simd}/simd.cc PROPERTIES
+    COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
+endif()
+
+# The list of built-in kernels: every src/ops/<folder>/cpu.cc defines
+#   std::vector<std::shared_ptr<const Kernel>> make_<folder>_cpu()
+# in cleave::backend; the calls are written into KernelRegistry::builtin_cpu.
+function(cleave_write_kernel_list file)
+  file(GLOB folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cpu.cc)
+  set(declarations "")
+  set(calls "")
+  foreach(path ${folders})
+    get_filename_component(folder ${path} DIRECTORY)
+    get_filename_component(folder ${folder} NAME)
+    string(APPEND declarations "std::vector<std::shared_ptr<const Kernel>> make_${folder}_cpu();\n")
+    string(APPEND calls "  for (auto& kernel : make_${folder}_cpu()) registry.add(std::move(kernel));\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${file} @ONLY CONTENT
+"// Written by cmake/CleaveKernels.cmake.
+#include <utility>
+
+#include \"backend/kernel.h\"
+
+namespace cleave::backend {
+
+@declarations@
+KernelRegistry KernelRegistry::builtin_cpu() {
+  KernelRegistry registry;
+@calls@  return registry;
+}
+
+}  // namespace cleave::backend
+")
+endfunction()
+
+cleave_write_kernel_list(${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
+get_target_property(cleave_kernels_type cleave_kernels TYPE)
+if(NOT cleave_kernels_type STREQUAL INTERFACE_LIBRARY)
+  target_sources(cleave_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
+  if(CLEAVE_HAVE_ONEDNN)
+    target_compile_definitions(cleave_kernels PRIVATE CLEAVE_HAVE_ONEDNN)
+  endif()
+endif()

@@ -1,0 +1,149 @@
+#include "backend/cpu/cpu_device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "base/wait_word.h"
+#include "cleave/error.h"
+
+namespace cleave::backend {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+std::string size_text(int64_t bytes) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return buffer;
+}
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(const CpuDeviceOptions& options)
+      : name_("cpu:" + std::to_string(options.index)), pool_(threads_of(options)) {
+    use_.limit = options.memory_limit;
+  }
+  ~CpuDevice() override = default;
+
+  std::string name() const override { return name_; }
+  std::string_view backend() const override { return "cpu"; }
+  int threads() const override { return pool_.threads(); }
+  ThreadPool& pool() override { return pool_; }
+
+  Buffer allocate(int64_t bytes, std::string_view what) override {
+    CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");
+    if (bytes == 0) return {};
+    reserve(bytes, what);
+    // Fresh pages of a large block are zero already, and are touched first by who uses them.
+    void* data = bytes >= kZeroPages ? allocate_pages(bytes) : allocate_small(bytes);
+    if (data == nullptr) {
+      give_back(bytes);
+      throw Error(ErrorCode::kOutOfMemory,
+                  name_ + " has no " + size_text(bytes) + " left for " + std::string(what),
+                  "close other programs, use more devices or a smaller profile");
+    }
+    return {*this, static_cast<std::byte*>(data), bytes};
+  }
+  MemoryUse memory() const override {
+    const std::lock_guard lock(mutex_);
+    return use_;
+  }
+  void set_memory_limit(int64_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    use_.limit = bytes;
+  }
+  void reset_peak() override {
+    const std::lock_guard lock(mutex_);
+    use_.peak = use_.now;
+  }
+
+  StreamHandle default_stream() override { return {}; }
+  void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    copy(to, from, bytes, stream);
+  }
+  void copy_to_host(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    copy(to, from, bytes, stream);
+  }
+  void copy(void* to, const void* from, int64_t bytes, StreamHandle) override {
+    if (bytes > 0) std::memmove(to, from, static_cast<size_t>(bytes));
+  }
+  void synchronize(StreamHandle) override {}
+
+ protected:
+  void free(std::byte* data, int64_t bytes) noexcept override {
+    if (bytes >= kZeroPages) {
+      free_pages(data, bytes);
+    } else {
+      std::free(data);
+    }
+    give_back(bytes);
+  }
+
+ private:
+  static constexpr int64_t kZeroPages = int64_t{1} << 20;
+
+  static int threads_of(const CpuDeviceOptions& options) {
+    if (options.threads > 0) return options.threads;
+    return std::max(1, available_cores() / std::max(1, options.devices));
+  }
+  static void* allocate_small(int64_t bytes) {
+    const size_t rounded = (static_cast<size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
+    void* data = std::aligned_alloc(kAlignment, rounded);
+    if (data != nullptr) std::memset(data, 0, rounded);
+    return data;
+  }
+  static void* allocate_pages(int64_t bytes);
+  static void free_pages(void* data, int64_t bytes) noexcept;
+
+  void reserve(int64_t bytes, std::string_view what) {
+    const std::lock_guard lock(mutex_);
+    if (use_.limit > 0 && bytes > use_.limit - use_.now) {
+      throw Error(ErrorCode::kOutOfMemory,
+                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
+                      size_text(use_.now) + " of " + size_text(use_.limit) + " are in use",
+                  "allow at least " + size_text(use_.now + bytes) +
+                      ", use more devices or a smaller profile");
+    }
+    use_.now += bytes;
+    use_.peak = std::max(use_.peak, use_.now);
+  }
+  void give_back(int64_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    use_.now -= bytes;
+  }
+
+  const std::string name_;
+  ThreadPool pool_;
+  mutable std::mutex mutex_;
+  MemoryUse use_;
+};
+
+void* CpuDevice::allocate_pages(int64_t bytes) {
+  void* data = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return nullptr;
+#ifdef MADV_HUGEPAGE
+  ::madvise(data, static_cast<size_t>(bytes), MADV_HUGEPAGE);  // a hint: failure changes nothing
+#endif
+  return data;
+}
+
+void CpuDevice::free_pages(void* data, int64_t bytes) noexcept {
+  ::munmap(data, static_cast<size_t>(bytes));
+}
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(const CpuDeviceOptions& options) {
+  return std::make_unique<CpuDevice>(options);
+}
+
+}  // namespace cleave::backend

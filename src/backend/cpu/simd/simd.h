@@ -1,0 +1,108 @@
+// The vectorised inner loops of the CPU kernels, as a table of functions an instruction set.
+//
+// The same source is compiled once an instruction set (isa_*.cc) and chosen when the program runs.
+// Those files include no header with inline functions that other files share: the linker could
+// otherwise keep the copy that needs AVX-512.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cleave::backend::simd {
+
+enum class Isa { kBaseline, kAvx2, kAvx512 };
+
+// Element-wise on float. `alpha` is of leaky_relu and elu.
+enum class Unary {
+  kNeg,
+  kAbs,
+  kExp,
+  kLog,
+  kSqrt,
+  kRsqrt,
+  kReciprocal,
+  kTanh,
+  kErf,
+  kSigmoid,
+  kRelu,
+  kSin,
+  kCos,
+  kFloor,
+  kCeil,
+  kRound,
+  kSign,
+  kGelu,
+  kGeluTanh,
+  kSilu,
+  kSoftplus,
+  kLeakyRelu,
+  kElu,
+  kCount
+};
+enum class Binary { kAdd, kSub, kMul, kDiv, kPow, kMin, kMax, kMod, kCount };
+enum class Compare { kEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kCount };
+enum class Logical { kAnd, kOr, kXor, kCount };
+
+// Columns of a packed panel and rows of a micro tile are at most these, for any instruction set.
+inline constexpr int kMaxPanel = 32;
+inline constexpr int kMaxTileRows = 12;
+
+// Steps of operands are 0 (one value for all) or 1. Results may be written over operands of step 1
+// and the same element size.
+struct Table {
+  const char* name = "";
+  int panel = 0;      // columns of a packed panel of a matrix product
+  int tile_rows = 0;  // rows of a micro tile
+
+  using UnaryLoop = void (*)(const float* x, float* y, int64_t n, float alpha);
+  using BinaryLoop = void (*)(const float* a, int64_t a_step, const float* b, int64_t b_step,
+                              float* y, int64_t n);
+  using CompareLoop = void (*)(const float* a, int64_t a_step, const float* b, int64_t b_step,
+                               uint8_t* y, int64_t n);
+  using LogicalLoop = void (*)(const uint8_t* a, int64_t a_step, const uint8_t* b, int64_t b_step,
+                               uint8_t* y, int64_t n);
+  UnaryLoop unary[static_cast<size_t>(Unary::kCount)] = {};
+  BinaryLoop binary[static_cast<size_t>(Binary::kCount)] = {};
+  CompareLoop compare[static_cast<size_t>(Compare::kCount)] = {};
+  LogicalLoop logical[static_cast<size_t>(Logical::kCount)] = {};
+  void (*logical_not)(const uint8_t* x, uint8_t* y, int64_t n) = nullptr;
+  void (*is_nan)(const float* x, uint8_t* y, int64_t n) = nullptr;
+  void (*where)(const uint8_t* c, int64_t c_step, const float* a, int64_t a_step, const float* b,
+                int64_t b_step, float* y, int64_t n) = nullptr;
+
+  // Storage types, as their bits.
+  void (*half_to_float)(const uint16_t* x, float* y, int64_t n) = nullptr;
+  void (*float_to_half)(const float* x, uint16_t* y, int64_t n) = nullptr;
+  void (*bfloat16_to_float)(const uint16_t* x, float* y, int64_t n) = nullptr;
+  void (*float_to_bfloat16)(const float* x, uint16_t* y, int64_t n) = nullptr;
+
+  // Over one row.
+  float (*sum)(const float* x, int64_t n) = nullptr;
+  float (*max)(const float* x, int64_t n) = nullptr;  // NaN where any is; -inf for n = 0
+  float (*min)(const float* x, int64_t n) = nullptr;
+  float (*sum_of_squares)(const float* x, float shift, int64_t n) = nullptr;  // of x - shift
+  float (*dot)(const float* x, const float* y, int64_t n) = nullptr;
+  // y = exp(x · scale - shift), returns its sum; y may be x.
+  float (*exp_sum)(const float* x, float* y, float scale, float shift, int64_t n) = nullptr;
+  // y = x · scale + add · add_scale
+  void (*scale_add)(const float* x, float scale, const float* add, float* y, int64_t n) = nullptr;
+  void (*scale)(float* x, float factor, int64_t n) = nullptr;
+  // y = (x - mean) · inverse · weight + bias; weight and bias may be null.
+  void (*normalise)(const float* x, float mean, float inverse, const float* weight,
+                    const float* bias, float* y, int64_t n) = nullptr;
+
+  // One micro tile of a matrix product: c[i · ldc + j] = Σ a[p · tile_rows + i] · b[p · panel + j]
+  // for i < rows (≤ tile_rows), j < panel, p < k; added to c where `accumulate`.
+  void (*tile)(int rows, int64_t k, const float* a, const float* b, float* c, int64_t ldc,
+               bool accumulate) = nullptr;
+  // Rows 1 and 2 over `panels` ≤ 4 panels that lie `b_stride` elements apart.
+  void (*narrow_tile)(int rows, int panels, int64_t k, const float* a, const float* b,
+                      int64_t b_stride, float* c, int64_t ldc, bool accumulate) = nullptr;
+};
+
+// Null where this CPU, or this build, has not got the instruction set.
+const Table* table(Isa isa);
+// The widest that this CPU has.
+const Table& best();
+
+}  // namespace cleave::backend::simd

@@ -1,0 +1,131 @@
+#include "backend/kernel.h"
+
+#include <utility>
+
+#include "cleave/error.h"
+
+namespace cleave::backend {
+
+TensorView TensorView::dense(DType dtype, std::vector<int64_t> shape) {
+  TensorView view{.dtype = dtype, .shape = std::move(shape)};
+  view.strides.resize(view.shape.size());
+  int64_t stride = 1;
+  for (size_t d = view.shape.size(); d-- > 0;) {
+    view.strides[d] = stride;
+    stride = checked_mul(stride, view.shape[d]);
+  }
+  return view;
+}
+
+TensorView TensorView::absent() { return {.present = false}; }
+
+bool TensorView::is_dense() const {
+  int64_t expected = 1;
+  bool dense = true;
+  for (size_t d = shape.size(); d-- > 0;) {
+    if (shape[d] == 0) return true;
+    if (shape[d] != 1 && strides[d] != expected) dense = false;
+    expected *= shape[d];
+  }
+  return dense;
+}
+
+int64_t TensorView::elements() const {
+  if (!present) return 0;
+  int64_t count = 1;
+  for (int64_t extent : shape) count *= extent;
+  return count;
+}
+
+std::string TensorView::text() const {
+  if (!present) return "none";
+  const auto list = [](const std::vector<int64_t>& values) {
+    std::string out = "[";
+    for (size_t i = 0; i < values.size(); ++i) {
+      out += (i == 0 ? "" : ", ") + std::to_string(values[i]);
+    }
+    return out + "]";
+  };
+  std::string out = std::string(name_of(dtype)) + list(shape);
+  return is_dense() ? out : out + " strides " + list(strides);
+}
+
+std::shared_ptr<const Buffer> KernelCache::packed(uint64_t key, int64_t bytes,
+                                                  std::string_view what,
+                                                  const std::function<void(std::byte*)>& pack) {
+  const std::lock_guard lock(mutex_);
+  auto& entry = packed_[key];
+  if (entry == nullptr || entry->bytes() != bytes) {
+    auto buffer = std::make_shared<Buffer>(device_.allocate(bytes, what));
+    if (bytes > 0) pack(buffer->data());
+    entry = std::move(buffer);
+  }
+  return entry;
+}
+
+int64_t KernelCache::packed_bytes() const {
+  const std::lock_guard lock(mutex_);
+  int64_t bytes = 0;
+  for (const auto& [key, buffer] : packed_) bytes += buffer->bytes();
+  return bytes;
+}
+
+void KernelCache::drop_unused() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(packed_, [](const auto& entry) {
+    return entry.second == nullptr || entry.second.use_count() == 1;
+  });
+}
+
+void KernelRegistry::add(std::shared_ptr<const Kernel> kernel) {
+  auto& list = kernels_[std::string(kernel->op())];
+  list.push_back(std::move(kernel));
+}
+
+void KernelRegistry::add_front(std::shared_ptr<const Kernel> kernel) {
+  auto& list = kernels_[std::string(kernel->op())];
+  list.insert(list.begin(), std::move(kernel));
+}
+
+std::span<const std::shared_ptr<const Kernel>> KernelRegistry::of(std::string_view op) const {
+  const auto found = kernels_.find(op);
+  if (found == kernels_.end()) return {};
+  return found->second;
+}
+
+KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem) const {
+  Choice choice;
+  for (const auto& kernel : of(problem.op)) {
+    auto reason = kernel->refuses(problem);
+    if (!reason) {
+      choice.kernel = kernel.get();
+      break;
+    }
+    choice.refusals.push_back({std::string(kernel->name()), std::move(*reason)});
+  }
+  return choice;
+}
+
+std::string KernelRegistry::Choice::text() const {
+  std::string out = kernel == nullptr ? "none" : std::string(kernel->name());
+  for (size_t i = 0; i < refusals.size(); ++i) {
+    out += (i == 0 ? " (" : "; ") + refusals[i].kernel + ": " + refusals[i].reason;
+  }
+  return refusals.empty() ? out : out + ")";
+}
+
+const Kernel& KernelRegistry::at(const KernelProblem& problem) const {
+  Choice choice = choose(problem);
+  if (choice.kernel != nullptr) return *choice.kernel;
+  std::string message = "no kernel for " + std::string(problem.op) + " of (";
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    message += (i == 0 ? "" : ", ") + problem.inputs[i].text();
+  }
+  message += ")";
+  for (const Refusal& refusal : choice.refusals) {
+    message += "; " + refusal.kernel + ": " + refusal.reason;
+  }
+  throw Error(ErrorCode::kUnsupported, message, "another element type may be supported");
+}
+
+}  // namespace cleave::backend
