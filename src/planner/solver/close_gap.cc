@@ -7,7 +7,7 @@ namespace cleave::solver {
 namespace {
 
 // The part of the budget for this search, in operations: a fraction of a second.
-constexpr uint64_t kMaxOperations = 50'000'000;
+constexpr uint64_t kMaxOperations = 1000'000'000;
 constexpr size_t kMaxStateBytes = size_t{1} << 28;
 
 }  // namespace

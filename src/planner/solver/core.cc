@@ -76,6 +76,7 @@ bool Core::project(CoreState& state, const Edge& edge, bool to_second, uint64_t&
   double* unary_to = state.unary.data() + to.offset;
 
   least_.assign(to.domain_size, kForbidden);
+  operations += from.domain_size + 4 * to.domain_size;  // all but the table itself
   for (size_t value = 0; value < from.domain_size; ++value) {
     if (unary_from[value] == kForbidden) continue;
     lower_row(least_.data(), -taken_from[value], table + value * to.domain_size, to.domain_size);

@@ -1,0 +1,40 @@
+// Which cuts each dimension of each tensor may have.
+//
+// A dimension without further knowledge is cut evenly, element by element. Ops that look at a
+// dimension as several factors (hidden = heads × head size), share heads, or join and split
+// tensors, ask for others; these are carried along the sharding rules through the whole graph, so
+// that a weight is cut where the attention two ops further needs it.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "ir/graph.h"
+#include "layout/sharding_rule.h"
+
+namespace cleave::planner {
+
+class CutCandidates {
+ public:
+  // `rules` by NodeId::index().
+  CutCandidates(const ir::Graph& graph, const std::vector<layout::ShardingRule>& rules);
+
+  // The cuts that a factor of a node may be split by, best known first; never empty for a factor
+  // that can be split at all.
+  std::vector<layout::Cut> of_factor(ir::NodeId node, uint32_t factor) const;
+
+ private:
+  using Cuts = std::vector<layout::Cut>;
+  bool add(ir::ValueId value, size_t dim, const layout::Cut& cut);
+  const Cuts* find(ir::ValueId value, size_t dim) const;
+  Cuts gather(ir::NodeId node, uint32_t factor) const;
+  std::optional<layout::Cut> join_parts(const ir::Node& node,
+                                        const layout::ShardingRule& rule, uint32_t factor) const;
+  bool spread(ir::NodeId node);
+
+  const ir::Graph& graph_;
+  const std::vector<layout::ShardingRule>& rules_;
+  std::vector<std::vector<Cuts>> cuts_;  // by value, by dimension
+};
+
+}  // namespace cleave::planner

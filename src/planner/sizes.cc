@@ -1,0 +1,104 @@
+#include "planner/sizes.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace cleave::planner {
+
+using layout::Placement;
+
+Sizes::Sizes(const ir::Graph& graph, std::vector<SymbolValues> points, size_t opt, int64_t ranks)
+    : graph_(graph), points_(std::move(points)), opt_(opt), ranks_(ranks) {
+  whole_.reserve(graph.value_count() * points_.size());
+  for (size_t v = 0; v < graph.value_count(); ++v) {
+    for (const SymbolValues& point : points_) {
+      whole_.push_back(evaluate(graph.value(ir::ValueId(v)).type.shape, point));
+    }
+  }
+}
+
+int64_t Sizes::local_extent(const layout::Cut& cut, size_t point, int64_t rank) const {
+  const std::string key = cut.text();
+  auto it = extents_.find(key);
+  if (it == extents_.end()) {
+    std::vector<int64_t> extents;
+    for (const SymbolValues& values : points_) {
+      layout::Cut numeric = cut;
+      for (layout::Segment& segment : numeric.segments) {
+        segment.extent = segment.extent.evaluate(values);
+        segment.grain = segment.grain.evaluate(values);
+      }
+      for (int64_t r = 0; r < ranks_; ++r) {
+        extents.push_back(numeric.local_extent(r, ranks_).constant());
+      }
+    }
+    it = extents_.emplace(key, std::move(extents)).first;
+  }
+  return it->second[point * static_cast<size_t>(ranks_) + static_cast<size_t>(rank)];
+}
+
+std::vector<int64_t> Sizes::local(ir::ValueId value, const Placement& placement, size_t point,
+                                  int64_t rank) const {
+  std::vector<int64_t> shape = whole(value, point);
+  if (placement.is_shard()) {
+    shape[static_cast<size_t>(placement.dim)] = local_extent(placement.cut, point, rank);
+  }
+  return shape;
+}
+
+double Sizes::whole_bytes(ir::ValueId value) const {
+  double bytes = static_cast<double>(size_of(graph_.type(value).dtype));
+  for (int64_t extent : whole(value, opt_)) bytes *= static_cast<double>(extent);
+  return bytes;
+}
+
+double Sizes::largest_bytes(ir::ValueId value, const Placement& placement) const {
+  if (!placement.is_shard()) return whole_bytes(value);
+  double largest = 0;
+  for (int64_t r = 0; r < ranks_; ++r) {
+    double bytes = static_cast<double>(size_of(graph_.type(value).dtype));
+    for (int64_t extent : local(value, placement, opt_, r)) bytes *= static_cast<double>(extent);
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
+
+bool Sizes::dynamic(const layout::Cut& cut) {
+  return std::any_of(cut.segments.begin(), cut.segments.end(), [](const layout::Segment& s) {
+    return !s.extent.is_constant() || !s.grain.is_constant();
+  });
+}
+
+double ReshardCosts::step_us(ir::ValueId value, const layout::ReshardStep& step) const {
+  if (step.is_collective()) {
+    return machine_.collective_us(step.op, sizes_.ranks(), sizes_.whole_bytes(value));
+  }
+  // Fused into its consumer: it costs the kernel an operation an element.
+  if (step.op == "rank_zero") return 0.05;
+  cost::KernelWork work;
+  work.op = "copy";
+  work.bytes = 2 * sizes_.largest_bytes(value, step.to);
+  return machine_.kernel_us(work, sizes_.ranks());
+}
+
+double ReshardCosts::path_us(ir::ValueId value, const Placement& from, const Placement& to,
+                             bool collectives) const {
+  if (from == to) return 0;
+  const auto path = layout::reshard_path(graph_.type(value), from, to, sizes_.ranks());
+  if (!path || (!collectives && !layout::is_local(*path))) {
+    return std::numeric_limits<double>::infinity();
+  }
+  double us = 0;
+  for (const layout::ReshardStep& step : *path) us += step_us(value, step);
+  return us;
+}
+
+double ReshardCosts::us(ir::ValueId value, const Placement& from, const Placement& to) const {
+  return path_us(value, from, to, true);
+}
+
+double ReshardCosts::local_us(ir::ValueId value, const Placement& from, const Placement& to) const {
+  return path_us(value, from, to, false);
+}
+
+}  // namespace cleave::planner
