@@ -1,0 +1,211 @@
+#include "partition/partition.h"
+
+#include <map>
+
+#include "base/check.h"
+#include "layout/reshard.h"
+#include "ops/builder.h"
+
+namespace cleave::partition {
+namespace {
+
+using layout::Placement;
+
+class Partitioner {
+ public:
+  Partitioner(const ir::Graph& graph, const planner::Plan& plan, const ops::Registry& registry)
+      : graph_(graph), plan_(plan), registry_(registry), copies_(graph.value_count()) {}
+
+  ir::Graph run() {
+    local_.bounds() = graph_.bounds();
+    local_.guards() = graph_.guards();
+    for (ir::ValueId input : graph_.inputs()) {
+      const ir::Value& value = graph_.value(input);
+      const ir::ValueId local = local_.add_input(value.name, value.type);
+      made(input, Placement::replicate(), local, -1);
+    }
+    for (ir::NodeId id : graph_.order()) place(id);
+    for (ir::ValueId output : graph_.outputs()) {
+      local_.add_output(get(output, Placement::replicate(), -1));
+    }
+    return std::move(local_);
+  }
+
+ private:
+  struct Held {
+    Placement placement;
+    ir::ValueId value;
+  };
+
+  // `value` is there in a placement: its further copies are made at once.
+  void made(ir::ValueId value, const Placement& placement, ir::ValueId local, int32_t group) {
+    copies_[value.index()].push_back({placement, local});
+    for (const planner::Copy& copy : plan_.copies[value.index()]) {
+      const Held* from = find(value, copy.from);
+      CLEAVE_CHECK(from != nullptr, "a copy of " + graph_.value(value).name +
+                                        " is made from a layout that is not there");
+      if (find(value, copy.to) != nullptr) continue;
+      const ir::ValueId result = reshard(value, *from, copy.to, group);
+      copies_[value.index()].push_back({copy.to, result});
+    }
+  }
+
+  const Held* find(ir::ValueId value, const Placement& placement) const {
+    for (const Held& held : copies_[value.index()]) {
+      if (held.placement == placement) return &held;
+    }
+    return nullptr;
+  }
+
+  ir::ValueId reshard(ir::ValueId value, const Held& from, const Placement& to, int32_t group) {
+    const auto path =
+        layout::reshard_path(graph_.type(value), from.placement, to, plan_.ranks);
+    CLEAVE_CHECK(path.has_value(), "no way to lay " + graph_.value(value).name + " as " + to.text());
+    ir::ValueId at = from.value;
+    for (const layout::ReshardStep& step : *path) {
+      const TensorType type =
+          layout::local_type(graph_.type(value), step.to, Dim::rank(), plan_.ranks);
+      const ir::NodeId node =
+          local_.add_node(graph_.value(value).name + "/" + step.op, step.op, step.attributes, {at},
+                          {type});
+      // A step without communication belongs to the kernel that reads it.
+      local_.node(node).group = step.is_collective() ? -1 : group;
+      at = local_.node(node).outputs[0];
+    }
+    return at;
+  }
+
+  // The local value of `value` laid as `placement`, for a reader in `group`.
+  ir::ValueId get(ir::ValueId value, const Placement& placement, int32_t group) {
+    if (graph_.value(value).is_constant()) return constant(value, placement, group);
+    if (const Held* held = find(value, placement)) return held->value;
+    // Copies with communication are there by plan; the reader cuts its part without any.
+    for (const Held& held : copies_[value.index()]) {
+      const auto path =
+          layout::reshard_path(graph_.type(value), held.placement, placement, plan_.ranks);
+      if (path && layout::is_local(*path)) return reshard(value, held, placement, group);
+    }
+    internal_error("the plan provides no " + placement.text() + " of " + graph_.value(value).name,
+                   __FILE__, __LINE__);
+  }
+
+  ir::ValueId constant(ir::ValueId id, const Placement& placement, int32_t group) {
+    if (placement.is_partial()) {
+      const ir::ValueId whole = constant(id, Placement::replicate(), group);
+      return reshard(id, {Placement::replicate(), whole}, placement, group);
+    }
+    if (const Held* held = find(id, placement)) return held->value;
+    const ir::Value& value = graph_.value(id);
+    ir::ValueId local;
+    if (placement.is_replicate()) {
+      local = local_.add_constant(value.name, value.constant);
+    } else {
+      std::vector<std::vector<ir::Value::Piece>> pieces;
+      for (size_t d = 0; d < value.type.rank(); ++d) {
+        std::vector<ir::Value::Piece> held;
+        if (d == static_cast<size_t>(placement.dim)) {
+          for (const layout::Piece& piece : placement.cut.pieces(Dim::rank(), plan_.ranks)) {
+            held.push_back({piece.begin, piece.extent});
+          }
+        } else {
+          held.push_back({0, value.type.shape[d]});
+        }
+        pieces.push_back(std::move(held));
+      }
+      local = local_.add_local_constant(
+          value.name, layout::local_type(value.type, placement, Dim::rank(), plan_.ranks),
+          value.constant, std::move(pieces));
+    }
+    copies_[id.index()].push_back({placement, local});
+    return local;
+  }
+
+  void place(ir::NodeId id) {
+    const ir::Node& node = graph_.node(id);
+    const planner::NodePlan& how = plan_.nodes[id.index()];
+    const auto group = static_cast<int32_t>(plan_.group_of_node[id.index()]);
+    std::vector<ir::ValueId> inputs;
+    std::vector<TensorType> local_inputs;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!node.inputs[i].valid()) {
+        inputs.emplace_back();
+        local_inputs.emplace_back();
+        continue;
+      }
+      inputs.push_back(get(node.inputs[i], how.placements.inputs[i], group));
+      local_inputs.push_back(local_.type(inputs.back()));
+    }
+    std::vector<TensorType> whole_outputs;
+    std::vector<TensorType> local_outputs;
+    std::vector<std::string> names;
+    for (size_t o = 0; o < node.outputs.size(); ++o) {
+      const ir::Value& output = graph_.value(node.outputs[o]);
+      whole_outputs.push_back(output.type);
+      local_outputs.push_back(
+          layout::local_type(output.type, how.placements.outputs[o], Dim::rank(), plan_.ranks));
+      names.push_back(output.name);
+    }
+    const ops::NodeContext context(graph_, node);
+    const ops::OpContext whole = context.get();
+    const ops::OpDefinition& definition = registry_.at(node.op);
+    const layout::ShardingRule rule = definition.rule(whole);
+    Attributes attributes = definition.localize({whole, whole_outputs, rule, how.strategy,
+                                                 how.placements, local_inputs, local_outputs,
+                                                 Dim::rank(), plan_.ranks});
+    const ir::NodeId local = local_.add_node(node.name, node.op, std::move(attributes),
+                                             std::move(inputs), std::move(local_outputs), names);
+    local_.node(local).group = group;
+    for (size_t o = 0; o < node.outputs.size(); ++o) {
+      made(node.outputs[o], how.placements.outputs[o], local_.node(local).outputs[o], group);
+    }
+  }
+
+  const ir::Graph& graph_;
+  const planner::Plan& plan_;
+  const ops::Registry& registry_;
+  ir::Graph local_;
+  std::vector<std::vector<Held>> copies_;  // by value of the whole graph
+};
+
+}  // namespace
+
+ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
+                    const ops::Registry& registry) {
+  return Partitioner(graph, plan, registry).run();
+}
+
+std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank) {
+  if (value.pieces.empty()) return value.constant->shape();
+  const SymbolValues values = {{std::string(kRankSymbol), rank}};
+  std::vector<int64_t> shape;
+  for (const auto& pieces : value.pieces) {
+    int64_t extent = 0;
+    for (const ir::Value::Piece& piece : pieces) extent += piece.extent.evaluate(values);
+    shape.push_back(extent);
+  }
+  return shape;
+}
+
+HostTensor read_constant(const ir::Value& value, int64_t rank) {
+  if (value.pieces.empty()) return value.constant->read_all();
+  const SymbolValues values = {{std::string(kRankSymbol), rank}};
+  // One dimension is cut, into pieces that lie one behind the other in the shard.
+  ir::RecipePtr recipe = value.constant;
+  for (size_t d = 0; d < value.pieces.size(); ++d) {
+    std::vector<ir::RecipePtr> parts;
+    for (const ir::Value::Piece& piece : value.pieces[d]) {
+      ir::Box box{std::vector<int64_t>(recipe->shape().size(), 0), recipe->shape()};
+      box.begin[d] = piece.begin.evaluate(values);
+      box.extent[d] = piece.extent.evaluate(values);
+      if (box.begin[d] == 0 && box.extent[d] == recipe->shape()[d]) {
+        parts.push_back(recipe);
+      } else {
+        parts.push_back(ir::slice(recipe, std::move(box)));
+      }
+    }
+    recipe = parts.size() == 1 ? parts[0] : ir::concat(std::move(parts), static_cast<int64_t>(d));
+  }
+  return recipe->read_all();
+}
+
+}  // namespace cleave::partition

@@ -1,0 +1,22 @@
+// Partition: plan → local graph, what one rank executes.
+//
+// The local graph is the same IR: its sizes are expressions of the rank (Dim::rank()), its constants
+// hold the pieces of a rank, and collectives are ops.
+#pragma once
+
+#include "ops/registry.h"
+#include "planner/plan.h"
+
+namespace cleave::partition {
+
+// Graph inputs and outputs are replicated. Nodes keep their names and their fusion group; a reshard
+// is named after its tensor. Error(kInternal) where the plan does not fit the graph.
+ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
+                    const ops::Registry& registry);
+
+// What `rank` holds of a local constant, dense. Reads through the recipe piece by piece.
+HostTensor read_constant(const ir::Value& value, int64_t rank);
+// The same without reading: its shape on `rank`.
+std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank);
+
+}  // namespace cleave::partition
