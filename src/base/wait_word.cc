@@ -51,9 +51,12 @@ int available_cores() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+// Blocking and being woken takes some 50 us on a virtual machine, so waits that end sooner stay
+// awake; the first few microseconds without system calls.
 WaitPolicy WaitPolicy::for_threads(int threads) {
-  if (threads <= available_cores()) return {std::chrono::microseconds(50), 0};
-  return {std::chrono::nanoseconds(0), 2};
+  using std::chrono::microseconds;
+  if (threads <= available_cores()) return {microseconds(5), microseconds(50)};
+  return {microseconds(0), microseconds(5)};
 }
 
 void WaitWord::add(uint32_t amount) {
@@ -93,9 +96,12 @@ uint32_t WaitWord::wait_while(uint32_t old, const WaitPolicy& policy,
       }
     } while (Clock::now() < end);
   }
-  for (int turn = 0; turn < policy.yields; ++turn) {
-    sched_yield();
-    if ((value = load()) != old) return value;
+  if (policy.yield.count() > 0) {
+    const Clock::time_point end = Clock::now() + policy.yield;
+    do {
+      sched_yield();
+      if ((value = load()) != old) return value;
+    } while (Clock::now() < end);
   }
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
   while ((value = load()) == old && (!deadline || Clock::now() < *deadline)) {

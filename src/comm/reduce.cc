@@ -16,20 +16,23 @@ namespace {
 // while the terms stream past.
 constexpr int64_t kBlock = 1024;
 
+// Inlined into functions for several instruction sets, so that each compiles it for its own.
+#define CLEAVE_INLINE __attribute__((always_inline)) inline
+
 // How a type is stored and in which it is combined. Integers are combined as unsigned ones, whose
 // overflow wraps; max and min need the sign.
 template <class Stored>
 struct Element {
   using Accumulator = Stored;
-  static Accumulator load(Stored value) { return value; }
-  static Stored store(Accumulator value) { return value; }
+  CLEAVE_INLINE static Accumulator load(Stored value) { return value; }
+  CLEAVE_INLINE static Stored store(Accumulator value) { return value; }
 };
 
 template <>
 struct Element<BFloat16> {
   using Accumulator = float;
-  static float load(BFloat16 value) { return static_cast<float>(value); }
-  static BFloat16 store(float value) { return BFloat16(value); }
+  CLEAVE_INLINE static float load(BFloat16 value) { return static_cast<float>(value); }
+  CLEAVE_INLINE static BFloat16 store(float value) { return BFloat16(value); }
 };
 
 // Conversions without branches, so that loops over them become vector code; the same results as
@@ -37,15 +40,15 @@ struct Element<BFloat16> {
 template <>
 struct Element<Half> {
   using Accumulator = float;
-  static float load(Half value) {
+  CLEAVE_INLINE static float load(Half value) {
     const uint32_t sign = uint32_t{value.bits & 0x8000u} << 16;
     const uint32_t shifted = uint32_t{value.bits & 0x7fffu} << 13;
     // The exponent is rebiased (by 127 - 15) in float arithmetic, which serves subnormals too.
     const uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(shifted) * 0x1p112f);
-    const uint32_t infinite = shifted >= 0x0f800000u ? 0x7f800000u : 0u;
+    const uint32_t infinite = select(shifted >= 0x0f800000u, 0x7f800000u, 0u);
     return std::bit_cast<float>(sign | scaled | infinite);
   }
-  static Half store(float value) {
+  CLEAVE_INLINE static Half store(float value) {
     const uint32_t bits = std::bit_cast<uint32_t>(value);
     const uint32_t sign = (bits >> 16) & 0x8000u;
     const uint32_t magnitude = bits & 0x7fffffffu;
@@ -53,17 +56,24 @@ struct Element<Half> {
     // Added to 0.5 a subnormal's bits end where float32 rounds.
     const uint32_t subnormal =
         std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
-    uint32_t result = magnitude < 0x38800000u ? subnormal : normal;
-    result = magnitude >= 0x477ff000u ? 0x7c00u : result;
-    result = magnitude > 0x7f800000u ? 0x7e00u : result;
+    uint32_t result = select(magnitude < 0x38800000u, subnormal, normal);
+    result = select(magnitude >= 0x477ff000u, 0x7c00u, result);
+    result = select(magnitude > 0x7f800000u, 0x7e00u, result);
     Half half;
     half.bits = static_cast<uint16_t>(sign | result);
     return half;
   }
+
+ private:
+  // A conditional expression could become a jump, and then the loop no vector code.
+  CLEAVE_INLINE static uint32_t select(bool condition, uint32_t yes, uint32_t no) {
+    const uint32_t mask = 0u - static_cast<uint32_t>(condition);
+    return (yes & mask) | (no & ~mask);
+  }
 };
 
 template <class T>
-T wrapping_sum(T a, T b) {
+CLEAVE_INLINE T wrapping_sum(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     using U = std::make_unsigned_t<T>;
     return static_cast<T>(static_cast<U>(static_cast<U>(a) + static_cast<U>(b)));
@@ -73,7 +83,7 @@ T wrapping_sum(T a, T b) {
 }
 
 template <class T>
-T wrapping_product(T a, T b) {
+CLEAVE_INLINE T wrapping_product(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     // 64 bits, so that two 16-bit factors are not promoted to a signed int that overflows.
     return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
@@ -83,7 +93,7 @@ T wrapping_product(T a, T b) {
 }
 
 template <ReduceOp op, class T>
-T combine(T a, T b) {
+CLEAVE_INLINE T combine(T a, T b) {
   if constexpr (op == ReduceOp::kSum) return wrapping_sum(a, b);
   if constexpr (op == ReduceOp::kProd) return wrapping_product(a, b);
   // A NaN on either side wins: where `a` is NaN the comparison keeps it, `b` is asked for.
@@ -92,13 +102,16 @@ T combine(T a, T b) {
 }
 
 template <ReduceOp op, class Stored>
-void reduce(const void* const* terms, int count_of_terms, int64_t offset, int64_t count,
-            void* dst) {
+CLEAVE_INLINE void reduce_blocks(const void* const* terms, int count_of_terms, int64_t offset,
+                                 int64_t count, void* dst) {
   using E = Element<Stored>;
-  using Accumulator = typename E::Accumulator;
   const auto term = [&](int t) { return static_cast<const Stored*>(terms[t]) + offset; };
   auto* out = static_cast<Stored*>(dst);
-  Accumulator sum[kBlock];
+  if (count_of_terms == 1) {
+    if (out != term(0)) std::copy(term(0), term(0) + count, out);
+    return;
+  }
+  typename E::Accumulator sum[kBlock];
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t n = std::min(kBlock, count - begin);
     const Stored* first = term(0) + begin;
@@ -107,27 +120,47 @@ void reduce(const void* const* terms, int count_of_terms, int64_t offset, int64_
       const Stored* next = term(t) + begin;
       for (int64_t i = 0; i < n; ++i) sum[i] = combine<op>(sum[i], E::load(next[i]));
     }
-    Stored* to = out + begin;
-    if (count_of_terms == 1) {
-      if (to != first) std::copy(first, first + n, to);
-      continue;
-    }
     const Stored* last = term(count_of_terms - 1) + begin;
-    for (int64_t i = 0; i < n; ++i) to[i] = E::store(combine<op>(sum[i], E::load(last[i])));
+    for (int64_t i = 0; i < n; ++i) {
+      out[begin + i] = E::store(combine<op>(sum[i], E::load(last[i])));
+    }
   }
+}
+
+template <ReduceOp op, class Stored>
+void reduce(const void* const* terms, int count_of_terms, int64_t offset, int64_t count,
+            void* dst) {
+  reduce_blocks<op, Stored>(terms, count_of_terms, offset, count, dst);
+}
+
+#if defined(__x86_64__)
+// The same arithmetic in wider vectors: the same bits, as no operations are fused.
+template <ReduceOp op, class Stored>
+__attribute__((target("avx2"))) void reduce_avx2(const void* const* terms, int count_of_terms,
+                                                 int64_t offset, int64_t count, void* dst) {
+  reduce_blocks<op, Stored>(terms, count_of_terms, offset, count, dst);
+}
+#endif
+
+template <ReduceOp op, class Stored>
+ReduceFunction widest() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) return reduce_avx2<op, Stored>;
+#endif
+  return reduce<op, Stored>;
 }
 
 template <class Stored>
 ReduceFunction by_op(ReduceOp op) {
   switch (op) {
     case ReduceOp::kSum:
-      return reduce<ReduceOp::kSum, Stored>;
+      return widest<ReduceOp::kSum, Stored>();
     case ReduceOp::kMax:
-      return reduce<ReduceOp::kMax, Stored>;
+      return widest<ReduceOp::kMax, Stored>();
     case ReduceOp::kMin:
-      return reduce<ReduceOp::kMin, Stored>;
+      return widest<ReduceOp::kMin, Stored>();
     case ReduceOp::kProd:
-      return reduce<ReduceOp::kProd, Stored>;
+      return widest<ReduceOp::kProd, Stored>();
   }
   internal_error("no such reduction", __FILE__, __LINE__);
 }

@@ -67,13 +67,7 @@ class Buffer {
   const void* at(int64_t index) const { return bytes_.data() + index * size(); }
   int64_t count() const { return count_; }
   DType type() const { return type_; }
-  bool operator==(const Buffer& other) const { return bytes_ == other.bytes_; }
-  bool guard_intact() const {
-    for (size_t i = static_cast<size_t>(count_ * size()); i < bytes_.size(); ++i) {
-      if (bytes_[i] != kGuard) return false;
-    }
-    return true;
-  }
+  bool operator==(const Buffer& other) const { return bytes_ == other.bytes_; }  // guards too
   void set(int64_t index, const Buffer& from, int64_t from_index) {
     std::memcpy(at(index), from.at(from_index), static_cast<size_t>(size()));
   }
@@ -197,6 +191,28 @@ inline Buffer reduced(const std::vector<Buffer>& terms, ReduceOp op) {
     }
   });
   return result;
+}
+
+// A reduction: each rank's term and what comes out.
+struct ReduceTest {
+  ReduceOp op = ReduceOp::kSum;
+  std::vector<Buffer> terms;
+  Buffer expected{0, DType::kFloat32};
+
+  std::string name() const {
+    return std::string(name_of(expected.type())) + " " + to_string(op) + " " +
+           std::to_string(expected.count());
+  }
+};
+
+inline ReduceTest reduce_test(int ranks, int64_t count, DType type, ReduceOp op) {
+  ReduceTest test;
+  test.op = op;
+  for (int rank = 0; rank < ranks; ++rank) {
+    test.terms.push_back(numbers(count, type, static_cast<uint64_t>(rank) * 1000 + 1));
+  }
+  test.expected = reduced(test.terms, op);
+  return test;
 }
 
 }  // namespace cleave::conformance
