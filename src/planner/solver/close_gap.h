@@ -1,11 +1,13 @@
-// Exact search where the best price leaves a gap: what the Lagrangian bound cannot exclude is
-// enumerated, within a part of the budget.
+// Exact search where the best price leaves a gap between the bound and the best plan: what the
+// Lagrangian bound cannot exclude is eliminated with cost and bytes side by side, or enumerated.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "planner/solver/core.h"
+#include "planner/solver/factor_graph.h"
 #include "planner/solver/solver.h"
 
 namespace cleave::solver {
@@ -21,23 +23,33 @@ class GapSearch {
   double run(std::vector<uint32_t>& values, double& cost);
 
  private:
+  struct Bytes {
+    std::vector<double> entries;  // above the least
+    double least;                 // of those allowed
+  };
+
+  // Passes of the bound, with what they remove removed from the graphs. False: nothing is left.
+  bool shrink(CoreState& state);
+  Bytes bytes_above_least(std::span<const double> bytes) const;
+  // True: completed.
+  bool eliminate(const CoreState& state);
   bool over_limit(const CoreState& state) const;
   double cutoff() const;
   // A bound at the price on what was not finished; kForbidden if all was.
   double explore(CoreState& state);
-  void offer(const std::vector<uint32_t>& values);
+  void offer(std::vector<uint32_t> values);
 
   const CostNetwork& network_;
+  const Options& options_;
   double limit_;
   double price_;
   Statistics& statistics_;
-  uint64_t max_steps_;
-  FactorGraph graph_;
-  Core core_;
-  std::vector<double> pairwise_least_bytes_;
-  double least_pairwise_bytes_ = 0;
+  FactorGraph graph_;        // costs at the price
+  FactorGraph bytes_graph_;  // the same factors: bytes
+  std::optional<Core> core_;
   std::vector<uint32_t> best_values_;
   double best_cost_ = kForbidden;
+  uint64_t max_steps_ = 0;
   size_t depth_ = 0;
 };
 

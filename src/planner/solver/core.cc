@@ -39,7 +39,7 @@ Core::Core(FactorGraph& graph) : constant_(graph.constant()) {
       const size_t rows = variable.domain_size;
       whole_ = whole_ && all_whole(graph.entries(factor));
       const TableId turned = graph.tables().transposed(factor.table, rows);
-      edges_.push_back({first, second, graph.tables().entries(factor.table).data(),
+      edges_.push_back({factor_index, first, second, graph.tables().entries(factor.table).data(),
                         graph.tables().entries(turned).data(), taken_entries_,
                         taken_entries_ + rows});
       taken_entries_ += rows + graph.variable(factor.scope[1]).domain_size;
@@ -180,6 +180,20 @@ double Core::cost(const std::vector<uint32_t>& values) const {
     sum += edge.by_first[row + values[edge.second]];
   }
   return sum;
+}
+
+std::vector<double> Core::reduced_pairwise(const CoreState& state, size_t index) const {
+  const Edge& edge = edges_[index];
+  const size_t rows = variables_[edge.first].domain_size;
+  const size_t columns = variables_[edge.second].domain_size;
+  std::vector<double> result(edge.by_first, edge.by_first + rows * columns);
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t column = 0; column < columns; ++column) {
+      result[row * columns + column] -=
+          state.taken[edge.taken_first + row] + state.taken[edge.taken_second + column];
+    }
+  }
+  return result;
 }
 
 std::vector<double> Core::slack(const CoreState& state, const std::vector<uint32_t>& values) const {

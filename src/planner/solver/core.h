@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "planner/solver/factor_graph.h"
@@ -55,6 +56,13 @@ class Core {
                           uint64_t& operations, uint64_t max_operations) const;
   // Of `values`, which have no forbidden part: cost in the original tables.
   double cost(const std::vector<uint32_t>& values) const;
+  // The graph's factors; both variables' indices, ascending; what was taken from it is subtracted.
+  size_t edge_count() const { return edges_.size(); }
+  uint32_t edge_factor(size_t edge) const { return edges_[edge].factor; }
+  std::pair<uint32_t, uint32_t> edge_ends(size_t edge) const {
+    return {edges_[edge].first, edges_[edge].second};
+  }
+  std::vector<double> reduced_pairwise(const CoreState& state, size_t edge) const;
   // What each variable adds to `values`' cost above state.bound.
   std::vector<double> slack(const CoreState& state, const std::vector<uint32_t>& values) const;
 
@@ -69,6 +77,7 @@ class Core {
     double share;  // of its unary cost, given to each edge of the next pass
   };
   struct Edge {
+    uint32_t factor;
     uint32_t first;
     uint32_t second;
     const double* by_first;   // a row for each value of `first`

@@ -47,9 +47,8 @@ ParetoElimination::Result ParetoElimination::run(const std::vector<uint32_t>& or
     return choice.cost - limits_.price * choice.bytes;
   };
   const auto best =
-      std::min_element(done_.begin(), done_.end(), [&](const Choice& a, const Choice& b) {
-        return net_cost(a) < net_cost(b);
-      });
+      std::min_element(done_.begin(), done_.end(),
+                       [&](const Choice& a, const Choice& b) { return net_cost(a) < net_cost(b); });
   if (best == done_.end()) return result;
   result.values.resize(unary_.size(), 0);
   collect(best->node, result.values);

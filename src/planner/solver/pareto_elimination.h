@@ -1,5 +1,5 @@
-// Variable elimination with two costs: each table entry holds the assignments of what was eliminated
-// that no other beats in both cost and bytes.
+// Variable elimination with two costs: each table entry holds the assignments of what was
+// eliminated that no other beats in both cost and bytes.
 #pragma once
 
 #include <cstdint>
