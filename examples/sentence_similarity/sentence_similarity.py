@@ -73,7 +73,7 @@ def main() -> int:
     if len(options.sentences) % 2:
         parser.error("sentences come in pairs")
     given = iter(options.sentences)
-    pairs = list(zip(given, given)) or PAIRS
+    pairs = list(zip(given, given, strict=True)) or PAIRS
     sentences = [sentence for pair in pairs for sentence in pair]
     try:
         vectors = embed(sentences, options.engine, options.devices, options.cleave)

@@ -9,13 +9,14 @@ from tokenise import tokenise
 
 # 140 tokens: the size that the demo's times are for.
 PASSAGE = (
-    "To cleave is to split along the grain: a good woodworker reads the wood before the axe falls, "
-    "and the log comes apart where it is weakest, with a clean face on both sides and hardly any "
-    "loss. A neural network has a grain too. Attention heads do not look at each other, the columns "
-    "of a matrix can be computed apart, and sentences in one batch never meet. Where the network is "
-    "split along these lines, the devices that share the work have little to tell each other, and "
-    "two of them are nearly twice as fast as one. Where it is split across them, they spend their "
-    "time talking, and the second device is worse than none."
+    "To cleave is to split along the grain: a good woodworker reads the wood before the axe "
+    "falls, and the log comes apart where it is weakest, with a clean face on both sides and "
+    "hardly any loss. A neural network has a grain too. Attention heads do not look at each "
+    "other, the columns of a matrix can be computed apart, and sentences in one batch never "
+    "meet. Where the network is split along these lines, the devices that share the work have "
+    "little to tell each other, and two of them are nearly twice as fast as one. Where it is "
+    "split across them, they spend their time talking, and the second device is worse than "
+    "none."
 )
 
 
@@ -24,7 +25,7 @@ def main(model: str, inputs_path: str, outputs_path: str) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     save_file(inputs, inputs_path)
-    save_file(dict(zip(names, session.run(names, inputs))), outputs_path)
+    save_file(dict(zip(names, session.run(names, inputs), strict=True)), outputs_path)
     print("x".join(str(size) for size in inputs["input_ids"].shape))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 

@@ -1,10 +1,9 @@
 """The generated models are valid ONNX, and ONNX Runtime computes what they are meant to be."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
-
-import onnx
 
 from . import reference
 from .builder import Model
