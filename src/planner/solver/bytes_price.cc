@@ -17,6 +17,9 @@ namespace {
 constexpr size_t kMaxPrices = 100;
 // Relative; costs this near are one.
 constexpr double kRounding = 1e-12;
+// In terms of the best price.
+constexpr double kPricesNearby[] = {0.8, 0.95, 1.05, 1.25};
+constexpr int kMaxRounds = 10;
 
 struct Plan {
   bool found = false;
@@ -39,7 +42,7 @@ class PriceSearch {
     if (!start()) return;
     search_price();
     improve();
-    if (solution_.bound < best_.cost * (1 - 1e-9)) close();
+    if (!closed()) close();
     solution_.feasible = true;
     solution_.values = best_.values;
   }
@@ -78,7 +81,7 @@ class PriceSearch {
     }
     if (cheapest.found) {
       dear_ = plan_of(cheapest.values);
-      offer(dear_);
+      seen(dear_);
       if (dear_.bytes <= limit_) return true;
     }
     const Minimum fewest = minimise(bytes_network(network_), 0, options_, solution_.statistics);
@@ -89,7 +92,7 @@ class PriceSearch {
     }
     if (fewest.found) {
       small_ = plan_of(fewest.values);
-      offer(small_);
+      seen(small_);
     }
     return best_.found;
   }
@@ -106,22 +109,46 @@ class PriceSearch {
       const Minimum minimum = minimum_at(price);
       if (!minimum.found) return;
       Plan plan = plan_of(minimum.values);
-      offer(plan);
+      seen(plan);
       if (plan.priced(price) >= dear_.priced(price) * (1 - kRounding)) return;
       (plan.bytes > limit_ ? dear_ : small_) = std::move(plan);
     }
   }
 
-  // The price leaves a choice between plans that tie at it: mixtures of the two last ones, and
-  // single moves, use up the bytes that are left.
+  // The price leaves a choice between plans that nearly tie at it. Plans at prices nearby show
+  // other such choices; runs of them in the best plan, and single moves, use up the bytes that are
+  // left.
   void improve() {
-    if (small_.found && dear_.found && dear_.bytes > limit_) {
-      offer(plan_of(moves_.best_run(dear_.values, small_.values, limit_)));
-      offer(plan_of(moves_.best_run(small_.values, dear_.values, limit_)));
+    if (small_.found && dear_.found && dear_.bytes > limit_ && !closed()) {
+      const double price = solution_.price_per_byte;
+      for (double factor : kPricesNearby) {
+        if (solution_.statistics.steps >= options_.step_budget) break;
+        const Minimum minimum = minimum_at(factor * price);
+        if (minimum.found) seen(plan_of(minimum.values));
+      }
+      for (int round = 0; round < kMaxRounds && exchange_runs(); ++round) {
+      }
     }
     std::vector<uint32_t> values = best_.values;
     moves_.descend(values, limit_);
     offer(plan_of(std::move(values)));
+  }
+
+  bool closed() const { return solution_.bound >= best_.cost * (1 - 1e-9); }
+
+  void seen(Plan plan) {
+    offer(plan);
+    plans_.push_back(std::move(plan));
+  }
+
+  // Whether a run of some plan made the best one cheaper.
+  bool exchange_runs() {
+    const double before = best_.cost;
+    for (const Plan& plan : plans_) {
+      offer(plan_of(moves_.best_run(plan.values, best_.values, limit_)));
+      offer(plan_of(moves_.best_run(best_.values, plan.values, limit_)));
+    }
+    return best_.cost < before && !closed();
   }
 
   void close() {
@@ -136,9 +163,10 @@ class PriceSearch {
   double limit_;
   Solution& solution_;
   LocalMoves moves_;
-  Plan dear_;   // over the limit, least cost at some price
-  Plan small_;  // within the limit
-  Plan best_;   // cheapest within the limit
+  Plan dear_;                // over the limit, least cost at some price
+  Plan small_;               // within the limit
+  Plan best_;                // cheapest within the limit
+  std::vector<Plan> plans_;  // all minima at some price
 };
 
 }  // namespace

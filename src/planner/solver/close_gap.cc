@@ -11,9 +11,11 @@ namespace cleave::solver {
 namespace {
 
 // The parts of the budget, in operations: together a fraction of a second.
-constexpr uint64_t kMaxPassOperations = 100'000'000;
-constexpr uint64_t kMaxParetoOperations = 200'000'000;
-constexpr uint64_t kMaxExploreOperations = 20'000'000;
+constexpr uint64_t kMaxPassOperations = 40'000'000;
+constexpr uint64_t kMaxThinnedOperations = 40'000'000;
+constexpr uint64_t kMaxParetoOperations = 80'000'000;
+constexpr uint64_t kMaxExploreOperations = 10'000'000;
+constexpr size_t kFewChoices = 8;
 constexpr size_t kMaxStateBytes = size_t{1} << 28;
 constexpr double kRounding = 1e-13;
 
@@ -34,7 +36,7 @@ double GapSearch::run(std::vector<uint32_t>& values, double& cost) {
   best_cost_ = cost;
   CoreState state;
   double unfinished = kForbidden;
-  if (shrink(state) && !eliminate(state)) {
+  if (shrink(state) && !close_by_elimination(state)) {
     max_steps_ = std::min(options_.step_budget, statistics_.steps + kMaxExploreOperations);
     unfinished = explore(state);
   }
@@ -74,6 +76,14 @@ bool GapSearch::shrink(CoreState& state) {
   }
 }
 
+bool GapSearch::close_by_elimination(CoreState& state) {
+  // A good plan first: it lets the exact elimination exclude more.
+  const Elimination first = eliminate(state, kFewChoices, kMaxThinnedOperations);
+  if (first != Elimination::kThinned) return first == Elimination::kExact;
+  return !shrink(state) ||
+         eliminate(state, options_.max_table_entries, kMaxParetoOperations) == Elimination::kExact;
+}
+
 GapSearch::Bytes GapSearch::bytes_above_least(std::span<const double> bytes) const {
   Bytes result{std::vector<double>(bytes.begin(), bytes.end()), 0};
   const double least = *std::min_element(bytes.begin(), bytes.end());
@@ -83,10 +93,13 @@ GapSearch::Bytes GapSearch::bytes_above_least(std::span<const double> bytes) con
   return result;
 }
 
-bool GapSearch::eliminate(const CoreState& state) {
+GapSearch::Elimination GapSearch::eliminate(const CoreState& state, size_t max_choices,
+                                            uint64_t max_operations) {
   const double max_entries = static_cast<double>(options_.max_table_entries);
   const EliminationOrder order = plan_elimination(graph_, graph_.size(), max_entries);
-  if (!order.complete || statistics_.steps >= options_.step_budget) return false;
+  if (!order.complete || statistics_.steps >= options_.step_budget) {
+    return Elimination::kGaveUp;
+  }
   std::vector<Bytes> unary_bytes, pairwise_bytes;
   double spare = limit_;
   for (uint32_t i = 0; i < core_->size(); ++i) {
@@ -98,10 +111,10 @@ bool GapSearch::eliminate(const CoreState& state) {
     pairwise_bytes.push_back(bytes_above_least(bytes_graph_.entries(factor)));
     spare -= pairwise_bytes.back().least;
   }
-  ParetoElimination elimination(
-      {price_, cutoff() - state.bound, spare + kRounding * limit_, kRounding * cutoff(),
-       options_.max_table_entries,
-       std::min(options_.step_budget, statistics_.steps + kMaxParetoOperations)});
+  ParetoElimination elimination({price_, cutoff() - state.bound, spare + kRounding * limit_,
+                                 kRounding * cutoff(), options_.max_table_entries,
+                                 std::min(options_.step_budget, statistics_.steps + max_operations),
+                                 max_choices});
   for (uint32_t i = 0; i < core_->size(); ++i) {
     elimination.add_variable(core_->unary(state, i), unary_bytes[i].entries);
   }
@@ -112,7 +125,8 @@ bool GapSearch::eliminate(const CoreState& state) {
   }
   const ParetoElimination::Result result = elimination.run(order.variables, statistics_.steps);
   if (result.complete && !result.values.empty()) offer(result.values);
-  return result.complete;
+  if (!result.complete) return Elimination::kGaveUp;
+  return result.exact ? Elimination::kExact : Elimination::kThinned;
 }
 
 bool GapSearch::over_limit(const CoreState& state) const {

@@ -31,10 +31,13 @@ class GapSearch {
   // Passes of the bound, with what they remove removed from the graphs. False: nothing is left.
   bool shrink(CoreState& state);
   Bytes bytes_above_least(std::span<const double> bytes) const;
-  // True: completed.
-  bool eliminate(const CoreState& state);
+  enum class Elimination { kGaveUp, kThinned, kExact };
+  // With at most `max_choices` an entry; kExact: what is cheapest was found.
+  Elimination eliminate(const CoreState& state, size_t max_choices, uint64_t max_operations);
   bool over_limit(const CoreState& state) const;
   double cutoff() const;
+  // True: completed by elimination.
+  bool close_by_elimination(CoreState& state);
   // A bound at the price on what was not finished; kForbidden if all was.
   double explore(CoreState& state);
   void offer(std::vector<uint32_t> values);

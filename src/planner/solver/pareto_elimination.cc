@@ -43,6 +43,7 @@ ParetoElimination::Result ParetoElimination::run(const std::vector<uint32_t>& or
     if (!eliminate(variable, operations)) return result;
   }
   result.complete = true;
+  result.exact = exact_;
   const auto net_cost = [&](const Choice& choice) {
     return choice.cost - limits_.price * choice.bytes;
   };
@@ -151,7 +152,7 @@ void ParetoElimination::add_sums(const std::vector<Choice>& left, std::span<cons
   }
 }
 
-void ParetoElimination::keep_undominated(std::vector<Choice>& choices) const {
+void ParetoElimination::keep_undominated(std::vector<Choice>& choices) {
   if (choices.size() < 2) return;
   const auto net_cost = [&](const Choice& choice) {
     return choice.cost - limits_.price * choice.bytes;
@@ -164,6 +165,25 @@ void ParetoElimination::keep_undominated(std::vector<Choice>& choices) const {
     if (net_cost(choices[i]) < net_cost(choices[kept - 1]) - limits_.equal_cost) {
       choices[kept++] = choices[i];
     }
+  }
+  choices.resize(kept);
+  if (kept > limits_.max_choices) thin_out(choices);
+}
+
+// Keeps the cheapest at the price, and of the others every n-th.
+void ParetoElimination::thin_out(std::vector<Choice>& choices) {
+  exact_ = false;
+  const auto cheapest =
+      std::min_element(choices.begin(), choices.end(),
+                       [](const Choice& a, const Choice& b) { return a.cost < b.cost; });
+  const size_t best = static_cast<size_t>(cheapest - choices.begin());
+  const size_t steps = limits_.max_choices - 1;
+  size_t kept = 0;
+  size_t step = 0;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const bool on_step = step < steps && i == step * (choices.size() - 1) / (steps - 1);
+    if (on_step) ++step;
+    if (on_step || i == best) choices[kept++] = choices[i];
   }
   choices.resize(kept);
 }

@@ -21,9 +21,13 @@ class ParetoElimination {
     double equal_cost;        // differences below are rounding
     size_t max_entries;       // of one table, and choices of all its entries together
     uint64_t max_operations;  // of all
+    // Of one entry; where there are more, some spread over all bytes are kept, and the result is
+    // an assignment within the limits, not always the cheapest.
+    size_t max_choices;
   };
   struct Result {
     bool complete = false;         // within the limits on work
+    bool exact = false;            // no choice was left out
     std::vector<uint32_t> values;  // the cheapest without the price; empty: none within the limits
   };
 
@@ -63,7 +67,8 @@ class ParetoElimination {
   // Appends left + right; false: too many.
   void add_sums(const std::vector<Choice>& left, std::span<const Choice> right,
                 std::vector<Choice>& sums, uint64_t& operations);
-  void keep_undominated(std::vector<Choice>& choices) const;
+  void keep_undominated(std::vector<Choice>& choices);
+  void thin_out(std::vector<Choice>& choices);
   void remember(std::vector<Choice>& choices, uint32_t variable, uint32_t value);
   void collect(uint32_t node, std::vector<uint32_t>& values) const;
 
@@ -73,6 +78,7 @@ class ParetoElimination {
   std::vector<std::vector<uint32_t>> factors_of_;
   std::vector<Choice> done_;  // of all variables whose elimination left no scope
   std::vector<Node> nodes_;
+  bool exact_ = true;
 };
 
 }  // namespace cleave::solver
