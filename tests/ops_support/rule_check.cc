@@ -17,7 +17,7 @@ using layout::Placement;
 using layout::Strategy;
 
 // The boundaries of the parts that operands hold of a factor, as a cut with one segment a part;
-// nullopt where no operand holds a part, or the parts do not tile the factor.
+// nullopt where no operand holds a part.
 std::optional<Cut> cut_by_parts(const layout::ShardingRule& rule, uint32_t factor) {
   std::vector<layout::Piece> parts;
   const auto collect = [&](const std::vector<layout::OperandFactors>& operands) {
@@ -31,18 +31,18 @@ std::optional<Cut> cut_by_parts(const layout::ShardingRule& rule, uint32_t facto
   };
   collect(rule.inputs);
   collect(rule.outputs);
+  if (parts.empty()) return std::nullopt;
   std::vector<Cut> cuts;
   Dim at;
+  const auto reach = [&](const Dim& end) {
+    if (end != at) cuts.push_back(Cut::even(end - at, rule.factors[factor].grain));
+    at = end;
+  };
   for (const layout::Piece& part : parts) {
-    if (part.begin != at) continue;
-    cuts.push_back(Cut::even(part.extent, rule.factors[factor].grain));
-    at += part.extent;
+    reach(part.begin);  // what no operand holds: a slice leaves gaps
+    reach(part.begin + part.extent);
   }
-  if (cuts.empty()) return std::nullopt;
-  if (at != rule.factors[factor].size) {
-    // A slice: the part before it is covered above where it begins at 0; the rest is one segment.
-    cuts.push_back(Cut::even(rule.factors[factor].size - at, rule.factors[factor].grain));
-  }
+  reach(rule.factors[factor].size);
   return Cut::concat(cuts);
 }
 

@@ -2,6 +2,7 @@
 
 #include "ops/builder.h"
 #include "ops/elementwise/decompositions.h"
+#include "ops/operands.h"
 
 namespace cleave::ops {
 namespace {

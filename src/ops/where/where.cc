@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "ops/definition.h"
+#include "ops/operands.h"
 
 namespace cleave::ops {
 namespace {
