@@ -1,97 +1,77 @@
 #include "layout/reshard.h"
 
-#include <algorithm>
+#include "base/check.h"
 
 namespace cleave::layout {
 namespace {
 
-std::vector<Dim> extents(const Cut& cut) {
-  std::vector<Dim> result;
-  for (const Segment& segment : cut.segments) result.push_back(segment.extent);
-  return result;
-}
+using Kind = Placement::Kind;
 
-std::vector<Dim> grains(const Cut& cut) {
-  std::vector<Dim> result;
-  for (const Segment& segment : cut.segments) result.push_back(segment.grain);
-  return result;
-}
-
-std::vector<Dim> groups(const Cut& cut) {
-  std::vector<Dim> result;
-  for (const Segment& segment : cut.segments) result.push_back(segment.group);
-  return result;
-}
-
-// `all_gather`, `reduce_scatter` and `shard` run along one dimension with one cut.
-ReshardStep along(std::string op, const Placement& shard, const Placement& from,
-                  const Placement& to, int64_t ranks) {
-  ReshardStep step{std::move(op), {}, from, to};
-  step.attributes.set("axis", Dim(static_cast<int64_t>(shard.dim)));
-  step.attributes.set("ranks", Dim(ranks));
-  shard.cut.to_attributes(step.attributes);
-  if (step.op == "shard") step.attributes.set("rank", Dim::rank());
-  if (step.op == "reduce_scatter") {
-    step.attributes.set("reduce", std::string(name_of(from.reduce)));
+// The op between two placements that one op connects. A replicated tensor becomes terms of a sum by
+// a step of its own.
+ReshardStep step_between(const TensorType& whole, const Placement& from, const Placement& to,
+                         int64_t ranks, const Dim& rank) {
+  ReshardStep step;
+  Attributes& attributes = step.attributes;
+  attributes.set("rank", rank);
+  if (to.is_partial()) {
+    step.op = "rank_zero";
+    return step;
   }
-  return step;
-}
-
-ReshardStep all_reduce(const Placement& from, int64_t ranks) {
-  ReshardStep step{"all_reduce", {}, from, Placement::replicate()};
-  step.attributes.set("reduce", std::string(name_of(from.reduce)));
-  step.attributes.set("ranks", Dim(ranks));
-  return step;
-}
-
-ReshardStep all_to_all(const TensorType& whole, const Placement& from, const Placement& to,
-                       int64_t ranks) {
-  ReshardStep step{"all_to_all", {}, from, to};
-  step.attributes.set("shape", whole.shape);
-  step.attributes.set("ranks", Dim(ranks));
-  step.attributes.set("from_axis", Dim(static_cast<int64_t>(from.dim)));
-  step.attributes.set("from_extent", extents(from.cut));
-  step.attributes.set("from_grain", grains(from.cut));
-  step.attributes.set("from_group", groups(from.cut));
-  step.attributes.set("to_axis", Dim(static_cast<int64_t>(to.dim)));
-  step.attributes.set("to_extent", extents(to.cut));
-  step.attributes.set("to_grain", grains(to.cut));
-  step.attributes.set("to_group", groups(to.cut));
+  attributes.set("ranks", Dim(ranks));
+  const auto set_cut = [&](const Placement& placement) {
+    attributes.set("axis", Dim(placement.dim));
+    placement.cut.to_attributes(attributes);
+  };
+  if (from.is_partial()) attributes.set("reduce", std::string(name_of(from.reduce)));
+  switch (from.kind) {
+    case Kind::kReplicate:
+      step.op = "shard";
+      set_cut(to);
+      break;
+    case Kind::kPartial:
+      step.op = to.is_shard() ? "reduce_scatter" : "all_reduce";
+      if (to.is_shard()) set_cut(to);
+      break;
+    case Kind::kShard:
+      if (to.is_replicate()) {
+        step.op = "all_gather";
+        set_cut(from);
+      } else {
+        step.op = "all_to_all";
+        attributes.set("shape", whole.shape);
+        attributes.set("from_axis", Dim(from.dim));
+        from.cut.to_attributes(attributes, "from_");
+        attributes.set("to_axis", Dim(to.dim));
+        to.cut.to_attributes(attributes, "to_");
+      }
+      break;
+  }
   return step;
 }
 
 }  // namespace
 
-std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
-                                                     const Placement& to, int64_t ranks) {
-  std::vector<ReshardStep> steps;
-  if (from == to) return steps;
+std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
+                                                         const Placement& to) {
+  if (from == to) return std::vector<Placement>{from};
   if (to.is_partial() && to.reduce != ReduceOp::kSum) return std::nullopt;
-  if (from.is_shard() && to.is_shard()) {
-    steps.push_back(all_to_all(whole, from, to, ranks));
-    return steps;
+  if (to.is_partial() && !from.is_replicate()) {
+    return std::vector<Placement>{from, Placement::replicate(), to};
   }
-  if (from.is_partial() && to.is_shard()) {
-    steps.push_back(along("reduce_scatter", to, from, to, ranks));
-    return steps;
-  }
-  if (from.is_partial()) steps.push_back(all_reduce(from, ranks));
-  if (from.is_shard()) {
-    steps.push_back(along("all_gather", from, from, Placement::replicate(), ranks));
-  }
-  if (to.is_shard()) {
-    steps.push_back(along("shard", to, Placement::replicate(), to, ranks));
-  } else if (to.is_partial()) {
-    ReshardStep step{"rank_zero", {}, Placement::replicate(), to};
-    step.attributes.set("rank", Dim::rank());
-    steps.push_back(std::move(step));
-  }
-  return steps;
+  return std::vector<Placement>{from, to};
 }
 
-bool is_local(const std::vector<ReshardStep>& steps) {
-  return std::none_of(steps.begin(), steps.end(),
-                      [](const ReshardStep& step) { return step.is_collective(); });
+std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
+                                                     const Placement& to, int64_t ranks,
+                                                     const Dim& rank) {
+  const auto way = reshard_placements(from, to);
+  if (!way) return std::nullopt;
+  std::vector<ReshardStep> steps;
+  for (size_t i = 1; i < way->size(); ++i) {
+    steps.push_back(step_between(whole, (*way)[i - 1], (*way)[i], ranks, rank));
+  }
+  return steps;
 }
 
 }  // namespace cleave::layout

@@ -1,4 +1,5 @@
-// Reshards: the way of a tensor from one placement to another along one mesh axis.
+// Reshard paths: the ops that bring a tensor from one placement to another. The planner costs these
+// steps, and partition writes them into the local graph.
 #pragma once
 
 #include <optional>
@@ -9,21 +10,23 @@
 
 namespace cleave::layout {
 
-// One op of a local graph: a collective, or `shard` or `rank_zero`, which move nothing.
+// One op of a local graph with one operand and one result.
 struct ReshardStep {
-  std::string op;
+  std::string op;  // shard, all_gather, all_reduce, reduce_scatter, all_to_all or rank_zero
   Attributes attributes;
-  Placement from;
-  Placement to;
-  bool is_collective() const { return op != "shard" && op != "rank_zero"; }
+  bool operator==(const ReshardStep&) const = default;
 };
 
-// The steps from `from` to `to` for a tensor of type `whole` over `ranks`, in order; empty where
-// they are equal; nullopt where there is no way (to a Partial of a reduction other than sum).
-std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
-                                                     const Placement& to, int64_t ranks);
+// The placements along the way, `from` first and `to` last: equal, adjacent, or with a replicated
+// tensor between them. nullopt where there is no way: only a sum can be made of terms that were
+// none (rank 0 has the value, the others zeros).
+std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
+                                                         const Placement& to);
 
-// True where `steps` needs no communication.
-bool is_local(const std::vector<ReshardStep>& steps);
+// One step for each neighbouring pair of `reshard_placements`; none where `from` equals `to`.
+// `rank` is a number or Dim::rank().
+std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
+                                                     const Placement& to, int64_t ranks,
+                                                     const Dim& rank = Dim::rank());
 
 }  // namespace cleave::layout

@@ -164,6 +164,7 @@ std::optional<OperandPlacements> placements(const ShardingRule& rule, const Stra
   const Factor& factor = rule.factors[strategy.factor];
   if (factor.kind == Factor::Kind::kReplicate) return std::nullopt;
   if (strategy.cut.extent() != factor.size) return std::nullopt;
+  if (factor.contiguous && strategy.cut.segments.size() != 1) return std::nullopt;
   // An operand is sharded along the one dimension that runs along the factor.
   const auto place = [&](const OperandFactors& operand, Placement& placement) {
     for (size_t d = 0; d < operand.size(); ++d) {

@@ -29,6 +29,8 @@ struct Factor {
   Kind kind = Kind::kParallel;
   ReduceOp reduce = ReduceOp::kSum;
   Dim grain = 1;  // blocked: split in whole multiples of this
+  // A rank's part must be one piece (the op knows it by an offset): cuts of one segment only.
+  bool contiguous = false;
 };
 
 // That a dimension of an operand runs along (a part of) a factor.

@@ -161,7 +161,7 @@ Cut Cut::parse(std::string_view text) {
   return result;
 }
 
-void Cut::to_attributes(Attributes& attributes) const {
+void Cut::to_attributes(Attributes& attributes, std::string_view prefix) const {
   std::vector<Dim> extents;
   std::vector<Dim> grains;
   std::vector<Dim> groups;
@@ -170,15 +170,17 @@ void Cut::to_attributes(Attributes& attributes) const {
     grains.push_back(segment.grain);
     groups.push_back(segment.group);
   }
-  attributes.set("cut_extent", extents);
-  attributes.set("cut_grain", grains);
-  attributes.set("cut_group", groups);
+  const std::string name(prefix);
+  attributes.set(name + "extent", extents);
+  attributes.set(name + "grain", grains);
+  attributes.set(name + "group", groups);
 }
 
-Cut Cut::from_attributes(const Attributes& attributes) {
-  const std::vector<Dim>& extents = attributes.dims("cut_extent");
-  const std::vector<Dim>& grains = attributes.dims("cut_grain");
-  const std::vector<int64_t> groups = attributes.integers("cut_group");
+Cut Cut::from_attributes(const Attributes& attributes, std::string_view prefix) {
+  const std::string name(prefix);
+  const std::vector<Dim>& extents = attributes.dims(name + "extent");
+  const std::vector<Dim>& grains = attributes.dims(name + "grain");
+  const std::vector<int64_t> groups = attributes.integers(name + "group");
   if (extents.size() != grains.size() || extents.size() != groups.size()) {
     throw Error(ErrorCode::kInvalid, "the lists of a cut have different lengths");
   }

@@ -57,9 +57,9 @@ struct Cut {
   // "384/32" for extent/grain, "*3" behind it for a group, segments joined by "+".
   std::string text() const;
   static Cut parse(std::string_view text);
-  // As the attributes `cut_extent`, `cut_grain`, `cut_group` of a collective.
-  void to_attributes(Attributes& attributes) const;
-  static Cut from_attributes(const Attributes& attributes);
+  // As the attributes `<prefix>extent`, `<prefix>grain`, `<prefix>group` of a collective.
+  void to_attributes(Attributes& attributes, std::string_view prefix = "cut_") const;
+  static Cut from_attributes(const Attributes& attributes, std::string_view prefix = "cut_");
   bool operator==(const Cut&) const = default;
 };
 

@@ -1,0 +1,97 @@
+// gather: elements of one axis by index.
+#include "ops/gather/reference.h"
+#include "ops/operands.h"
+
+namespace cleave::ops {
+namespace {
+
+using layout::Factor;
+using layout::OperandFactors;
+using layout::ShardingRule;
+
+class Gather : public OpDefinition {
+ public:
+  std::string_view name() const override { return "gather"; }
+
+  std::vector<AttributeField> fields() const override {
+    return {{"axis", AttributeField::Kind::kDim, true},
+            {"offset", AttributeField::Kind::kDim, false},
+            {"total", AttributeField::Kind::kDim, false}};
+  }
+
+  std::vector<TensorType> infer_types(const OpContext& context) const override {
+    require_inputs(context, 2, 2);
+    const TensorType& data = context.inputs[0];
+    const TensorType& indices = context.inputs[1];
+    const size_t axis = axis_of(context.attributes, "axis", data.rank());
+    if (indices.dtype != DType::kInt64 && indices.dtype != DType::kInt32) {
+      invalid("the indices of gather are " + std::string(name_of(indices.dtype)) +
+              ", but must be i32 or i64");
+    }
+    TensorType out{data.dtype, {}};
+    const auto begin = data.shape.begin();
+    const auto at = begin + static_cast<std::ptrdiff_t>(axis);
+    out.shape.assign(begin, at);
+    out.shape.insert(out.shape.end(), indices.shape.begin(), indices.shape.end());
+    out.shape.insert(out.shape.end(), at + 1, data.shape.end());
+    return {out};
+  }
+
+  // A rank with part of the axis finds some of the elements and zeros for the rest: a Partial sum.
+  ShardingRule rule(const OpContext& context) const override {
+    const TensorType& data = context.inputs[0];
+    const TensorType& indices = context.inputs[1];
+    const size_t axis = axis_of(context.attributes, "axis", data.rank());
+    ShardingRule rule;
+    OperandFactors data_factors, index_factors, out;
+    for (size_t i = 0; i < indices.rank(); ++i) {
+      index_factors.push_back(along(rule.add_factor("i" + std::to_string(i), indices.shape[i])));
+    }
+    for (size_t d = 0; d < data.rank(); ++d) {
+      if (d == axis) {
+        const uint32_t v = rule.add_factor(
+            "v", data.shape[d],
+            is_floating(data.dtype) ? Factor::Kind::kReduction : Factor::Kind::kReplicate);
+        rule.factors[v].contiguous = true;
+        data_factors.push_back(along(v));
+        out.insert(out.end(), index_factors.begin(), index_factors.end());
+      } else {
+        data_factors.push_back(along(rule.add_factor("d" + std::to_string(d), data.shape[d])));
+        out.push_back(data_factors.back());
+      }
+    }
+    rule.inputs = {data_factors, index_factors};
+    rule.outputs = {out};
+    rule.linear = {{ReduceOp::kSum, {0}}};
+    return rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    Attributes attributes = context.whole.attributes;
+    const layout::Placement& data = context.placements.inputs[0];
+    if (!data.is_shard() || data.dim != attributes.integer("axis")) return attributes;
+    const std::vector<layout::Piece> pieces = data.cut.pieces(context.rank, context.ranks);
+    CLEAVE_CHECK(pieces.size() == 1, "a gather's axis is split in one piece a rank");
+    attributes.set("total", attributes.dim("total", data.cut.extent()));
+    attributes.set("offset", attributes.dim("offset", 0) + pieces[0].begin);
+    return attributes;
+  }
+
+  void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
+                 std::span<HostTensor> outputs) const override {
+    reference_gather(attributes, *inputs[0], *inputs[1], outputs[0]);
+  }
+
+  // Only the rows that are taken are read.
+  Work work(const OpContext& context, std::span<const TensorType> outputs) const override {
+    return {0, Dim(2) * outputs[0].bytes() + context.inputs[1].bytes(), std::nullopt};
+  }
+};
+
+}  // namespace
+
+std::vector<std::shared_ptr<const OpDefinition>> make_gather() {
+  return {std::make_shared<Gather>()};
+}
+
+}  // namespace cleave::ops

@@ -1,0 +1,184 @@
+#include "ops/matmul/cpu_problem.h"
+
+#include <array>
+#include <utility>
+
+namespace cleave::backend {
+namespace {
+
+constexpr std::string_view kPrefix = "epilogue_";
+
+bool has_epilogue(const KernelProblem& problem) {
+  return problem.attributes.has(std::string(kPrefix) + "steps");
+}
+
+FusedProgram chain_of(const KernelProblem& problem) {
+  if (has_epilogue(problem)) return FusedProgram::from_attributes(problem.attributes, kPrefix);
+  return {.inputs = 1, .steps = {}, .outputs = {0}};
+}
+
+// Types of the chain's operands: the product, then the instruction's inputs from the third on.
+std::vector<DType> operand_types(const KernelProblem& problem, DType product) {
+  std::vector<DType> types = {product};
+  for (size_t i = 2; i < problem.inputs.size(); ++i) types.push_back(problem.inputs[i].dtype);
+  return types;
+}
+
+std::vector<DType> result_types(const KernelProblem& problem) {
+  std::vector<DType> types;
+  for (const TensorView& view : problem.outputs) types.push_back(view.dtype);
+  return types;
+}
+
+bool transposed(const KernelProblem& problem, const char* which) {
+  return problem.attributes.integer(which, 0) != 0;
+}
+
+// Strides along the result's batch and row dimensions (all but n): of a, b, the chain's operands,
+// the results.
+std::vector<std::vector<int64_t>> leading_strides(const KernelProblem& problem) {
+  const auto& shape = problem.outputs[0].shape;
+  const size_t leading = shape.size() - 1;
+  std::vector<std::vector<int64_t>> all;
+  std::vector<int64_t> a = problem.inputs[0].strides;
+  if (transposed(problem, "transpose_a")) std::swap(a[leading - 1], a[leading]);
+  a.pop_back();
+  all.push_back(a);
+  std::vector<int64_t> b(leading, 0);
+  if (problem.inputs[1].rank() > 2) {
+    for (size_t d = 0; d + 1 < leading; ++d) b[d] = problem.inputs[1].strides[d];
+  }
+  all.push_back(b);
+  for (size_t i = 2; i < problem.inputs.size(); ++i) {
+    auto strides = broadcast_strides(problem.inputs[i], shape);
+    strides.pop_back();
+    all.push_back(strides);
+  }
+  for (const TensorView& view : problem.outputs) {
+    all.emplace_back(view.strides.begin(), view.strides.end() - 1);
+  }
+  return all;
+}
+
+// The dimensions [begin, end) of them.
+IndexSpace part(const KernelProblem& problem, size_t begin, size_t end) {
+  std::vector<std::vector<int64_t>> strides;
+  for (const auto& list : leading_strides(problem)) {
+    strides.emplace_back(list.begin() + static_cast<ptrdiff_t>(begin),
+                         list.begin() + static_cast<ptrdiff_t>(end));
+  }
+  const auto& shape = problem.outputs[0].shape;
+  return IndexSpace(std::span(shape).subspan(begin, end - begin), std::move(strides));
+}
+
+// How many of the result's dimensions are batch dimensions.
+size_t batch_rank(const KernelProblem& problem) {
+  return problem.inputs[1].rank() > 2 ? problem.outputs[0].rank() - 2 : 0;
+}
+
+}  // namespace
+
+std::optional<std::string> MatmulLayout::refuses(const KernelProblem& problem) {
+  if (problem.inputs.size() < 2 || problem.outputs.empty()) return "it takes a and b";
+  const TensorView& a = problem.inputs[0];
+  const TensorView& b = problem.inputs[1];
+  const auto& shape = problem.outputs[0].shape;
+  if (!a.present || !b.present || a.rank() < 2 || b.rank() < 2 || shape.size() != a.rank() ||
+      (b.rank() > 2 && b.rank() != a.rank())) {
+    return "ranks do not fit";
+  }
+  for (const TensorView& view : problem.outputs) {
+    if (view.shape != shape) return "results differ in shape";
+  }
+  const size_t last = a.rank() - 1;
+  const bool ta = transposed(problem, "transpose_a");
+  const bool tb = transposed(problem, "transpose_b");
+  const int64_t k = a.shape[ta ? last - 1 : last];
+  const int64_t b_k = b.shape[b.rank() - (tb ? 1 : 2)];
+  const int64_t b_n = b.shape[b.rank() - (tb ? 2 : 1)];
+  bool fits = k == b_k && shape[last] == b_n && shape[last - 1] == a.shape[ta ? last : last - 1];
+  for (size_t d = 0; d + 1 < last; ++d) {
+    fits = fits && shape[d] == a.shape[d] && (b.rank() == 2 || b.shape[d] == a.shape[d]);
+  }
+  if (!fits) return "shapes do not fit";
+  return std::nullopt;
+}
+
+MatmulLayout::MatmulLayout(const KernelProblem& problem)
+    : a_type(problem.inputs[0].dtype),
+      b_type(problem.inputs[1].dtype),
+      batch_space(part(problem, 0, batch_rank(problem))),
+      rows(part(problem, batch_rank(problem), problem.outputs[0].rank() - 1)) {
+  const TensorView& a = problem.inputs[0];
+  const TensorView& b = problem.inputs[1];
+  const bool ta = transposed(problem, "transpose_a");
+  const bool tb = transposed(problem, "transpose_b");
+  const size_t b_row = b.rank() - (tb ? 1 : 2);
+  const size_t b_column = b.rank() - (tb ? 2 : 1);
+  batches = batch_space.elements;
+  k = b.shape[b_row];
+  n = b.shape[b_column];
+  a_k_stride = a.strides[a.rank() - (ta ? 2 : 1)];
+  b_k_stride = b.strides[b_row];
+  b_n_stride = b.strides[b_column];
+  column_strides = {0, b_n_stride};
+  for (size_t i = 2; i < problem.inputs.size(); ++i) {
+    column_strides.push_back(broadcast_strides(problem.inputs[i], problem.outputs[0].shape).back());
+  }
+  for (const TensorView& view : problem.outputs) column_strides.push_back(view.strides.back());
+}
+
+std::optional<std::string> MatmulEpilogue::refuses(const KernelProblem& problem, DType product) {
+  if (problem.inputs.size() > 32 || problem.outputs.size() > 8) return "too many operands";
+  return FusedEvaluator::refuses(chain_of(problem), operand_types(problem, product),
+                                 result_types(problem));
+}
+
+MatmulEpilogue::MatmulEpilogue(const KernelProblem& problem, const MatmulLayout& layout,
+                               DType product)
+    : layout_(layout),
+      inputs_(problem.inputs.size()),
+      input_types_(operand_types(problem, product)),
+      output_types_(result_types(problem)),
+      product_(product),
+      plain_(!has_epilogue(problem)),
+      evaluator_(chain_of(problem), input_types_, output_types_,
+                 problem.attributes.integer("rank", 0)) {}
+
+void MatmulEpilogue::run(const void* product, int64_t batch, int64_t row, int64_t first,
+                         int64_t count, std::span<const void* const> inputs,
+                         std::span<void* const> outputs) const {
+  const auto offset = [&](size_t operand) {
+    return layout_.batch_space.offset(operand, batch) + layout_.rows.offset(operand, row) +
+           first * layout_.column_strides[operand];
+  };
+  std::array<InputSpan, 32> in;
+  std::array<OutputSpan, 8> out;
+  in[0] = {product, 1};
+  for (size_t i = 2; i < inputs_; ++i) {
+    const auto size = static_cast<int64_t>(size_of(input_types_[i - 1]));
+    in[i - 1] = {static_cast<const std::byte*>(inputs[i]) + offset(i) * size,
+                 layout_.column_strides[i]};
+  }
+  for (size_t i = 0; i < output_types_.size(); ++i) {
+    const auto size = static_cast<int64_t>(size_of(output_types_[i]));
+    out[i] = {static_cast<std::byte*>(outputs[i]) + offset(inputs_ + i) * size,
+              layout_.column_strides[inputs_ + i]};
+  }
+  evaluator_.run(count, std::span(in).first(inputs_ - 1),
+                 std::span(out).first(output_types_.size()));
+}
+
+float* MatmulEpilogue::direct(std::span<void* const> outputs, int64_t batch, int64_t row,
+                              int64_t column, int64_t& leading) const {
+  if (!plain_ || product_ != DType::kFloat32 || output_types_.size() != 1 ||
+      output_types_[0] != DType::kFloat32 || layout_.column_strides[inputs_] != 1 ||
+      !layout_.rows.is_linear(inputs_)) {
+    return nullptr;
+  }
+  leading = layout_.rows.linear_stride(inputs_);
+  return static_cast<float*>(outputs[0]) + layout_.batch_space.offset(inputs_, batch) +
+         row * leading + column;
+}
+
+}  // namespace cleave::backend
