@@ -126,6 +126,19 @@ def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path
     assert largest_difference(got, wanted)[1] <= 2e-5
 
 
+@pytest.mark.parametrize(
+    "name, options",
+    [("fc", {"opset": 7}), ("mlp", {"opset": 7, "kind": "relu"}), ("vit", {"opset": 9})],
+    ids=str,
+)
+def test_old_opsets_are_read(name, options, cleave, models, onnx_runtime, tmp_path):
+    path, model = models(name, **options)
+    inputs = make_inputs(model, {"batch": 2, "rows": 2})
+    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (wanted,) = onnx_runtime(path, inputs).values()
+    assert largest_difference(got, wanted)[1] <= 2e-5
+
+
 def test_external_weights_are_read(cleave, models, onnx_runtime, tmp_path):
     path, model = models("llama", weights="external")
     inputs = make_inputs(model, {"batch": 2, "sequence": 9})

@@ -29,6 +29,10 @@ VARIANTS = [
     ("gpt2", {"conv1d": "gemm"}),
     ("llama", {"layers": 1, "heads": 4, "kv_heads": 4}),
     ("vit", {"heads": 4, "patches": 9}),
+    ("fc", {"opset": 7}),
+    ("mlp", {"opset": 7, "kind": "relu"}),
+    ("vit", {"opset": 9}),
+    ("functions", {"opset": 8}),
 ]
 
 
@@ -71,6 +75,18 @@ def test_every_family_at_every_opset(name, opset, tmp_path):
 @pytest.mark.parametrize("name, options", VARIANTS, ids=str)
 def test_variants(name, options, tmp_path):
     check(name, tmp_path, options)
+
+
+@pytest.mark.parametrize("name", ["mlp", "vit", "gpt2", "llama"])
+def test_half_precision(name, tmp_path):
+    path = tmp_path / "half.onnx"
+    model = generate(name, path, dtype="float16")
+    onnx.checker.check_model(str(path), full_check=True)
+    inputs = make_inputs(model, sizes_of(model, 2, 5))
+    (output,) = run(path, inputs)
+    wanted = getattr(reference, name)(model.weight_values(), model.options, *inputs.values())
+    assert output.dtype == np.float16
+    assert relative_error(output, wanted) < 2e-2
 
 
 @pytest.mark.parametrize("name", FAMILIES)
