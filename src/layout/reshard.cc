@@ -1,6 +1,6 @@
 #include "layout/reshard.h"
 
-#include "base/check.h"
+#include <algorithm>
 
 namespace cleave::layout {
 namespace {
@@ -12,6 +12,8 @@ using Kind = Placement::Kind;
 ReshardStep step_between(const TensorType& whole, const Placement& from, const Placement& to,
                          int64_t ranks, const Dim& rank) {
   ReshardStep step;
+  step.from = from;
+  step.to = to;
   Attributes& attributes = step.attributes;
   attributes.set("rank", rank);
   if (to.is_partial()) {
@@ -72,6 +74,11 @@ std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, co
     steps.push_back(step_between(whole, (*way)[i - 1], (*way)[i], ranks, rank));
   }
   return steps;
+}
+
+bool is_local(const std::vector<ReshardStep>& steps) {
+  return std::none_of(steps.begin(), steps.end(),
+                      [](const ReshardStep& step) { return step.is_collective(); });
 }
 
 }  // namespace cleave::layout

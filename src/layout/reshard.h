@@ -14,6 +14,9 @@ namespace cleave::layout {
 struct ReshardStep {
   std::string op;  // shard, all_gather, all_reduce, reduce_scatter, all_to_all or rank_zero
   Attributes attributes;
+  Placement from;
+  Placement to;
+  bool is_collective() const { return op != "shard" && op != "rank_zero"; }
   bool operator==(const ReshardStep&) const = default;
 };
 
@@ -28,5 +31,8 @@ std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
 std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
                                                      const Placement& to, int64_t ranks,
                                                      const Dim& rank = Dim::rank());
+
+// True where no step communicates.
+bool is_local(const std::vector<ReshardStep>& steps);
 
 }  // namespace cleave::layout
