@@ -1,0 +1,100 @@
+// Runtime: devices ready to run engines. ExecutionContext: one engine on them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cleave/device_list.h"
+#include "cleave/engine.h"
+#include "cleave/log.h"
+#include "cleave/tensor.h"
+#include "cleave/timeline.h"
+
+namespace cleave {
+
+struct RuntimeOptions {
+  LogSink log;                 // at debug: which kernel each instruction uses and why
+  int threads_per_device = 0;  // CPU devices; 0: they share out the cores evenly
+  int64_t memory_limit = 0;    // bytes a device may use; 0: what the machine has
+  bool pin_threads = false;    // CPU devices: ranks' threads stay on one core each
+  // How long a rank waits for the others in a collective before the group fails; 0: for ever.
+  std::chrono::milliseconds lateness_limit = std::chrono::minutes(10);
+};
+
+// What a device's memory holds, in bytes.
+struct DeviceMemory {
+  int64_t used = 0;
+  int64_t peak = 0;
+  int64_t limit = 0;  // 0: none
+};
+
+struct RunOptions {
+  // Filled with the times of each instruction. Ranks then meet before each collective, so that
+  // waiting and communication can be told apart; the run is slower for it.
+  Timeline* timeline = nullptr;
+};
+
+class ExecutionContext;
+
+// Runs engines on its devices, one host thread a rank. Runs of all contexts execute one after
+// another, in one order on all ranks. A value that moves; contexts keep what they need alive.
+//
+// Threads: all functions may be called by several threads at once.
+class Runtime {
+ public:
+  // Error(kDevice) where a device cannot be had.
+  explicit Runtime(DeviceList devices, RuntimeOptions options = {});
+  Runtime(Runtime&&) noexcept;
+  Runtime& operator=(Runtime&&) noexcept;
+  ~Runtime();
+
+  const DeviceList& devices() const;
+  // Allocates the activations' memory. Error(kInvalid) for an engine of another backend or number
+  // of devices, Error(kOutOfMemory) naming what did not fit.
+  ExecutionContext create_context(const Engine& engine);
+  // By rank.
+  std::vector<DeviceMemory> memory() const;
+  void reset_peak_memory();
+
+  // After a rank has failed every run fails with an Error(kDevice) that says so, until this is
+  // called. Waits for runs under way.
+  void recover();
+
+  struct Impl;
+  explicit Runtime(std::shared_ptr<Impl> impl);
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+// One in-flight use of an engine. Kernels are chosen and weights loaded at the first run, and for
+// each new combination of sizes; what was prepared is kept for the last few sizes.
+//
+// Threads: runs of one context that several threads start execute one after another.
+class ExecutionContext {
+ public:
+  ExecutionContext(ExecutionContext&&) noexcept;
+  ExecutionContext& operator=(ExecutionContext&&) noexcept;
+  ~ExecutionContext();
+
+  // One inference. Inputs are read in place and must not change meanwhile; all of the engine's
+  // outputs are returned, or none. Errors: kInvalid for inputs that do not fit the engine, and a
+  // damaged engine file; kOutOfMemory; kUnsupported where no kernel takes an instruction; kDevice
+  // where a rank failed or the group failed before. They name the rank.
+  TensorMap run(const TensorMap& inputs, const RunOptions& options = {});
+
+  // Gets ready for inputs of these shapes (data is not read), so that the run does not pay for it.
+  void prepare(const TensorMap& inputs);
+
+  const Engine& engine() const;
+
+  struct Impl;
+  explicit ExecutionContext(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cleave

@@ -1,0 +1,220 @@
+#include "runtime/collective.h"
+
+#include <cstring>
+#include <string>
+
+#include "base/check.h"
+#include "program/validate.h"
+
+namespace cleave::runtime {
+namespace {
+
+using backend::TensorView;
+
+// A contiguous part of the cut dimension that a rank holds.
+struct Share {
+  int64_t begin = 0;
+  int64_t extent = 0;
+};
+using Shares = std::vector<std::vector<Share>>;  // by rank
+
+[[noreturn]] void invalid(const std::string& what) {
+  throw Error(ErrorCode::kInvalid, "the engine is invalid: " + what, "build it again");
+}
+
+void require(bool condition, const char* what) {
+  if (!condition) invalid(what);
+}
+
+// What each rank holds of a dimension of `extent`, by the cut in `<prefix>extent`, `<prefix>grain`
+// and `<prefix>group`.
+Shares shares_of(const Attributes& attributes, const std::string& prefix, int64_t extent,
+                 int64_t ranks) {
+  const std::vector<int64_t> extents = attributes.integers(prefix + "extent");
+  const std::vector<int64_t> grains = attributes.integers(prefix + "grain");
+  const std::vector<int64_t> groups = attributes.integers(prefix + "group");
+  require(extents.size() == grains.size() && extents.size() == groups.size(),
+          "the lists of a cut have different lengths");
+  layout::Cut cut;
+  int64_t sum = 0;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    require(extents[i] >= 0 && grains[i] >= 1 && groups[i] >= 1 && extents[i] % grains[i] == 0,
+            "a cut's segment has no whole number of grains");
+    sum = checked_add(sum, extents[i]);
+    cut.segments.push_back({extents[i], grains[i], groups[i]});
+  }
+  require(sum == extent, "a cut has not the extent of its dimension");
+  Shares shares;
+  for (int64_t r = 0; r < ranks; ++r) {
+    auto& held = shares.emplace_back();
+    for (const layout::Piece& piece : cut.pieces(r, ranks)) {
+      held.push_back({piece.begin.constant(), piece.extent.constant()});
+    }
+  }
+  return shares;
+}
+
+int64_t total(const std::vector<Share>& shares) {
+  int64_t sum = 0;
+  for (const Share& share : shares) sum += share.extent;
+  return sum;
+}
+
+int64_t product_of(const std::vector<int64_t>& shape, size_t begin, size_t end) {
+  int64_t product = 1;
+  for (size_t d = begin; d < end; ++d) product = checked_mul(product, shape[d]);
+  return product;
+}
+
+size_t axis_of(const Attributes& attributes, std::string_view name, size_t rank) {
+  const int64_t axis = attributes.integer(name);
+  require(axis >= 0 && static_cast<size_t>(axis) < rank, "a collective's axis does not exist");
+  return static_cast<size_t>(axis);
+}
+
+// The local shape of what is held of a tensor of shape `whole`.
+std::vector<int64_t> local_shape(std::vector<int64_t> whole, size_t axis,
+                                 const std::vector<Share>& held) {
+  whole[axis] = total(held);
+  return whole;
+}
+
+ShardMap shard_map(const std::vector<int64_t>& whole, size_t axis, const Shares& shares) {
+  const int64_t inner = product_of(whole, axis + 1, whole.size());
+  ShardMap map;
+  map.rows = product_of(whole, 0, axis);
+  map.row_elements = checked_mul(whole[axis], inner);
+  for (const std::vector<Share>& held : shares) {
+    auto& pieces = map.pieces.emplace_back();
+    int64_t local = 0;
+    for (const Share& share : held) {
+      if (share.extent != 0) {
+        pieces.push_back({share.begin * inner, local * inner, share.extent * inner});
+      }
+      local += share.extent;
+    }
+  }
+  return map;
+}
+
+BoxMap box_map(const std::vector<int64_t>& whole, size_t axis, const Shares& shares) {
+  BoxMap map;
+  for (const std::vector<Share>& held : shares) {
+    LocalBoxes& local = map.ranks.emplace_back();
+    local.shape = local_shape(whole, axis, held);
+    int64_t begin = 0;
+    for (const Share& share : held) {
+      if (share.extent == 0) continue;
+      Box box;
+      box.begin.assign(whole.size(), 0);
+      box.extent = whole;
+      box.local_begin.assign(whole.size(), 0);
+      box.begin[axis] = share.begin;
+      box.extent[axis] = share.extent;
+      box.local_begin[axis] = begin;
+      begin += share.extent;
+      local.boxes.push_back(std::move(box));
+    }
+  }
+  return map;
+}
+
+ReduceOp reduce_op(const Attributes& attributes) {
+  const std::string& name = attributes.string("reduce");
+  if (name == "sum") return ReduceOp::kSum;
+  if (name == "max") return ReduceOp::kMax;
+  if (name == "min") return ReduceOp::kMin;
+  if (name == "prod") return ReduceOp::kProd;
+  invalid("there is no reduction '" + name + "'");
+}
+
+// For collectives that know the whole tensor and one cut of it.
+ShardMap checked_shard_map(const Attributes& attributes, const std::vector<int64_t>& whole,
+                           const std::vector<int64_t>& part, int64_t rank, int64_t ranks) {
+  const size_t axis = axis_of(attributes, "axis", whole.size());
+  const Shares shares = shares_of(attributes, "cut_", whole[axis], ranks);
+  require(part == local_shape(whole, axis, shares[static_cast<size_t>(rank)]),
+          "a collective's shard has not the shape of its cut");
+  ShardMap map = shard_map(whole, axis, shares);
+  return map;
+}
+
+AllToAll make_all_to_all(const Attributes& attributes, const TensorView& input,
+                         const TensorView& output, int64_t rank, int64_t ranks) {
+  AllToAll result;
+  result.shape = attributes.integers("shape");
+  for (const int64_t extent : result.shape) require(extent >= 0, "a size is negative");
+  const auto r = static_cast<size_t>(rank);
+  const size_t from = axis_of(attributes, "from_axis", result.shape.size());
+  const Shares from_shares = shares_of(attributes, "from_", result.shape[from], ranks);
+  const size_t to = axis_of(attributes, "to_axis", result.shape.size());
+  const Shares to_shares = shares_of(attributes, "to_", result.shape[to], ranks);
+  require(input.shape == local_shape(result.shape, from, from_shares[r]) &&
+              output.shape == local_shape(result.shape, to, to_shares[r]),
+          "a collective's shard has not the shape of its cut");
+  result.from = box_map(result.shape, from, from_shares);
+  result.to = box_map(result.shape, to, to_shares);
+  return result;
+}
+
+void take_shard(const ShardMap& map, int rank, size_t element, const void* source,
+                void* destination) {
+  const auto bytes = [&](int64_t elements) { return static_cast<size_t>(elements) * element; };
+  const auto* from = static_cast<const std::byte*>(source);
+  auto* to = static_cast<std::byte*>(destination);
+  const int64_t local_row = map.local_row_elements(rank);
+  for (int64_t row = 0; row < map.rows; ++row) {
+    for (const Piece& piece : map.pieces[static_cast<size_t>(rank)]) {
+      std::memcpy(to + bytes(row * local_row + piece.local_offset),
+                  from + bytes(row * map.row_elements + piece.global_offset), bytes(piece.count));
+    }
+  }
+}
+
+}  // namespace
+
+bool is_collective_op(std::string_view op) { return program::is_collective(op) || op == "shard"; }
+
+Collective make_collective(std::string_view op, const Attributes& attributes,
+                           const TensorView& input, const TensorView& output, int64_t rank,
+                           int64_t ranks) {
+  require(input.present && output.present && input.is_dense() && output.is_dense(),
+          "a collective's operands must be dense");
+  require(input.dtype == output.dtype, "a collective changes the element type");
+  Collective result;
+  result.dtype = input.dtype;
+  if (op == "all_reduce") {
+    require(input.shape == output.shape, "a collective changes the shape");
+    result.what = AllReduce{input.elements(), reduce_op(attributes)};
+  } else if (op == "all_gather") {
+    result.what = AllGather{checked_shard_map(attributes, output.shape, input.shape, rank, ranks)};
+  } else if (op == "reduce_scatter") {
+    result.what =
+        ReduceScatter{checked_shard_map(attributes, input.shape, output.shape, rank, ranks),
+                      reduce_op(attributes)};
+  } else if (op == "shard") {
+    result.what = TakeShard{checked_shard_map(attributes, input.shape, output.shape, rank, ranks)};
+  } else {
+    CLEAVE_CHECK(op == "all_to_all", "not a collective: " + std::string(op));
+    result.what = make_all_to_all(attributes, input, output, rank, ranks);
+  }
+  return result;
+}
+
+void Collective::run(Communicator& communicator, const void* source, void* destination,
+                     StreamHandle stream) const {
+  if (const auto* reduce = std::get_if<AllReduce>(&what)) {
+    communicator.all_reduce(source, destination, reduce->count, dtype, reduce->op, stream);
+  } else if (const auto* gather = std::get_if<AllGather>(&what)) {
+    communicator.all_gather(source, destination, gather->map, dtype, stream);
+  } else if (const auto* scatter = std::get_if<ReduceScatter>(&what)) {
+    communicator.reduce_scatter(source, destination, scatter->map, dtype, scatter->op, stream);
+  } else if (const auto* all = std::get_if<AllToAll>(&what)) {
+    communicator.redistribute(source, all->from, destination, all->to, all->shape, dtype, stream);
+  } else {
+    take_shard(std::get<TakeShard>(what).map, communicator.rank(), size_of(dtype), source,
+               destination);
+  }
+}
+
+}  // namespace cleave::runtime

@@ -1,0 +1,41 @@
+// What ExecutionContext is: the memory and communicators of one engine's runs.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "cleave/runtime.h"
+#include "runtime/execute.h"
+#include "runtime/loaded_engine.h"
+#include "runtime/runtime_core.h"
+
+namespace cleave {
+
+struct ExecutionContext::Impl {
+  // Allocates the arenas, on the ranks' threads.
+  Impl(std::shared_ptr<runtime::RuntimeCore> core, std::shared_ptr<runtime::LoadedEngine> loaded,
+       Engine engine);
+
+  TensorMap run(const TensorMap& inputs, const RunOptions& options);
+  void prepare(const TensorMap& inputs);
+
+  const Engine engine;
+
+ private:
+  struct Run;  // one run's inputs, outputs and failure
+
+  void run_rank(Run& run, int rank);
+  std::vector<std::byte*> output_pointers(Run& run, int rank);
+  std::string place_of(const Run& run, uint32_t number) const;
+  void fill_timeline(const Run& run, Timeline& timeline) const;
+
+  std::shared_ptr<runtime::RuntimeCore> core_;
+  std::shared_ptr<runtime::LoadedEngine> loaded_;
+  std::shared_ptr<std::vector<std::unique_ptr<Communicator>>> group_;
+  std::vector<backend::Buffer> arenas_;                // by rank
+  std::vector<runtime::GrowingBuffer> spare_outputs_;  // of ranks whose outputs nobody asks for
+  std::mutex mutex_;                                   // one run at a time
+};
+
+}  // namespace cleave

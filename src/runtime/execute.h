@@ -1,0 +1,44 @@
+// Executes a prepared program on one rank.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "runtime/rank_program.h"
+
+namespace cleave::runtime {
+
+// What a run works on. Pointers are the device's memory.
+struct RankRun {
+  const RankProgram& program;
+  backend::Device& device;
+  Communicator& communicator;
+  std::byte* arena = nullptr;
+  std::byte* workspace = nullptr;
+  std::span<const std::byte* const> inputs;
+  std::span<std::byte* const> outputs;
+  // Set by a rank that has failed: the others stop at their next instruction.
+  const std::atomic<bool>& cancelled;
+};
+
+using Clock = std::chrono::steady_clock;
+
+// When one step ran.
+struct StepTime {
+  Clock::time_point begin;  // before waiting for the other ranks
+  Clock::time_point start;
+  Clock::time_point end;
+};
+
+// Another rank has failed; its own error says why.
+struct Cancelled {};
+
+// Throws what kernels and collectives throw, and Cancelled; `at_step` tells the number of the
+// instruction that it happened in. With `times`, ranks meet before each collective and the steps'
+// times are appended.
+void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uint32_t>& at_step);
+
+}  // namespace cleave::runtime

@@ -1,0 +1,62 @@
+#include "runtime/loaded_engine.h"
+
+#include <optional>
+
+#include "base/check.h"
+
+namespace cleave::runtime {
+
+LoadedEngine::LoadedEngine(std::shared_ptr<RuntimeCore> core,
+                           std::shared_ptr<const EngineImpl> engine)
+    : core_(std::move(core)), engine_(std::move(engine)) {
+  for (int rank = 0; rank < core_->ranks(); ++rank) {
+    ranks_.push_back(std::make_unique<Rank>(engine_, rank, core_->device(rank)));
+  }
+}
+
+std::shared_ptr<const PreparedShapes> LoadedEngine::prepare(const BoundShapes& shapes) {
+  // Held while preparing: a second thread that wants the same sizes waits for them.
+  const std::lock_guard lock(mutex_);
+  for (auto it = prepared_.begin(); it != prepared_.end(); ++it) {
+    if ((*it)->shapes.program != shapes.program || (*it)->shapes.symbols != shapes.symbols) {
+      continue;
+    }
+    prepared_.splice(prepared_.begin(), prepared_, it);
+    return prepared_.front();
+  }
+  std::shared_ptr<PreparedShapes> added = prepare_now(shapes);
+  if (!verified_) verify();
+  prepared_.push_front(std::move(added));
+  if (prepared_.size() > kKeptShapes) prepared_.pop_back();
+  return prepared_.front();
+}
+
+std::shared_ptr<PreparedShapes> LoadedEngine::prepare_now(const BoundShapes& shapes) {
+  auto result = std::make_shared<PreparedShapes>();
+  result->shapes = shapes;
+  for (const program::Binding& output : engine_->data.outputs) {
+    result->output_shapes.push_back(evaluate(output.type.shape, shapes.symbols));
+  }
+  result->ranks.resize(ranks_.size());
+  const program::Program& program = engine_->data.programs[shapes.program];
+  core_->run_on_all([&](int rank) {
+    Rank& resources = *ranks_[static_cast<size_t>(rank)];
+    result->ranks[static_cast<size_t>(rank)] =
+        prepare_rank(engine_->data, program, shapes.symbols,
+                     {core_->device(rank), core_->kernels(), resources.cache, resources.weights,
+                      core_->options().log});
+  });
+  for (const RankProgram& rank : result->ranks) {
+    CLEAVE_CHECK(rank.schedule == result->ranks[0].schedule,
+                 "ranks disagree on the order of their collectives");
+  }
+  return result;
+}
+
+// Chunks that no rank has read, padding and the weights of other programs, are read here.
+void LoadedEngine::verify() {
+  core_->run_on_all([&](int rank) { engine_->weights->verify_unread(rank, core_->ranks()); });
+  verified_ = true;
+}
+
+}  // namespace cleave::runtime

@@ -1,0 +1,59 @@
+// A program made ready for one rank and one combination of sizes: kernels chosen and prepared,
+// collectives worked out, operands located.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/device.h"
+#include "backend/kernel.h"
+#include "cleave/log.h"
+#include "program/program.h"
+#include "runtime/collective.h"
+#include "runtime/weight_store.h"
+
+namespace cleave::runtime {
+
+// Where an operand's first element lies.
+struct Address {
+  program::Space space = program::Space::kNone;
+  uint32_t index = 0;  // of the input or output; of RankProgram::weights
+  int64_t bytes = 0;   // from the start
+};
+
+// One instruction. Either a kernel or a collective.
+struct Step {
+  uint32_t instruction = 0;  // its number in the program
+  std::string kernel;        // name, for people
+  std::unique_ptr<backend::PreparedKernel> prepared;
+  std::unique_ptr<Collective> collective;
+  std::vector<Address> inputs;
+  std::vector<Address> outputs;
+};
+
+struct RankProgram {
+  std::vector<Step> steps;
+  std::vector<std::shared_ptr<const backend::Buffer>> weights;  // that kernels still read
+  int64_t workspace_bytes = 0;                                  // the largest of all steps
+  std::vector<int64_t> output_bytes;                            // by output
+  uint64_t schedule = 0;  // a hash; equal on all ranks, or they would not meet
+};
+
+// What a rank has to prepare programs with.
+struct RankResources {
+  backend::Device& device;
+  const backend::KernelRegistry& kernels;
+  backend::KernelCache& cache;
+  WeightStore& weights;
+  const LogSink& log;
+};
+
+// `symbols` are the model's; every operand is checked against the memory it lies in.
+// Error(kInvalid) where the engine is inconsistent for these sizes, Error(kUnsupported) where no
+// kernel takes an instruction, and those of weights and memory. They name the instruction.
+RankProgram prepare_rank(const program::EngineData& data, const program::Program& program,
+                         const SymbolValues& symbols, RankResources resources);
+
+}  // namespace cleave::runtime

@@ -1,0 +1,70 @@
+// What the contexts of a runtime share: devices, threads, kernels, and whether the group works.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "backend/device.h"
+#include "backend/kernel.h"
+#include "cleave/runtime.h"
+#include "runtime/rank_threads.h"
+
+namespace cleave::runtime {
+
+// A buffer of a rank that grows when more is asked for. Used by the rank's thread.
+class GrowingBuffer {
+ public:
+  std::byte* at_least(backend::Device& device, int64_t bytes, std::string_view what);
+
+ private:
+  backend::Buffer buffer_;
+};
+
+class RuntimeCore {
+ public:
+  RuntimeCore(DeviceList devices, RuntimeOptions options, backend::KernelRegistry kernels);
+
+  const DeviceList& devices() const { return list_; }
+  const RuntimeOptions& options() const { return options_; }
+  const backend::KernelRegistry& kernels() const { return kernels_; }
+  int ranks() const { return static_cast<int>(devices_.size()); }
+  backend::Device& device(int rank) { return *devices_[static_cast<size_t>(rank)]; }
+  RankThreads& threads() { return threads_; }
+  // Scratch space of the rank's kernels: one run executes at a time.
+  std::byte* workspace(int rank, int64_t bytes);
+
+  // Runs `body` on all ranks; throws the error of the lowest rank that failed, naming it.
+  void run_on_all(const std::function<void(int)>& body);
+
+  // Error(kDevice) where the group has failed.
+  void require_working() const;
+  void set_failed(const Error& error);
+  void clear_failed();
+
+  // The ends of a new group of all ranks. Groups are told of recoveries as long as they live.
+  std::shared_ptr<std::vector<std::unique_ptr<Communicator>>> make_group();
+  void recover();
+
+ private:
+  using Group = std::vector<std::unique_ptr<Communicator>>;
+
+  DeviceList list_;
+  RuntimeOptions options_;
+  backend::KernelRegistry kernels_;
+  std::vector<std::unique_ptr<backend::Device>> devices_;
+  std::vector<GrowingBuffer> workspaces_;
+
+  mutable std::mutex mutex_;
+  std::optional<Error> failed_;
+  std::vector<std::weak_ptr<Group>> groups_;
+
+  RankThreads threads_;  // last: they end before what they use goes
+};
+
+// The error that `thrown` is, with the rank's device as a place; anything that is not a
+// cleave::Error becomes one.
+Error error_of(const std::exception_ptr& thrown, const backend::Device& device);
+
+}  // namespace cleave::runtime

@@ -1,0 +1,33 @@
+// One rank's weights in its device's memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/device.h"
+#include "runtime/engine_impl.h"
+
+namespace cleave::runtime {
+
+// Weights are loaded when they are first asked for and stay while anyone holds them: kernels that
+// keep a packed copy let go of the original, and it is not there twice. Used by the rank's thread.
+class WeightStore {
+ public:
+  WeightStore(std::shared_ptr<const EngineImpl> engine, int64_t rank, backend::Device& device);
+
+  // Null data where the rank's share is empty. Error(kInvalid) where the engine is damaged,
+  // Error(kOutOfMemory).
+  std::shared_ptr<const backend::Buffer> get(size_t weight);
+  int64_t rank() const { return rank_; }
+
+ private:
+  std::shared_ptr<const backend::Buffer> load(size_t weight);
+
+  std::shared_ptr<const EngineImpl> engine_;
+  int64_t rank_;
+  backend::Device& device_;
+  std::vector<std::weak_ptr<const backend::Buffer>> loaded_;
+};
+
+}  // namespace cleave::runtime
