@@ -1,0 +1,162 @@
+#include "capabilities/views.h"
+
+#include <algorithm>
+
+#include "layout/cut.h"
+
+namespace cleave::capabilities {
+namespace {
+
+// A reshape of a strided tensor is a view where each output dimension is a part of one input
+// dimension, or joins input dimensions that lie one behind the other.
+std::optional<std::vector<Dim>> reshaped_strides(const std::vector<Dim>& from,
+                                                 const std::vector<Dim>& strides,
+                                                 const std::vector<Dim>& to) {
+  std::vector<Dim> result(to.size(), Dim(1));
+  size_t i = 0;
+  size_t j = 0;
+  while (j < to.size()) {
+    if (to[j].is(1)) {
+      result[j++] = 1;
+      continue;
+    }
+    while (i < from.size() && from[i].is(1)) ++i;
+    if (i == from.size()) return std::nullopt;
+    // Join input dimensions [i, i_end) and output dimensions [j, j_end) until they are as large.
+    size_t i_end = i + 1;
+    size_t j_end = j + 1;
+    Dim in = from[i];
+    Dim out = to[j];
+    while (in != out) {
+      if (i_end < from.size() && exact_div(out, in) && !exact_div(in, out)) {
+        if (strides[i_end - 1] != strides[i_end] * from[i_end]) return std::nullopt;
+        in *= from[i_end++];
+      } else if (j_end < to.size() && exact_div(in, out)) {
+        out *= to[j_end++];
+      } else {
+        return std::nullopt;
+      }
+    }
+    Dim stride = strides[i_end - 1];
+    for (size_t d = j_end; d-- > j;) {
+      result[d] = stride;
+      stride *= to[d];
+    }
+    i = i_end;
+    j = j_end;
+  }
+  return result;
+}
+
+std::optional<View> reshape_view(const ir::Graph& graph, const ir::Node& node, const View& input) {
+  const Shape& from = graph.type(node.inputs[0]).shape;
+  const Shape& to = graph.type(node.outputs[0]).shape;
+  View view{input.base, input.offset, {}};
+  if (is_dense(input, from)) {
+    view.strides = dense_strides(to);
+    return view;
+  }
+  auto strides = reshaped_strides(from, input.strides, to);
+  if (!strides) return std::nullopt;
+  view.strides = std::move(*strides);
+  return view;
+}
+
+std::optional<View> broadcast_view(const ir::Graph& graph, const ir::Node& node,
+                                   const View& input) {
+  const Shape& from = graph.type(node.inputs[0]).shape;
+  const Shape& to = graph.type(node.outputs[0]).shape;
+  View view{input.base, input.offset, std::vector<Dim>(to.size(), Dim(0))};
+  const size_t lead = to.size() - from.size();
+  for (size_t d = 0; d < from.size(); ++d) {
+    if (from[d] == to[lead + d]) view.strides[lead + d] = input.strides[d];
+  }
+  return view;
+}
+
+std::optional<View> slice_view(const ir::Node& node, const View& input) {
+  View view = input;
+  const std::vector<Dim>& begin = node.attributes.dims("begin");
+  const std::vector<Dim>& step = node.attributes.dims("step");
+  for (size_t d = 0; d < begin.size(); ++d) {
+    view.offset += begin[d] * input.strides[d];
+    view.strides[d] = input.strides[d] * step[d];
+  }
+  return view;
+}
+
+std::optional<View> split_view(const ir::Node& node, size_t output, const View& input) {
+  View view = input;
+  const auto axis = static_cast<size_t>(node.attributes.integer("axis"));
+  const std::vector<Dim>& sizes = node.attributes.dims("sizes");
+  for (size_t i = 0; i < output; ++i) view.offset += sizes[i] * input.strides[axis];
+  return view;
+}
+
+std::optional<View> shard_view(const ir::Node& node, const View& input) {
+  const layout::Cut cut = layout::Cut::from_attributes(node.attributes);
+  if (cut.segments.size() != 1) return std::nullopt;
+  const auto pieces = cut.pieces(node.attributes.dim("rank"), node.attributes.integer("ranks"));
+  View view = input;
+  view.offset +=
+      pieces[0].begin * input.strides[static_cast<size_t>(node.attributes.integer("axis"))];
+  return view;
+}
+
+}  // namespace
+
+std::vector<Dim> dense_strides(std::span<const Dim> shape) {
+  std::vector<Dim> strides(shape.size(), Dim(1));
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+bool is_dense(const View& view, std::span<const Dim> shape) {
+  const std::vector<Dim> dense = dense_strides(shape);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (!shape[i].is(1) && view.strides[i] != dense[i]) return false;
+  }
+  return true;
+}
+
+std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
+                            const View& input) {
+  if (node.op == "reshape") return reshape_view(graph, node, input);
+  if (node.op == "broadcast") return broadcast_view(graph, node, input);
+  if (node.op == "slice") return slice_view(node, input);
+  if (node.op == "split") return split_view(node, output, input);
+  if (node.op == "shard") return shard_view(node, input);
+  if (node.op == "transpose") {
+    View view{input.base, input.offset, {}};
+    for (int64_t p : node.attributes.integers("perm")) {
+      view.strides.push_back(input.strides.at(static_cast<size_t>(p)));
+    }
+    return view;
+  }
+  return std::nullopt;
+}
+
+bool is_free_view(const ir::Graph& graph, const ir::Node& node,
+                  const std::vector<std::vector<ir::Graph::Use>>& uses,
+                  const ops::Registry& registry, const Capabilities& capabilities) {
+  const bool view = node.op == "reshape" || node.op == "broadcast" || node.op == "slice" ||
+                    node.op == "split" || node.op == "transpose";
+  if (!view) return false;
+  // A dense input stays dense through a reshape.
+  if (node.op == "reshape") return true;
+  for (ir::ValueId output : node.outputs) {
+    if (graph.is_output(output)) return false;
+    for (const ir::Graph::Use& use : uses[output.index()]) {
+      const ir::Node& reader = graph.node(use.node);
+      const ops::OpDefinition* definition = registry.find(reader.op);
+      const bool elementwise = definition != nullptr && definition->is_elementwise();
+      if (elementwise && capabilities.reads_strided("fused_elementwise", use.input)) continue;
+      if (capabilities.reads_strided(reader.op, use.input)) continue;
+      if (is_free_view(graph, reader, uses, registry, capabilities)) continue;
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace cleave::capabilities

@@ -1,0 +1,35 @@
+// Views: results that need no copy, because a stride or an offset says where their elements lie in
+// another tensor.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "capabilities/capabilities.h"
+#include "ops/registry.h"
+
+namespace cleave::capabilities {
+
+// Where the elements of a value lie in the memory of another value, its base.
+struct View {
+  ir::ValueId base;
+  Dim offset = 0;            // of the first element, in elements
+  std::vector<Dim> strides;  // in elements, one a dimension
+};
+
+std::vector<Dim> dense_strides(std::span<const Dim> shape);
+// Row-major without gaps, apart from where it begins; dimensions of size 1 do not matter.
+bool is_dense(const View& view, std::span<const Dim> shape);
+
+// The view that output `output` of `node` is of its input, given the input's own view; nullopt
+// where the op moves data.
+std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
+                            const View& input);
+
+// True for nodes whose results are views, and whose readers all take them as they are: such a node
+// costs nothing.
+bool is_free_view(const ir::Graph& graph, const ir::Node& node,
+                  const std::vector<std::vector<ir::Graph::Use>>& uses,
+                  const ops::Registry& registry, const Capabilities& capabilities);
+
+}  // namespace cleave::capabilities
