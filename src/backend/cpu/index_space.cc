@@ -41,6 +41,17 @@ IndexSpace::IndexSpace(std::span<const int64_t> shape, std::vector<std::vector<i
   }
 }
 
+int64_t IndexSpace::offset(size_t operand, int64_t index) const {
+  const std::vector<int64_t>& list = strides[operand];
+  if (list.empty()) return 0;
+  int64_t offset = 0;
+  for (size_t d = list.size() - 1; d > 0; --d) {
+    offset += index % extents[d] * list[d];
+    index /= extents[d];
+  }
+  return offset + index * list[0];
+}
+
 std::vector<int64_t> broadcast_strides(const TensorView& view, std::span<const int64_t> shape) {
   CLEAVE_CHECK(view.rank() <= shape.size(), "an operand of higher rank than the result");
   std::vector<int64_t> strides(shape.size(), 0);

@@ -25,6 +25,8 @@ struct IndexSpace {
   int64_t linear_stride(size_t operand) const {
     return extents.empty() ? 0 : strides[operand].back();
   }
+  // Element offset of the index-th element, in the order of the space.
+  int64_t offset(size_t operand, int64_t index) const;
 
  private:
   std::vector<bool> linear_;

@@ -1,0 +1,144 @@
+#include "backend/cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace cleave::backend {
+namespace {
+
+void to_float(const simd::Table& table, DType dtype, const uint16_t* from, float* to,
+              int64_t count) {
+  (dtype == DType::kFloat16 ? table.half_to_float : table.bfloat16_to_float)(from, to, count);
+}
+
+// Columns [0, columns) of one panel, k deep, copied element by element of type T.
+template <class T>
+void pack_panel(const std::byte* data, int64_t row_stride, int64_t column_stride, int64_t depth,
+                int64_t columns, int64_t panel, T* to) {
+  const T* from = reinterpret_cast<const T*>(data);
+  if (columns < panel) std::fill(to, to + depth * panel, T{});
+  if (column_stride == 1) {
+    for (int64_t p = 0; p < depth; ++p) {
+      std::memcpy(to + p * panel, from + p * row_stride, static_cast<size_t>(columns) * sizeof(T));
+    }
+    return;
+  }
+  // Eight rows of the panel at a time: what is written stays in the first-level cache.
+  for (int64_t begin = 0; begin < depth; begin += 8) {
+    const int64_t end = std::min(begin + 8, depth);
+    for (int64_t j = 0; j < columns; ++j) {
+      const T* column = from + j * column_stride;
+      for (int64_t p = begin; p < end; ++p) to[p * panel + j] = column[p * row_stride];
+    }
+  }
+}
+
+// One tile of a: rows interleaved, so that a column of the tile is contiguous.
+void pack_tile(const simd::Table& table, const RowSource& a, int64_t first_row, int64_t rows,
+               int64_t first, int64_t depth, float* to) {
+  const int64_t step = table.tile_rows;
+  if (a.dtype == DType::kFloat32 && rows == 6 && step == 6 && a.column_stride == 1) {
+    const float* from[6];
+    for (int i = 0; i < 6; ++i) {
+      from[i] = reinterpret_cast<const float*>(a.rows[first_row + i]) + first;
+    }
+    for (int64_t p = 0; p < depth; ++p) {
+      for (int i = 0; i < 6; ++i) to[p * 6 + i] = from[i][p];
+    }
+    return;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    if (a.dtype == DType::kFloat32) {
+      const float* from =
+          reinterpret_cast<const float*>(a.rows[first_row + i]) + first * a.column_stride;
+      for (int64_t p = 0; p < depth; ++p) to[p * step + i] = from[p * a.column_stride];
+      continue;
+    }
+    const auto* from =
+        reinterpret_cast<const uint16_t*>(a.rows[first_row + i]) + first * a.column_stride;
+    uint16_t bits[kBlockDepth];
+    float values[kBlockDepth];
+    if (a.column_stride != 1) {
+      for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * a.column_stride];
+      from = bits;
+    }
+    to_float(table, a.dtype, from, values, depth);
+    for (int64_t p = 0; p < depth; ++p) to[p * step + i] = values[p];
+  }
+}
+
+// `count` panels as float, in place or converted into `scratch`.
+const float* float_panels(const simd::Table& table, const PackedShape& shape,
+                          const std::byte* packed, int64_t offset, int64_t count, float* scratch) {
+  const std::byte* at = packed + offset * static_cast<int64_t>(size_of(shape.dtype));
+  if (shape.dtype == DType::kFloat32) return reinterpret_cast<const float*>(at);
+  to_float(table, shape.dtype, reinterpret_cast<const uint16_t*>(at), scratch, count);
+  return scratch;
+}
+
+}  // namespace
+
+void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedShape& shape,
+                 int64_t first, int64_t last, std::byte* packed) {
+  const int64_t size = static_cast<int64_t>(size_of(b.dtype));
+  const bool converts = b.dtype != shape.dtype;
+  CLEAVE_CHECK(!converts || shape.dtype == DType::kFloat32, "panels of another type");
+  uint16_t bits[kBlockDepth * simd::kMaxPanel];
+  for (int64_t block = 0; block < shape.blocks(); ++block) {
+    const int64_t depth = shape.depth(block);
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t columns = std::min(shape.panel, shape.n - p * shape.panel);
+      const std::byte* from =
+          b.data + (block * kBlockDepth * b.row_stride + p * shape.panel * b.column_stride) * size;
+      std::byte* to = packed + shape.offset(block, p) * static_cast<int64_t>(size_of(shape.dtype));
+      if (b.dtype == DType::kFloat32) {
+        pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel,
+                   reinterpret_cast<float*>(to));
+        continue;
+      }
+      uint16_t* target = converts ? bits : reinterpret_cast<uint16_t*>(to);
+      pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel, target);
+      if (converts) {
+        to_float(table, b.dtype, bits, reinterpret_cast<float*>(to), depth * shape.panel);
+      }
+    }
+  }
+}
+
+void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
+                    const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
+                    float* c, int64_t ldc, BlockScratch& scratch) {
+  const int64_t step = table.tile_rows;
+  const int64_t panel = shape.panel;
+  if (shape.k == 0) {
+    for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
+    return;
+  }
+  for (int64_t block = 0; block < shape.blocks(); ++block) {
+    const int64_t depth = shape.depth(block);
+    for (int64_t i = 0; i < rows; i += step) {
+      pack_tile(table, a, i, std::min(step, rows - i), block * kBlockDepth, depth,
+                scratch.a + i * depth);
+    }
+    const int64_t together = rows <= 2 ? 4 : 1;
+    for (int64_t p = first; p < last; p += together) {
+      const int64_t count = std::min(together, last - p);
+      const float* b = float_panels(table, shape, packed, shape.offset(block, p),
+                                    count * depth * panel, scratch.b);
+      float* to = c + (p - first) * panel;
+      if (rows <= 2) {
+        table.narrow_tile(static_cast<int>(rows), static_cast<int>(count), depth, scratch.a, b,
+                          depth * panel, to, ldc, block > 0);
+        continue;
+      }
+      for (int64_t i = 0; i < rows; i += step) {
+        table.tile(static_cast<int>(std::min(step, rows - i)), depth, scratch.a + i * depth, b,
+                   to + i * ldc, ldc, block > 0);
+      }
+    }
+  }
+}
+
+}  // namespace cleave::backend

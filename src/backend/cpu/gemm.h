@@ -1,0 +1,73 @@
+// The tiled matrix product: packing of operands and the product of one block.
+//
+// b is packed into panels of `panel` columns, [k block][panel][k][column], zero beyond its columns;
+// it may stay in a 16-bit type, then each panel is converted as it is used. a is packed block by
+// block into float tiles [tile][k][row].
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/simd/simd.h"
+#include "types/dtype.h"
+
+namespace cleave::backend {
+
+// A block's rows and the length of its sums: 96 × 384 floats of a stay in the second-level cache
+// (144 KiB), a panel of b of 384 × 16 in the first (24 KiB).
+inline constexpr int64_t kBlockRows = 96;
+inline constexpr int64_t kBlockDepth = 384;
+inline constexpr int64_t kBlockColumns = 384;
+
+// A matrix in memory, of float32, float16 or bfloat16.
+struct MatrixSource {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kFloat32;
+  int64_t row_stride = 0;
+  int64_t column_stride = 1;
+};
+
+// The shape of a packed b.
+struct PackedShape {
+  int64_t k = 0;
+  int64_t n = 0;
+  DType dtype = DType::kFloat32;
+  int64_t panel = 0;  // columns
+
+  int64_t panels() const { return (n + panel - 1) / panel; }
+  int64_t blocks() const { return (k + kBlockDepth - 1) / kBlockDepth; }
+  int64_t depth(int64_t block) const {
+    return k - block * kBlockDepth < kBlockDepth ? k - block * kBlockDepth : kBlockDepth;
+  }
+  int64_t bytes() const { return k * panels() * panel * static_cast<int64_t>(size_of(dtype)); }
+  // Elements before the panel.
+  int64_t offset(int64_t block, int64_t index) const {
+    return block * kBlockDepth * panels() * panel + index * depth(block) * panel;
+  }
+};
+
+// Packs panels [first, last) of b (k × n) into `packed`, which begins at panel 0. `shape.dtype` is
+// that of `b` or float32.
+void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedShape& shape,
+                 int64_t first, int64_t last, std::byte* packed);
+
+// Rows of a by their addresses; elements `column_stride` apart.
+struct RowSource {
+  const std::byte* const* rows = nullptr;
+  DType dtype = DType::kFloat32;
+  int64_t column_stride = 1;
+};
+
+// Scratch of one block's product.
+struct BlockScratch {
+  alignas(64) float a[kBlockRows * kBlockDepth];
+  alignas(64) float b[4 * kBlockDepth * simd::kMaxPanel / 2];  // panels converted to float
+};
+
+// c[i · ldc + j] = Σ a[i, p] · b[p, j], `rows` ≤ kBlockRows, panels [first, last): c has
+// (last - first) · panel columns.
+void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
+                    const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
+                    float* c, int64_t ldc, BlockScratch& scratch);
+
+}  // namespace cleave::backend

@@ -1,0 +1,28 @@
+#include "backend/cpu/simple_kernel.h"
+
+namespace cleave::backend {
+
+std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least,
+                                           size_t most) {
+  if (problem.inputs.size() < least || problem.inputs.size() > most || problem.outputs.empty()) {
+    return "it takes " + std::to_string(least) + " to " + std::to_string(most) + " operands";
+  }
+  for (size_t i = 0; i < least; ++i) {
+    if (!problem.inputs[i].present) return "operand " + std::to_string(i) + " is not there";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> refuse_strides(const KernelProblem& problem) {
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    if (problem.inputs[i].present && !problem.inputs[i].is_dense()) {
+      return "operand " + std::to_string(i) + " is not dense";
+    }
+  }
+  for (const TensorView& view : problem.outputs) {
+    if (!view.is_dense()) return "a result is not dense";
+  }
+  return std::nullopt;
+}
+
+}  // namespace cleave::backend

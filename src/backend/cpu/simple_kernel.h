@@ -1,0 +1,73 @@
+// SimpleKernel: a kernel made of two functions, for ops that need no class of their own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "backend/kernel.h"
+
+namespace cleave::backend {
+
+using RunFunction = std::function<void(std::span<const void* const> inputs,
+                                       std::span<void* const> outputs, ThreadPool& pool)>;
+
+class SimpleKernel final : public Kernel {
+ public:
+  using Refuses = std::function<std::optional<std::string>(const KernelProblem&)>;
+  using Prepare = std::function<RunFunction(const KernelProblem&)>;
+
+  SimpleKernel(std::string op, std::string name, Refuses refuses, Prepare prepare)
+      : op_(std::move(op)),
+        name_(std::move(name)),
+        refuses_(std::move(refuses)),
+        prepare_(std::move(prepare)) {}
+
+  std::string_view op() const override { return op_; }
+  std::string_view name() const override { return name_; }
+  std::optional<std::string> refuses(const KernelProblem& problem) const override {
+    return refuses_(problem);
+  }
+  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
+                                          KernelCache&) const override {
+    return std::make_unique<Prepared>(prepare_(problem));
+  }
+
+ private:
+  class Prepared final : public PreparedKernel {
+   public:
+    explicit Prepared(RunFunction run) : run_(std::move(run)) {}
+    void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
+             ThreadPool& pool) const override {
+      run_(inputs, outputs, pool);
+    }
+
+   private:
+    RunFunction run_;
+  };
+
+  std::string op_;
+  std::string name_;
+  Refuses refuses_;
+  Prepare prepare_;
+};
+
+// Refusals that several kernels share; nothing where the problem passes.
+std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
+// Any operand that is there but not dense, by position.
+std::optional<std::string> refuse_strides(const KernelProblem& problem);
+
+// A tensor seen as outer × extent × inner around one of its dimensions.
+struct AxisExtents {
+  int64_t outer = 1;
+  int64_t extent = 1;
+  int64_t inner = 1;
+  AxisExtents(const std::vector<int64_t>& shape, size_t axis) : extent(shape.at(axis)) {
+    for (size_t d = 0; d < axis; ++d) outer *= shape[d];
+    for (size_t d = axis + 1; d < shape.size(); ++d) inner *= shape[d];
+  }
+};
+
+}  // namespace cleave::backend

@@ -1,0 +1,9 @@
+#include "backend/cpu/normalise_rows.h"
+
+namespace cleave::backend {
+
+std::vector<std::shared_ptr<const Kernel>> make_layer_norm_cpu() {
+  return {make_normalisation("layer_norm", "layer_norm.rows", true)};
+}
+
+}  // namespace cleave::backend
