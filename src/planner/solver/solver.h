@@ -68,9 +68,9 @@ class CostNetwork {
 struct Options {
   // The most bytes that the values may use together.
   std::optional<double> bytes_limit;
-  // Work allowed, in elementary table operations (one entry read and compared; about 10^9 a
-  // second). A count, never a time: equal inputs give equal results on every machine.
-  uint64_t step_budget = 20'000'000'000;
+  // Work allowed, in elementary table operations (one entry read and compared; 10^8 to
+  // 10^9 a second). A count, never a time: equal inputs give equal results on every machine.
+  uint64_t step_budget = 5'000'000'000;
   // The largest table that variable elimination may make, in entries (8 bytes each).
   size_t max_table_entries = size_t{1} << 22;
 };
