@@ -81,17 +81,17 @@ TEST(RunCopy, CopiesRunsOfEverySize) {
 TEST(Maps, ThatLeaveTheirTensorAreInvalid) {
   const int64_t huge = int64_t{1} << 62;
   const std::vector<ShardMap> invalid = {
-      {1, 8, {{{0, 0, 8}}}},                 // for one rank, not two
-      {1, 8, {{{0, 0, 9}}, {}}},             // over the end
-      {1, 8, {{{-1, 0, 1}}, {}}},            // before the start
-      {1, 8, {{{0, 0, -1}}, {}}},            // negative count
-      {1, 8, {{{0, -1, 1}}, {}}},            // negative place in the local row
-      {1, 8, {{{huge, 0, huge}}, {}}},       // begin + count overflows
+      {1, 8, {{{0, 0, 8}}}},                    // for one rank, not two
+      {1, 8, {{{0, 0, 9}}, {}}},                // over the end
+      {1, 8, {{{-1, 0, 1}}, {}}},               // before the start
+      {1, 8, {{{0, 0, -1}}, {}}},               // negative count
+      {1, 8, {{{0, -1, 1}}, {}}},               // negative place in the local row
+      {1, 8, {{{huge, 0, huge}}, {}}},          // begin + count overflows
       {1, 8, {{{0, huge - 1 + huge, 8}}, {}}},  // local end overflows
-      {1, 8, {{{0, huge, 8}}, {}}},          // local tensor too large in bytes
-      {huge, 8, {{}, {}}},                   // tensor too large
-      {-1, 8, {{}, {}}},                     // negative rows
-      {1, -8, {{}, {}}},                     // negative row
+      {1, 8, {{{0, huge, 8}}, {}}},             // local tensor too large in bytes
+      {huge, 8, {{}, {}}},                      // tensor too large
+      {-1, 8, {{}, {}}},                        // negative rows
+      {1, -8, {{}, {}}},                        // negative row
   };
   for (size_t i = 0; i < invalid.size(); ++i) {
     EXPECT_THROW(invalid[i].validate(2, 8), Error) << i;
