@@ -165,6 +165,9 @@ std::optional<OperandPlacements> placements(const ShardingRule& rule, const Stra
   if (factor.kind == Factor::Kind::kReplicate) return std::nullopt;
   if (strategy.cut.extent() != factor.size) return std::nullopt;
   if (factor.contiguous && strategy.cut.segments.size() != 1) return std::nullopt;
+  for (const Segment& segment : strategy.cut.segments) {
+    if (!exact_div(segment.grain, factor.grain)) return std::nullopt;
+  }
   // An operand is sharded along the one dimension that runs along the factor.
   const auto place = [&](const OperandFactors& operand, Placement& placement) {
     for (size_t d = 0; d < operand.size(); ++d) {

@@ -1,6 +1,7 @@
 #include "types/cut.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "base/check.h"
@@ -119,11 +120,61 @@ Cut Cut::concat(const std::vector<Cut>& parts) {
   return result;
 }
 
+namespace {
+
+// In parentheses where a reader could not tell where the expression ends: symbols may hold '/' and
+// 'x'.
+std::string enclosed(const Dim& dim, bool simple) {
+  const std::string text = dim.text();
+  return simple ? text : "(" + text + ")";
+}
+
+// The position of the first `mark` outside of parentheses; npos where there is none.
+size_t find_outside(std::string_view text, char mark) {
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '(') ++depth;
+    if (text[i] == ')') --depth;
+    if (depth == 0 && text[i] == mark) return i;
+  }
+  return std::string_view::npos;
+}
+
+[[noreturn]] void not_a_cut(std::string_view text) {
+  throw Error(ErrorCode::kInvalid, "not a cut: '" + std::string(text) + "'");
+}
+
+Segment parse_segment(std::string_view item) {
+  const size_t slash = find_outside(item, '/');
+  if (slash == std::string_view::npos) not_a_cut(item);
+  Segment segment;
+  segment.extent = Dim::parse(item.substr(0, slash));
+  std::string_view grain = item.substr(slash + 1);
+  const size_t times = find_outside(grain, 'x');
+  // A grain is a number or in parentheses where a group follows.
+  if (times != std::string_view::npos && times > 0 &&
+      (grain[0] == '(' || std::isdigit(static_cast<unsigned char>(grain[0])))) {
+    const std::string_view digits = grain.substr(times + 1);
+    const auto parsed =
+        std::from_chars(digits.data(), digits.data() + digits.size(), segment.group);
+    if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() ||
+        segment.group < 1) {
+      not_a_cut(item);
+    }
+    grain = grain.substr(0, times);
+  }
+  segment.grain = Dim::parse(grain);
+  return segment;
+}
+
+}  // namespace
+
 std::string Cut::text() const {
   std::string out;
   for (const Segment& segment : segments) {
     if (!out.empty()) out += " | ";
-    out += segment.extent.text() + "/" + segment.grain.text();
+    out += enclosed(segment.extent, segment.extent.text().find('/') == std::string::npos);
+    out += "/" + enclosed(segment.grain, segment.grain.is_constant());
     if (segment.group != 1) out += "x" + std::to_string(segment.group);
   }
   return out;
@@ -134,29 +185,12 @@ Cut Cut::parse(std::string_view text) {
   while (!text.empty()) {
     const size_t bar = text.find('|');
     std::string_view item = text.substr(0, bar);
-    text = bar == std::string_view::npos ? std::string_view{} : text.substr(bar + 1);
     while (item.starts_with(' ')) item.remove_prefix(1);
     while (item.ends_with(' ')) item.remove_suffix(1);
-    const size_t slash = item.find('/');
-    if (slash == std::string_view::npos) {
-      throw Error(ErrorCode::kInvalid, "not a cut: '" + std::string(item) + "'");
-    }
-    Segment segment;
-    segment.extent = Dim::parse(item.substr(0, slash));
-    std::string_view grain = item.substr(slash + 1);
-    const size_t times = grain.rfind('x');
-    if (times != std::string_view::npos) {
-      const std::string_view digits = grain.substr(times + 1);
-      int64_t group = 0;
-      const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), group);
-      if (parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size() && group > 0 &&
-          times > 0) {
-        segment.group = group;
-        grain = grain.substr(0, times);
-      }
-    }
-    segment.grain = Dim::parse(grain);
-    result.segments.push_back(segment);
+    result.segments.push_back(parse_segment(item));
+    if (bar == std::string_view::npos) break;
+    text = text.substr(bar + 1);
+    if (text.empty()) not_a_cut(item);
   }
   return result;
 }

@@ -54,7 +54,7 @@ struct Cut {
   std::optional<Cut> part(const Dim& begin, const Dim& extent) const;
   static Cut concat(const std::vector<Cut>& parts);
 
-  // "384/32" for extent/grain, "*3" behind it for a group, segments joined by "+".
+  // "384/32" for extent/grain, "x3" behind it for a group, segments joined by " | ".
   std::string text() const;
   static Cut parse(std::string_view text);
   // As the attributes `<prefix>extent`, `<prefix>grain`, `<prefix>group` of a collective.
