@@ -9,13 +9,12 @@
 #include "cleave/error.h"
 #include "comm/shard_map.h"
 #include "types/dtype.h"
+#include "types/reduce_op.h"
 
 namespace cleave {
 
-// How terms of a reduction are combined. On booleans sum and max are "or", min and prod "and".
-// Integers wrap around; max and min give NaN where any term is NaN.
-enum class ReduceOp { kSum, kMax, kMin, kProd };
-
+// Terms of a reduction are combined by a ReduceOp. On booleans sum and max are "or", min and prod
+// "and". Integers wrap around; max and min give NaN where any term is NaN.
 const char* to_string(ReduceOp op);
 
 // The stream that a collective is put on, as its backend knows it (a cudaStream_t for CUDA).

@@ -15,7 +15,8 @@ typedef float Unaligned __attribute__((vector_size(CLEAVE_VECTOR_BYTES), aligned
 
 inline Vector load(const float* x) { return *reinterpret_cast<const Unaligned*>(x); }
 inline void store(float* x, Vector v) { *reinterpret_cast<Unaligned*>(x) = v; }
-inline Vector splat(float x) { return Vector{} + x; }
+// Subtracting zero is folded away; adding it would not be, for -0.
+inline Vector splat(float x) { return x - Vector{}; }
 
 // Four vectors of partial results hide the latency of an addition.
 template <class Term>
