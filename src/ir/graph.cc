@@ -26,6 +26,12 @@ std::string Graph::unique_name(std::string_view name) const {
   return unique(name, names_, suffixes_);
 }
 
+void Graph::rename(ValueId id, std::string_view name) {
+  names_.erase(value(id).name);
+  value(id).name = unique_name(name);
+  names_.insert(value(id).name);
+}
+
 ValueId Graph::make_value(std::string_view name, TensorType type) {
   Value value;
   value.name = unique_name(name);

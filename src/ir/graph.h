@@ -118,6 +118,8 @@ class Graph {
   SymbolBounds& bounds() { return bounds_; }
   const SymbolBounds& bounds() const { return bounds_; }
   std::string unique_name(std::string_view name) const;
+  // Gives a value another name, with a suffix where it is taken.
+  void rename(ValueId value, std::string_view name);
 
  private:
   NodeId make_node(std::string_view name, std::string_view op, Attributes attributes,
