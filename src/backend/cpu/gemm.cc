@@ -109,9 +109,10 @@ void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedSh
 
 void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                     const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
-                    float* c, int64_t ldc, BlockScratch& scratch) {
+                    float* c, int64_t ldc, BlockScratch& scratch, bool accumulate) {
   const int64_t step = table.tile_rows;
   const int64_t panel = shape.panel;
+  if (shape.k == 0 && accumulate) return;
   if (shape.k == 0) {
     for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
     return;
@@ -130,12 +131,12 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
       float* to = c + (p - first) * panel;
       if (rows <= 2) {
         table.narrow_tile(static_cast<int>(rows), static_cast<int>(count), depth, scratch.a, b,
-                          depth * panel, to, ldc, block > 0);
+                          depth * panel, to, ldc, accumulate || block > 0);
         continue;
       }
       for (int64_t i = 0; i < rows; i += step) {
         table.tile(static_cast<int>(std::min(step, rows - i)), depth, scratch.a + i * depth, b,
-                   to + i * ldc, ldc, block > 0);
+                   to + i * ldc, ldc, accumulate || block > 0);
       }
     }
   }

@@ -65,9 +65,9 @@ struct BlockScratch {
 };
 
 // c[i · ldc + j] = Σ a[i, p] · b[p, j], `rows` ≤ kBlockRows, panels [first, last): c has
-// (last - first) · panel columns.
+// (last - first) · panel columns. Added to c where `accumulate`.
 void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                     const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
-                    float* c, int64_t ldc, BlockScratch& scratch);
+                    float* c, int64_t ldc, BlockScratch& scratch, bool accumulate = false);
 
 }  // namespace cleave::backend
