@@ -51,7 +51,8 @@ double product_us(const DeviceModel& device, const KernelWork& work) {
 
 MachineModel MachineModel::builtin() {
   MachineModel model;
-  for (const int64_t devices : {1, 2, 4, 8, 16}) {
+  // More devices than cores share them, which the planner accounts for.
+  for (const int64_t devices : {1, 2}) {
     DeviceModel device;
     device.devices = devices;
     device.threads = std::max<int64_t>(1, model.cores_ / devices);

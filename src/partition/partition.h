@@ -4,6 +4,10 @@
 // hold the pieces of a rank, and collectives are ops.
 #pragma once
 
+#include <functional>
+#include <span>
+#include <vector>
+
 #include "ops/registry.h"
 #include "planner/plan.h"
 
@@ -14,7 +18,10 @@ namespace cleave::partition {
 ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
                     const ops::Registry& registry);
 
-// What `rank` holds of a local constant, dense. Reads through the recipe piece by piece.
+// What `rank` holds of a local constant, dense row-major: its bytes go to `sink` in order, in pieces
+// of at most 64 MiB where rows are smaller than that.
+void stream_constant(const ir::Value& value, int64_t rank,
+                     const std::function<void(std::span<const std::byte>)>& sink);
 HostTensor read_constant(const ir::Value& value, int64_t rank);
 // The same without reading: its shape on `rank`.
 std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank);

@@ -126,12 +126,7 @@ class Planner {
   void check(const solver::Solution& solution, const Network&) const {
     if (solution.feasible) return;
     if (solution.status == solver::Status::kOverBytesLimit) {
-      throw Error(ErrorCode::kOutOfMemory,
-                  "the model needs at least " + std::to_string(std::llround(solution.bytes)) +
-                      " bytes for weights on each of " + std::to_string(options_.ranks) +
-                      " devices, the limit leaves " +
-                      std::to_string(std::llround(*options_.constant_bytes_limit)),
-                  "use more devices or raise --memory");
+      throw NoRoom{static_cast<int64_t>(std::ceil(solution.bytes))};
     }
     throw Error(ErrorCode::kUsage, "no plan agrees with what is pinned",
                 "pin fewer nodes, or give strategies that fit each other");

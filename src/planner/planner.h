@@ -29,8 +29,13 @@ struct Options {
   uint64_t step_budget = 20'000'000'000;
 };
 
-// Error(kUsage) for a pin that names no node or no strategy of it; Error(kOutOfMemory) where no
-// plan keeps the limit, naming the least that is needed.
+// No plan keeps `constant_bytes_limit`: `bytes` is the least that the largest rank needs.
+struct NoRoom {
+  int64_t bytes = 0;
+};
+
+// Error(kUsage) for a pin that names no node or no strategy of it; throws NoRoom where no plan
+// keeps the limit.
 Plan plan(const ir::Graph& graph, const ops::Registry& registry,
           const capabilities::Capabilities& capabilities, const cost::MachineModel& machine,
           const Options& options);

@@ -1,0 +1,59 @@
+// Building: from a network to an engine for N devices.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cleave/device_list.h"
+#include "cleave/engine.h"
+#include "cleave/network.h"
+
+namespace cleave {
+
+// Lower precisions that the build may use. The CPU stores weights in them and computes in float32.
+enum class Precision { kFP16, kBF16, kTF32 };
+
+// The sizes of one input that an engine is made for.
+struct InputProfile {
+  std::string name;
+  std::vector<int64_t> min;
+  std::vector<int64_t> opt;
+  std::vector<int64_t> max;
+};
+
+struct BuilderConfig {
+  DeviceList devices = DeviceList::cpu(1);
+  std::set<Precision> precision;
+  // Bytes that a device may use; 0: no limit.
+  int64_t memory_limit = 0;
+  // Dynamic dimensions that no profile names are taken as 1, with a warning.
+  std::vector<InputProfile> profile;
+  // A machine model as `cleave measure` writes it; empty: the built-in one.
+  std::filesystem::path machine;
+  // Strategies that nodes must have, and a plan (JSON as `cleave plan --json` writes it) to follow.
+  std::vector<std::pair<std::string, std::string>> pins;
+  std::filesystem::path plan;
+  LogSink log;
+};
+
+// The plan as a report; what `cleave plan` shows.
+struct PlanReport {
+  std::string json;   // interface: see the documentation of `cleave plan --json`
+  std::string table;  // for a terminal of 80 columns
+};
+
+// Plans without reading weights.
+PlanReport plan(const Network& network, const BuilderConfig& config);
+
+// The strategies of one node with what the whole plan would cost with each, as text.
+std::string explain(const Network& network, const BuilderConfig& config, const std::string& node);
+
+// Compiles. Weights are read when the engine is saved or loaded by a runtime.
+Engine build(const Network& network, const BuilderConfig& config);
+
+}  // namespace cleave

@@ -1,0 +1,68 @@
+// The public face of the compiler.
+#include <algorithm>
+#include <cstdio>
+
+#include "base/log.h"
+#include "cleave/builder.h"
+#include "compiler/compile.h"
+#include "compiler/plan_json.h"
+#include "partition/partition.h"
+#include "runtime/engine_impl.h"
+
+namespace cleave {
+namespace {
+
+// The constants of a compiled network, read from the model slice by slice.
+class ModelWeights final : public program::WeightSource {
+ public:
+  ModelWeights(std::shared_ptr<const NetworkImpl> network, std::vector<ir::Value> values)
+      : network_(std::move(network)), values_(std::move(values)) {}
+
+  void stream(size_t weight, int64_t rank, const program::ByteSink& sink) const override {
+    partition::stream_constant(values_.at(weight), rank, sink);
+  }
+
+ private:
+  std::shared_ptr<const NetworkImpl> network_;  // keeps the sources alive
+  std::vector<ir::Value> values_;
+};
+
+}  // namespace
+
+PlanReport plan(const Network& network, const BuilderConfig& config) {
+  const compiler::Compilation compilation = compiler::compile(*network.impl(), config);
+  return {compilation.data.plan_json, compiler::plan_table(compilation)};
+}
+
+std::string explain(const Network& network, const BuilderConfig& config, const std::string& node) {
+  const compiler::PlanningInput input = compiler::prepare(*network.impl(), config);
+  const auto capabilities = capabilities::cpu();
+  auto costs = planner::explain(input.graph, network.impl()->registry, *capabilities, input.machine,
+                                input.options, node);
+  std::stable_sort(costs.begin(), costs.end(),
+                   [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::string out = "strategies of " + node + ", with the cost of the best plan that has each:\n";
+  for (const auto& [strategy, us] : costs) {
+    char line[256];
+    if (us == costs[0].second) {
+      std::snprintf(line, sizeof line, "%-28s %12.1f us\n", strategy.c_str(), us);
+    } else {
+      std::snprintf(line, sizeof line, "%-28s %12.1f us  lost by %.1f us\n", strategy.c_str(), us,
+                    us - costs[0].second);
+    }
+    out += line;
+  }
+  return out;
+}
+
+Engine build(const Network& network, const BuilderConfig& config) {
+  compiler::Compilation compilation = compiler::compile(*network.impl(), config);
+  std::vector<ir::Value> values;
+  for (ir::ValueId id : compilation.lowered.weights) {
+    values.push_back(compilation.local.value(id));
+  }
+  return make_engine(std::move(compilation.data),
+                     std::make_shared<ModelWeights>(network.impl(), std::move(values)));
+}
+
+}  // namespace cleave

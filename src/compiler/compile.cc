@@ -1,0 +1,173 @@
+#include "compiler/compile.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "compiler/plan_json.h"
+#include "compiler/profile.h"
+#include "ops/builder.h"
+#include "partition/partition.h"
+#include "passes/pipeline.h"
+#include "passes/precision.h"
+#include "program/weight_layout.h"
+
+namespace cleave::compiler {
+namespace {
+
+// Replanning with less room for weights ends after this many tries.
+constexpr int kMaxMemoryRounds = 6;
+
+SymbolValues point(const std::vector<program::Symbol>& symbols,
+                   int64_t program::Symbol::*which) {
+  SymbolValues values;
+  for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.*which;
+  return values;
+}
+
+planner::Options planner_options(const std::vector<program::Symbol>& symbols,
+                                 const BuilderConfig& config) {
+  planner::Options options;
+  options.ranks = static_cast<int64_t>(config.devices.size());
+  options.points = {point(symbols, &program::Symbol::opt)};
+  for (const auto which : {&program::Symbol::min, &program::Symbol::max}) {
+    SymbolValues values = point(symbols, which);
+    if (values != options.points[0]) options.points.push_back(std::move(values));
+  }
+  for (const auto& [node, strategy] : config.pins) options.pins.push_back({node, strategy});
+  return options;
+}
+
+// The program and engine metadata of a plan.
+void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineModel& machine,
+                const capabilities::Capabilities& capabilities) {
+  lower::Options options;
+  options.ranks = c.plan.ranks;
+  options.symbols = c.symbols;
+  options.group_us = [&](int32_t group) {
+    return c.plan.groups.at(static_cast<size_t>(group)).time_us;
+  };
+  options.collective_us = [&](std::string_view op, double bytes) {
+    return machine.collective_us(op, c.plan.ranks, bytes);
+  };
+  c.lowered = lower::lower(c.local, network.registry, capabilities, options);
+  c.lowered.program.unsplit_us = c.plan.unsplit_us;
+}
+
+void describe(Compilation& c) {
+  program::EngineData& data = c.data;
+  data = {};
+  data.ranks = c.plan.ranks;
+  for (ir::ValueId id : c.local.inputs()) {
+    data.inputs.push_back({c.local.value(id).name, c.local.value(id).type});
+  }
+  // A result may be an input or constant, or appear twice: outputs keep the whole graph's names.
+  for (ir::ValueId id : c.graph.outputs()) {
+    data.outputs.push_back({c.graph.value(id).name, c.graph.value(id).type});
+  }
+  c.weight_content.clear();
+  for (ir::ValueId id : c.lowered.weights) {
+    const ir::Value& value = c.local.value(id);
+    program::Weight weight;
+    weight.name = value.name;
+    weight.dtype = value.type.dtype;
+    std::vector<uint64_t> content;
+    for (int64_t rank = 0; rank < c.plan.ranks; ++rank) {
+      weight.shapes.push_back(partition::constant_shape(value, rank));
+      uint64_t hash = value.constant->identity();
+      const SymbolValues values = {{std::string(kRankSymbol), rank}};
+      for (const auto& pieces : value.pieces) {
+        for (const auto& piece : pieces) {
+          hash = hash_combine(hash, static_cast<uint64_t>(piece.begin.evaluate(values)));
+          hash = hash_combine(hash, static_cast<uint64_t>(piece.extent.evaluate(values)));
+        }
+      }
+      content.push_back(hash);
+    }
+    data.weights.push_back(std::move(weight));
+    c.weight_content.push_back(std::move(content));
+  }
+  program::lay_out_weights(data, c.weight_content);
+  data.programs.push_back(c.lowered.program);
+  c.memory_bytes.clear();
+  for (int64_t bytes : program::weight_bytes_by_rank(data)) {
+    c.memory_bytes.push_back(bytes + c.lowered.program.arena_bytes +
+                             c.lowered.program.workspace_bytes);
+  }
+}
+
+// The CPU has no arithmetic in half precisions: they are honoured in what is stored.
+void apply_precision(ir::Graph& graph, const ops::Registry& registry,
+                     const BuilderConfig& config) {
+  const bool half = config.precision.contains(Precision::kFP16);
+  const bool bfloat = config.precision.contains(Precision::kBF16);
+  if (!half && !bfloat) return;
+  log(config.log, LogLevel::kWarning,
+      std::string(half ? "fp16" : "bf16") +
+          ": weights are stored so; arithmetic stays float32, since the CPU's kernels have none in "
+          "half precision");
+  passes::store_weights_as(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+}
+
+[[noreturn]] void over_limit(int64_t needed, const BuilderConfig& config) {
+  throw Error(ErrorCode::kOutOfMemory,
+              "the model needs " + std::to_string(needed) + " bytes on each of " +
+                  std::to_string(config.devices.size()) + " device(s), --memory allows " +
+                  std::to_string(config.memory_limit),
+              "use more devices or raise --memory");
+}
+
+}  // namespace
+
+PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config) {
+  PlanningInput input{network.graph, {}, {}, {}};
+  passes::run_pipeline(input.graph, network.registry, {config.log, {}});
+  apply_precision(input.graph, network.registry, config);
+  input.symbols = make_symbols(input.graph, config);
+  for (const program::Symbol& symbol : input.symbols) {
+    input.graph.bounds()[symbol.name] = {symbol.min, symbol.max};
+  }
+  input.machine = config.machine.empty() ? cost::MachineModel::builtin()
+                                         : cost::MachineModel::load(config.machine);
+  input.options = planner_options(input.symbols, config);
+  if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
+  return input;
+}
+
+Compilation compile(const NetworkImpl& network, const BuilderConfig& config) {
+  PlanningInput input = prepare(network, config);
+  const auto capabilities = capabilities::cpu();
+  Compilation c;
+  c.graph = std::move(input.graph);
+  c.symbols = input.symbols;
+  int64_t overhead = 0;
+  double seconds = 0;
+  for (int round = 0;; ++round) {
+    if (config.memory_limit > 0) {
+      const int64_t room = config.memory_limit - overhead;
+      if (room < 0 || round == kMaxMemoryRounds) {
+        over_limit(*std::max_element(c.memory_bytes.begin(), c.memory_bytes.end()), config);
+      }
+      input.options.constant_bytes_limit = static_cast<double>(room);
+    }
+    try {
+      c.plan =
+          planner::plan(c.graph, network.registry, *capabilities, input.machine, input.options);
+    } catch (const planner::NoRoom& least) {
+      over_limit(least.bytes + overhead, config);
+    }
+    seconds += c.plan.planning_seconds;
+    c.local = partition::partition(c.graph, c.plan, network.registry);
+    lower_plan(c, network, input.machine, *capabilities);
+    describe(c);
+    if (config.memory_limit == 0) break;
+    const int64_t needed = *std::max_element(c.memory_bytes.begin(), c.memory_bytes.end());
+    if (needed <= config.memory_limit) break;
+    overhead += needed - config.memory_limit;
+  }
+  c.plan.planning_seconds = seconds;
+  c.data.plan_json = plan_json(c);
+  return c;
+}
+
+}  // namespace cleave::compiler

@@ -1,0 +1,37 @@
+// The compiler: every stage from a graph to a program, in order.
+#pragma once
+
+#include "capabilities/capabilities.h"
+#include "cleave/builder.h"
+#include "compiler/network_impl.h"
+#include "cost/machine_model.h"
+#include "lower/lower.h"
+#include "planner/planner.h"
+
+namespace cleave::compiler {
+
+// What compiling gives, stage by stage.
+struct Compilation {
+  ir::Graph graph;                       // after all passes
+  std::vector<program::Symbol> symbols;  // the optimization profile
+  planner::Plan plan;
+  ir::Graph local;          // what a rank executes
+  lower::Lowered lowered;   // its program
+  program::EngineData data;  // all but weights' places
+  std::vector<std::vector<uint64_t>> weight_content;  // by weight and rank
+  std::vector<int64_t> memory_bytes;                  // by rank: weights, activations, workspace
+};
+
+// Error(kOutOfMemory) where no plan keeps config.memory_limit, naming the amount needed.
+Compilation compile(const NetworkImpl& network, const BuilderConfig& config);
+
+// What planning needs, for `explain`.
+struct PlanningInput {
+  ir::Graph graph;
+  std::vector<program::Symbol> symbols;
+  cost::MachineModel machine;
+  planner::Options options;
+};
+PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config);
+
+}  // namespace cleave::compiler

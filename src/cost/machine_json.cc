@@ -1,0 +1,150 @@
+// The machine model as JSON.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cleave/error.h"
+#include "cost/machine_model.h"
+#include "types/dtype.h"
+
+namespace cleave::cost {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+
+ordered_json to_object(const DeviceModel& device) {
+  ordered_json out;
+  out["threads"] = device.threads;
+  out["devices"] = device.devices;
+  out["launch_us"] = device.launch_us;
+  out["read_bytes_per_us"] = device.read_bytes_per_us;
+  out["cache_bytes_per_us"] = device.cache_bytes_per_us;
+  out["cache_bytes"] = device.cache_bytes;
+  out["scalar_flops_per_us"] = device.scalar_flops_per_us;
+  out["products"] = ordered_json::array();
+  for (const ProductPoint& point : device.products) {
+    out["products"].push_back({{"type", name_of(point.dtype)},
+                               {"packed", point.product.packed},
+                               {"batch", point.product.batch},
+                               {"m", point.product.m},
+                               {"n", point.product.n},
+                               {"k", point.product.k},
+                               {"us", point.us}});
+  }
+  out["ops"] = ordered_json::array();
+  for (const DeviceModel::OpPoint& point : device.ops) {
+    out["ops"].push_back({{"op", point.op}, {"bytes", point.bytes}, {"us", point.us}});
+  }
+  out["collectives"] = ordered_json::array();
+  for (const CollectivePoint& point : device.collectives) {
+    out["collectives"].push_back(
+        {{"op", point.op}, {"ranks", point.ranks}, {"bytes", point.bytes}, {"us", point.us}});
+  }
+  return out;
+}
+
+// Reads fields with checks; errors name the file and the key.
+class Reader {
+ public:
+  explicit Reader(std::string name) : name_(std::move(name)) {}
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorCode::kInvalid, name_ + " is not a machine model: " + what,
+                "make one with `cleave measure -o MACHINE.json`");
+  }
+  const json& member(const json& object, const char* key) const {
+    if (!object.is_object() || !object.contains(key)) fail(std::string("'") + key + "' is missing");
+    return object.at(key);
+  }
+  double number(const json& object, const char* key, double least) const {
+    const json& value = member(object, key);
+    if (!value.is_number()) fail(std::string("'") + key + "' is not a number");
+    const double result = value.get<double>();
+    if (!std::isfinite(result) || result < least) {
+      fail(std::string("'") + key + "' is out of range");
+    }
+    return result;
+  }
+  double positive(const json& object, const char* key) const { return number(object, key, 1e-12); }
+  int64_t count(const json& object, const char* key) const {
+    const double value = number(object, key, 1);
+    if (value > 1e12) fail(std::string("'") + key + "' is out of range");
+    return static_cast<int64_t>(value);
+  }
+  std::string text(const json& object, const char* key) const {
+    const json& value = member(object, key);
+    if (!value.is_string()) fail(std::string("'") + key + "' is not a text");
+    return value.get<std::string>();
+  }
+  const json& list(const json& object, const char* key) const {
+    const json& value = member(object, key);
+    if (!value.is_array()) fail(std::string("'") + key + "' is not a list");
+    return value;
+  }
+  DeviceModel device(const json& in) const {
+    DeviceModel device;
+    device.threads = count(in, "threads");
+    device.devices = count(in, "devices");
+    device.launch_us = number(in, "launch_us", 0);
+    device.read_bytes_per_us = positive(in, "read_bytes_per_us");
+    device.cache_bytes_per_us = positive(in, "cache_bytes_per_us");
+    device.cache_bytes = number(in, "cache_bytes", 0);
+    device.scalar_flops_per_us = positive(in, "scalar_flops_per_us");
+    for (const json& point : list(in, "products")) {
+      const auto type = parse_dtype(text(point, "type"));
+      if (!type) fail("'type' is no element type");
+      const json& packed = member(point, "packed");
+      if (!packed.is_boolean()) fail("'packed' is not true or false");
+      device.products.push_back({{count(point, "batch"), count(point, "m"), count(point, "n"),
+                                  count(point, "k"), packed.get<bool>()},
+                                 *type,
+                                 positive(point, "us")});
+    }
+    for (const json& point : list(in, "ops")) {
+      device.ops.push_back({text(point, "op"), number(point, "bytes", 0), positive(point, "us")});
+    }
+    for (const json& point : list(in, "collectives")) {
+      device.collectives.push_back({text(point, "op"), count(point, "ranks"),
+                                    number(point, "bytes", 0), positive(point, "us")});
+    }
+    return device;
+  }
+
+ private:
+  std::string name_;
+};
+
+}  // namespace
+
+std::string MachineModel::to_json() const {
+  ordered_json out;
+  out["cleave_machine"] = kVersion;
+  out["name"] = name_;
+  out["cores"] = cores_;
+  out["devices"] = ordered_json::array();
+  for (const DeviceModel& device : devices_) out["devices"].push_back(to_object(device));
+  return out.dump(1) + "\n";
+}
+
+MachineModel MachineModel::parse(std::string_view text, const std::string& name) {
+  const Reader reader(name);
+  const json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (reader.count(in, "cleave_machine") != kVersion) reader.fail("it is of another version");
+  MachineModel model;
+  model.name_ = reader.text(in, "name");
+  model.cores_ = reader.count(in, "cores");
+  for (const json& device : reader.list(in, "devices")) {
+    model.devices_.push_back(reader.device(device));
+  }
+  if (model.devices_.empty()) reader.fail("'devices' is empty");
+  return model;
+}
+
+MachineModel MachineModel::load(const std::filesystem::path& path) {
+  return parse(read_file(path, 64 << 20), path.string());
+}
+
+}  // namespace cleave::cost
