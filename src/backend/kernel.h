@@ -49,10 +49,21 @@ struct KernelProblem {
   // Which weight each is: equal keys mean equal bytes, type and view (the weight's identity hashed
   // with offset, shape and strides of the view). 0: not a weight, or not to be kept packed.
   std::vector<uint64_t> constant_keys = {};
+  // Where set, gives such data when it is asked for: a kernel that finds its packed weight in the
+  // cache need not have the original loaded.
+  std::function<const void*(size_t input)> load_constant = {};
   int threads = 1;  // of the device, for the shape of the work; results do not depend on it
 
+  // Whether `constant` gives data.
+  bool is_constant(size_t input) const {
+    return (input < constant_inputs.size() && constant_inputs[input] != nullptr) ||
+           (load_constant && key(input) != 0);
+  }
   const void* constant(size_t input) const {
-    return input < constant_inputs.size() ? constant_inputs[input] : nullptr;
+    if (input < constant_inputs.size() && constant_inputs[input] != nullptr) {
+      return constant_inputs[input];
+    }
+    return is_constant(input) ? load_constant(input) : nullptr;
   }
   uint64_t key(size_t input) const {
     return input < constant_keys.size() ? constant_keys[input] : 0;

@@ -27,10 +27,8 @@ using program::Space;
 struct Located {
   TensorView view = TensorView::absent();
   Address address;
-  std::shared_ptr<const backend::Buffer> weight;
-  uint64_t key = 0;  // of a weight's view
-
-  const void* constant() const { return weight ? weight->data() + address.bytes : nullptr; }
+  uint64_t key = 0;                               // of a weight's view
+  std::shared_ptr<const backend::Buffer> weight;  // once it is loaded
 };
 
 class Preparer {
@@ -98,15 +96,15 @@ class Preparer {
   }
 
   void prepare_kernel(const Instruction& instruction, const Attributes& attributes,
-                      const std::vector<Located>& inputs, const std::vector<Located>& outputs,
+                      std::vector<Located>& inputs, const std::vector<Located>& outputs,
                       Step& step) {
     KernelProblem problem{.op = instruction.op, .attributes = attributes};
     for (const Located& input : inputs) {
       problem.inputs.push_back(input.view);
-      problem.constant_inputs.push_back(input.constant());
       problem.constant_keys.push_back(input.key);
     }
     for (const Located& output : outputs) problem.outputs.push_back(output.view);
+    problem.load_constant = [&](size_t input) { return load(inputs[input]); };
     problem.threads = resources_.device.threads();
 
     const backend::KernelRegistry::Choice choice = resources_.kernels.choose(problem);
@@ -146,7 +144,6 @@ class Preparer {
     located.address = {operand.space, operand.index, element_offset * element};
     if (operand.space == Space::kArena) located.address.bytes += operand.offset;
     if (operand.space == Space::kWeight) {
-      located.weight = resources_.weights.get(operand.index);
       located.key = key_of(operand.index, view, element_offset);
     }
     return located;
@@ -179,10 +176,18 @@ class Preparer {
     return std::max<uint64_t>(key, 1);
   }
 
+  // A weight's view; what is loaded stays until the instruction is prepared.
+  const std::byte* load(Located& located) {
+    if (located.address.space != Space::kWeight) return nullptr;
+    if (!located.weight) located.weight = resources_.weights.get(located.address.index);
+    return located.weight->data() + located.address.bytes;
+  }
+
   // The address at run time; a weight that is read then is held.
-  Address keep(const Located& located) {
+  Address keep(Located& located) {
     Address address = located.address;
     if (address.space != Space::kWeight) return address;
+    load(located);
     const auto found = std::find(result_.weights.begin(), result_.weights.end(), located.weight);
     address.index = static_cast<uint32_t>(found - result_.weights.begin());
     if (found == result_.weights.end()) result_.weights.push_back(located.weight);

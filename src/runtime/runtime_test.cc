@@ -213,7 +213,8 @@ TEST(Runtime, PackedWeightsReplaceTheOriginals) {
         std::vector<backend::TensorView> inputs, outputs;
         std::shared_ptr<const backend::Buffer> weight;
       };
-      EXPECT_NE(problem.constant(1), nullptr);
+      EXPECT_FALSE(problem.is_constant(0));
+      EXPECT_TRUE(problem.is_constant(1));
       EXPECT_NE(problem.key(1), 0u);
       const int64_t bytes = problem.inputs[1].elements() * 4;
       return std::make_unique<Prepared>(
@@ -225,12 +226,26 @@ TEST(Runtime, PackedWeightsReplaceTheOriginals) {
   backend::KernelRegistry kernels = plain_kernels();
   kernels.add_front(std::make_shared<Packing>());
   Runtime runtime = make_runtime(DeviceList::cpu(2), {}, kernels);
-  ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, 256, 256, false)));
+  // Counts how often weights are read.
+  class Counting final : public program::WeightSource {
+   public:
+    explicit Counting(std::shared_ptr<const program::WeightSource> s) : source(std::move(s)) {}
+    void stream(size_t weight, int64_t rank, const program::ByteSink& sink) const override {
+      ++reads;
+      source->stream(weight, rank, sink);
+    }
+    std::shared_ptr<const program::WeightSource> source;
+    mutable std::atomic<int> reads{0};
+  };
+  const TestEngine engine = linear_engine(2, 256, 256, false);
+  const auto counting = std::make_shared<Counting>(engine.weights);
+  ExecutionContext context = runtime.create_context(make_engine(engine.data, counting));
   const int64_t before = runtime.memory()[0].used;
   for (const int64_t batch : {1, 2, 3}) {
     const Tensor x = example_input(batch, 256);
     EXPECT_EQ(values(context.run({{"x", x}}).at("y")), expected(x, 256));
     EXPECT_LT(runtime.memory()[0].used - before, 128 * 1024 + 64 * 1024);
+    EXPECT_EQ(counting->reads.load(), 2);  // once a rank, however many shapes
   }
 }
 

@@ -26,7 +26,7 @@ class PreparedTiled final : public PreparedKernel {
   PreparedTiled(const KernelProblem& problem, KernelCache& cache)
       : table_(simd::best()), layout_(problem), epilogue_(problem, layout_, DType::kFloat32) {
     shape_ = {.k = layout_.k, .n = layout_.n, .dtype = DType::kFloat32, .panel = table_.panel};
-    if (problem.constant(1) != nullptr && problem.key(1) != 0 && layout_.batches == 1) {
+    if (problem.is_constant(1) && problem.key(1) != 0 && layout_.batches == 1) {
       // A weight stays in its own type: half the memory to read.
       shape_.dtype = layout_.b_type;
       pack_weight(problem, cache);
@@ -72,9 +72,9 @@ class PreparedTiled final : public PreparedKernel {
         hash_bytes("panels " + std::to_string(table_.panel) + " " +
                    std::to_string(layout_.b_k_stride) + " " + std::to_string(layout_.b_n_stride) +
                    " " + std::to_string(shape_.k) + "x" + std::to_string(shape_.n));
-    const void* data = problem.constant(1);
     weight_ = cache.packed(hash_combine(problem.key(1), format), shape_.bytes(), "a packed weight",
                            [&](std::byte* to) {
+                             const void* data = problem.constant(1);
                              pack_panels(table_, source(data, 0), shape_, 0, shape_.panels(), to);
                            });
   }
