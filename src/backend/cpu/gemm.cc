@@ -91,7 +91,7 @@ void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedSh
     for (int64_t p = first; p < last; ++p) {
       const int64_t columns = std::min(shape.panel, shape.n - p * shape.panel);
       const std::byte* from =
-          b.data + (block * kBlockDepth * b.row_stride + p * shape.panel * b.column_stride) * size;
+          b.data + (shape.begin(block) * b.row_stride + p * shape.panel * b.column_stride) * size;
       std::byte* to = packed + shape.offset(block, p) * static_cast<int64_t>(size_of(shape.dtype));
       if (b.dtype == DType::kFloat32) {
         pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel,
@@ -120,7 +120,7 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
   for (int64_t block = 0; block < shape.blocks(); ++block) {
     const int64_t depth = shape.depth(block);
     for (int64_t i = 0; i < rows; i += step) {
-      pack_tile(table, a, i, std::min(step, rows - i), block * kBlockDepth, depth,
+      pack_tile(table, a, i, std::min(step, rows - i), shape.begin(block), depth,
                 scratch.a + i * depth);
     }
     const int64_t together = rows <= 2 ? 4 : 1;

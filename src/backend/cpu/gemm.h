@@ -13,10 +13,10 @@
 
 namespace cleave::backend {
 
-// A block's rows and the length of its sums: 96 × 384 floats of a stay in the second-level cache
-// (144 KiB), a panel of b of 384 × 16 in the first (24 KiB).
+// A block's rows and the largest length of its sums: 96 × 256 floats of a stay in the second-level
+// cache (96 KiB), a panel of b of 256 × 16 (16 KiB) and a tile of a in the first.
 inline constexpr int64_t kBlockRows = 96;
-inline constexpr int64_t kBlockDepth = 384;
+inline constexpr int64_t kBlockDepth = 256;
 inline constexpr int64_t kBlockColumns = 384;
 
 // A matrix in memory, of float32, float16 or bfloat16.
@@ -35,14 +35,22 @@ struct PackedShape {
   int64_t panel = 0;  // columns
 
   int64_t panels() const { return (n + panel - 1) / panel; }
-  int64_t blocks() const { return (k + kBlockDepth - 1) / kBlockDepth; }
+  int64_t blocks() const { return k == 0 ? 0 : (k + step() - 1) / step(); }
+  // Blocks are as even as can be: the first row of k in one, and how many it has.
+  int64_t begin(int64_t block) const { return block * step(); }
   int64_t depth(int64_t block) const {
-    return k - block * kBlockDepth < kBlockDepth ? k - block * kBlockDepth : kBlockDepth;
+    return k - begin(block) < step() ? k - begin(block) : step();
   }
   int64_t bytes() const { return k * panels() * panel * static_cast<int64_t>(size_of(dtype)); }
   // Elements before the panel.
   int64_t offset(int64_t block, int64_t index) const {
-    return block * kBlockDepth * panels() * panel + index * depth(block) * panel;
+    return begin(block) * panels() * panel + index * depth(block) * panel;
+  }
+
+ private:
+  int64_t step() const {
+    const int64_t least = (k + kBlockDepth - 1) / kBlockDepth;
+    return least == 0 ? 0 : (k + least - 1) / least;
   }
 };
 
@@ -61,7 +69,7 @@ struct RowSource {
 // Scratch of one block's product.
 struct BlockScratch {
   alignas(64) float a[kBlockRows * kBlockDepth];
-  alignas(64) float b[4 * kBlockDepth * simd::kMaxPanel / 2];  // panels converted to float
+  alignas(64) float b[4 * kBlockDepth * simd::kMaxPanel];  // panels converted to float
 };
 
 // c[i · ldc + j] = Σ a[i, p] · b[p, j], `rows` ≤ kBlockRows, panels [first, last): c has
