@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "backend/kernel_harness.h"
+#include "tests/support/kernel_harness.h"
 
 namespace cleave::backend {
 namespace {

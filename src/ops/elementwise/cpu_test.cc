@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "backend/cpu/fused_evaluator.h"
-#include "backend/kernel_harness.h"
+#include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
 namespace cleave::backend {

@@ -1,4 +1,4 @@
-#include "backend/kernel_harness.h"
+#include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
 namespace cleave::backend {

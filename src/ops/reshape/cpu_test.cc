@@ -1,5 +1,5 @@
 // Kernels that move elements or make them from nothing.
-#include "backend/kernel_harness.h"
+#include "tests/support/kernel_harness.h"
 
 namespace cleave::backend {
 namespace {

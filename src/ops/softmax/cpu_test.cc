@@ -1,7 +1,7 @@
 // Row-wise kernels: softmax, layer_norm, rms_norm.
 #include <limits>
 
-#include "backend/kernel_harness.h"
+#include "tests/support/kernel_harness.h"
 
 namespace cleave::backend {
 namespace {
