@@ -118,6 +118,7 @@ class FillRecipe final : public Recipe {
     const uint64_t h = hash_combine(hash_ints(shape(), 3), static_cast<uint64_t>(dtype()));
     return hash_combine(h, hash_bytes(std::as_bytes(std::span(&value_, 1))));
   }
+  std::optional<double> fill() const override { return value_; }
 
  private:
   double value_;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ class Recipe {
   virtual uint64_t identity() const = 0;
   // The value where it is held in memory, else null.
   virtual const HostTensor* value() const { return nullptr; }
+  // The value that all elements have, where the recipe is `constant_fill`.
+  virtual std::optional<double> fill() const { return std::nullopt; }
 
   HostTensor read_all() const;
 
