@@ -154,8 +154,13 @@ class ProgramCheck {
       }
     }
     const Attributes& attributes = instruction.attributes;
-    if (instruction.op == "fused_elementwise") check_fused(instruction, "", 0);
-    if (attributes.has("epilogue_steps")) check_fused(instruction, "epilogue_", 1);
+    const size_t operands = instruction.inputs.size();
+    if (instruction.op == "fused_elementwise") check_fused(instruction, "", operands);
+    if (attributes.has("epilogue_steps")) {
+      // Its operand 0 is the product of inputs 0 and 1; the others are inputs 2, 3, ...
+      require(operands >= 2, "a fused chain follows no product");
+      check_fused(instruction, "epilogue_", operands - 1);
+    }
     if (is_collective(instruction.op) || instruction.op == "shard") {
       require(instruction.inputs.size() == 1 && instruction.outputs.size() == 1,
               "a collective takes one tensor and gives one");
@@ -163,10 +168,9 @@ class ProgramCheck {
     }
   }
 
-  // Of a chain's operands the first `own` are the instruction's results so far.
-  void check_fused(const Instruction& instruction, std::string_view prefix, size_t own) {
+  void check_fused(const Instruction& instruction, std::string_view prefix, size_t operands) {
     const FusedProgram fused = FusedProgram::from_attributes(instruction.attributes, prefix);
-    require(static_cast<size_t>(fused.inputs) <= instruction.inputs.size() + own,
+    require(static_cast<size_t>(fused.inputs) <= operands,
             "a fused chain has more operands than the instruction");
     require(fused.outputs.size() == instruction.outputs.size(),
             "a fused chain has not the instruction's results");

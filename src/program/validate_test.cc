@@ -90,6 +90,14 @@ TEST(Validate, NamesWhatIsWrong) {
       {"unwritten output", "nothing writes", [](auto& e) { e.instructions().pop_back(); }},
       {"collective of others", "other ranks",
        [](auto& e) { e.instructions()[1].attributes.set("ranks", Dim(5)); }},
+      {"epilogue", "more operands",
+       [](auto& e) {
+         FusedProgram fused;
+         fused.inputs = 2;  // the product and one that is not there
+         fused.steps = {{"add", {0, 1}, 0, DType::kFloat32}};
+         fused.outputs = {2};
+         fused.to_attributes(e.instructions()[0].attributes, "epilogue_");
+       }},
       {"fused chain", "fused chain",
        [](auto& e) {
          FusedProgram fused;

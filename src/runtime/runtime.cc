@@ -1,10 +1,38 @@
 #include "cleave/runtime.h"
 
+#include <cstdio>
+
 #include "cleave/error.h"
 #include "runtime/context_impl.h"
 #include "runtime/runtime_impl.h"
 
 namespace cleave {
+
+namespace {
+
+std::string mebibytes(int64_t bytes) {
+  char buffer[40];
+  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return buffer;
+}
+
+// Weights and activations must be there at once: says so before anything is loaded.
+void require_memory(const Engine& engine, const runtime::RuntimeCore& core) {
+  const int64_t limit = core.options().memory_limit;
+  const int64_t activations = engine.activation_bytes();
+  const std::vector<int64_t> weights = engine.weights_bytes();
+  for (size_t rank = 0; rank < weights.size() && limit > 0; ++rank) {
+    if (weights[rank] + activations <= limit) continue;
+    throw Error(ErrorCode::kOutOfMemory,
+                "the engine needs at least " + mebibytes(weights[rank] + activations) +
+                    " (weights " + mebibytes(weights[rank]) + ", activations " +
+                    mebibytes(activations) + "), the limit is " + mebibytes(limit),
+                "build it for more devices, or raise --memory")
+        .at(core.devices()[rank].text());
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<runtime::LoadedEngine> Runtime::Impl::load(const Engine& engine) {
   const std::lock_guard lock(mutex);
@@ -49,6 +77,7 @@ ExecutionContext Runtime::create_context(const Engine& engine) {
                     std::to_string(core.ranks()) + " were given",
                 "give as many devices as it was built for, or build it again");
   }
+  require_memory(engine, core);
   core.require_working();
   return ExecutionContext(
       std::make_unique<ExecutionContext::Impl>(impl_->core, impl_->load(engine), engine));
