@@ -1,0 +1,66 @@
+// cleave build: plans, compiles and writes the engine.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+#include <numeric>
+
+#include "command.h"
+#include "model.h"
+#include "text.h"
+
+namespace cleave::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string output;
+  DeviceOptions devices;
+  BuildOptions build;
+  LogOptions log;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void run(const Options& options) {
+  const auto start = Clock::now();
+  const DeviceList devices = options.devices.list(1, /*by_count=*/!options.build.machine.empty());
+  options.log.progress(fmt::format("reading {}", options.model));
+  const Model model = load_model(options.model, options.build, devices, options.log.sink());
+  options.log.progress(fmt::format("planning for {} device(s)", devices.size()));
+  const Engine engine = build(model.network, model.config);
+  options.log.progress(fmt::format("writing {}", options.output));
+  engine.save(options.output);
+
+  print(fmt::format("{}: {} device(s), predicted {} a run, {} on one of them\n", options.output,
+                    engine.devices(), time_text(engine.predicted_us()),
+                    time_text(engine.unsplit_us())));
+  std::string weights;
+  for (const int64_t bytes : engine.weights_bytes()) {
+    weights += (weights.empty() ? "" : ", ") + bytes_text(static_cast<double>(bytes));
+  }
+  print(fmt::format("weights a device: {}; activations {}, workspace {}; built in {:.2f} s\n",
+                    weights, bytes_text(static_cast<double>(engine.activation_bytes())),
+                    bytes_text(static_cast<double>(engine.workspace_bytes())),
+                    seconds_since(start)));
+}
+
+}  // namespace
+
+Action add_build(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("MODEL", options->model, "the ONNX model")->required();
+  app.add_option("-o,--output", options->output, "the engine to write")
+      ->type_name("FILE.cleave")
+      ->required();
+  options->devices.add(app);
+  options->build.add(app);
+  options->log.add(app);
+  return [options] { run(*options); };
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,66 @@
+#include "timing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+namespace cleave::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double us_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::micro>(to - from).count();
+}
+
+}  // namespace
+
+double Latencies::mean() const {
+  return std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size());
+}
+
+double Latencies::percentile(double percent) const {
+  const auto count = static_cast<double>(sorted.size());
+  const double rank = std::ceil(percent / 100 * count);
+  return sorted[static_cast<size_t>(std::clamp(rank, 1.0, count)) - 1];
+}
+
+Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
+                            const TimingOptions& options) {
+  const auto warm_up_start = Clock::now();
+  do {
+    context.run(inputs);
+  } while (us_between(warm_up_start, Clock::now()) < options.warm_up_ms * 1e3);
+
+  Latencies latencies;
+  const auto start = Clock::now();
+  for (int64_t run = 0; run < options.at_most; ++run) {
+    const auto before = Clock::now();
+    if (run > 0 && run >= options.iterations &&
+        us_between(start, before) >= options.duration_s * 1e6) {
+      break;
+    }
+    context.run(inputs);
+    latencies.start_us.push_back(us_between(start, before));
+    latencies.in_order.push_back(us_between(before, Clock::now()));
+  }
+  latencies.wall_s = us_between(start, Clock::now()) / 1e6;
+  latencies.sorted = latencies.in_order;
+  std::sort(latencies.sorted.begin(), latencies.sorted.end());
+  return latencies;
+}
+
+TimingSummary trace_runs(ExecutionContext& context, const TensorMap& inputs, int64_t runs) {
+  TimingSummary summary;
+  for (int64_t run = 0; run < runs; ++run) {
+    Timeline timeline;
+    RunOptions options;
+    options.timeline = &timeline;
+    context.run(inputs, options);
+    summary.add(timeline);
+  }
+  return summary;
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,41 @@
+// Latencies of many runs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cleave/runtime.h"
+
+namespace cleave::cli {
+
+struct TimingOptions {
+  double warm_up_ms = 200;
+  int64_t iterations = 10;  // at least
+  double duration_s = 3;    // at least
+  int64_t at_most = 100'000;
+};
+
+// Latencies in microseconds.
+struct Latencies {
+  std::vector<double> in_order;
+  std::vector<double> start_us;  // of each run, from the first
+  std::vector<double> sorted;
+  double wall_s = 0;
+
+  double min() const { return sorted.front(); }
+  double max() const { return sorted.back(); }
+  double mean() const;
+  // The value that `percent` of all runs do not exceed.
+  double percentile(double percent) const;
+  double median() const { return percentile(50); }
+  double throughput_per_s() const { return static_cast<double>(sorted.size()) / wall_s; }
+};
+
+// At least one run warms up, whatever the options say.
+Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
+                            const TimingOptions& options);
+
+// A pass of its own, since tracing slows runs down.
+TimingSummary trace_runs(ExecutionContext& context, const TensorMap& inputs, int64_t runs);
+
+}  // namespace cleave::cli
