@@ -2,12 +2,16 @@
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
-# cleave_tests(NAME FOLDER path LINK target...): nothing where the folder holds no test.
+# cleave_tests(NAME FOLDER path LINK target...): nothing where the folder holds no test. With
+# HELPERS every .cc file of the folder belongs to the program.
 function(cleave_tests name)
-  cmake_parse_arguments(ARG "" "FOLDER" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "HELPERS" "FOLDER" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${ARG_FOLDER}/*_test.cc)
   if(NOT sources)
     return()
+  endif()
+  if(ARG_HELPERS)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${ARG_FOLDER}/*.cc)
   endif()
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
@@ -42,6 +46,6 @@ file(GLOB test_folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
 foreach(folder ${test_folders})
   if(IS_DIRECTORY ${folder})
     get_filename_component(name ${folder} NAME)
-    cleave_tests(tests_${name} FOLDER ${folder} LINK cleave cleave_ops_support)
+    cleave_tests(tests_${name} HELPERS FOLDER ${folder} LINK cleave cleave_ops_support)
   endif()
 endforeach()

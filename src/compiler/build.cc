@@ -55,14 +55,19 @@ std::string explain(const Network& network, const BuilderConfig& config, const s
   return out;
 }
 
-Engine build(const Network& network, const BuilderConfig& config) {
-  compiler::Compilation compilation = compiler::compile(*network.impl(), config);
+Engine compiler::build(const std::shared_ptr<const NetworkImpl>& network,
+                       const BuilderConfig& config, const Overrides& overrides) {
+  Compilation compilation = compile(*network, config, overrides);
   std::vector<ir::Value> values;
   for (ir::ValueId id : compilation.lowered.weights) {
     values.push_back(compilation.local.value(id));
   }
   return make_engine(std::move(compilation.data),
-                     std::make_shared<ModelWeights>(network.impl(), std::move(values)));
+                     std::make_shared<ModelWeights>(network, std::move(values)));
+}
+
+Engine build(const Network& network, const BuilderConfig& config) {
+  return compiler::build(network.impl(), config);
 }
 
 }  // namespace cleave

@@ -134,8 +134,10 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config) {
   return input;
 }
 
-Compilation compile(const NetworkImpl& network, const BuilderConfig& config) {
+Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
+                    const Overrides& overrides) {
   PlanningInput input = prepare(network, config);
+  input.options.random_costs = overrides.random_costs;
   const auto capabilities = capabilities::cpu();
   Compilation c;
   c.graph = std::move(input.graph);

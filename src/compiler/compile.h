@@ -22,8 +22,16 @@ struct Compilation {
   std::vector<int64_t> memory_bytes;                  // by rank: weights, activations, workspace
 };
 
+// What tests change of a build.
+struct Overrides {
+  std::optional<uint64_t> random_costs;  // see planner::Options
+};
+
 // Error(kOutOfMemory) where no plan keeps config.memory_limit, naming the amount needed.
-Compilation compile(const NetworkImpl& network, const BuilderConfig& config);
+Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
+                    const Overrides& overrides = {});
+Engine build(const std::shared_ptr<const NetworkImpl>& network, const BuilderConfig& config,
+             const Overrides& overrides = {});
 
 // What planning needs, for `explain`.
 struct PlanningInput {

@@ -78,6 +78,13 @@ bool CandidateBuilder::assign(const FusionGroup& group, Draft& draft, ir::NodeId
   const size_t index = member_index(group, id);
   const ShardingRule& rule = rules_[id.index()];
   const ir::Node& node = graph_.node(id);
+  if (draft.members[index]) {
+    // Read twice: both readers must agree.
+    const Placement& there = draft.inner.empty() || id != group.anchor
+                                 ? draft.members[index]->placements.outputs[0]
+                                 : draft.inner.front().second.to;
+    return there == required;
+  }
   if (id == group.anchor) {
     const auto placed = layout::placements(rule, draft.anchor_strategy);
     if (!placed) return false;

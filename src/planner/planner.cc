@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <random>
 
 #include "ops/builder.h"
 #include "planner/network.h"
@@ -37,6 +38,7 @@ class Planner {
       candidates_.push_back(builder_.build(group));
     }
     for (const Pin& pin : options.pins) apply(pin);
+    if (options.random_costs) draw_costs(*options.random_costs);
   }
 
   Plan solve() {
@@ -103,6 +105,16 @@ class Planner {
     options.step_budget = options_.step_budget;
     options.bytes_limit = options_.constant_bytes_limit;
     return options;
+  }
+
+  // Large against what reshards of small tensors cost, so that the draw decides.
+  void draw_costs(uint64_t seed) {
+    std::mt19937_64 random(seed);
+    for (std::vector<Candidate>& group : candidates_) {
+      for (Candidate& candidate : group) {
+        candidate.time_us = static_cast<double>(random() % 100'000);
+      }
+    }
   }
 
   void apply(const Pin& pin) {

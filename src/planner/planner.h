@@ -27,6 +27,8 @@ struct Options {
   std::optional<double> constant_bytes_limit;
   std::vector<Pin> pins;
   uint64_t step_budget = 20'000'000'000;
+  // For tests: costs of strategies are drawn from this seed, so that any legal plan may come out.
+  std::optional<uint64_t> random_costs;
 };
 
 // No plan keeps `constant_bytes_limit`: `bytes` is the least that the largest rank needs.

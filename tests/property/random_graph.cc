@@ -1,0 +1,293 @@
+#include "tests/property/random_graph.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "ops/builder.h"
+
+namespace cleave::testing {
+namespace {
+
+// Magnitudes above this are brought down before they grow further; sums of products of two such
+// stay exact in float32.
+constexpr double kMaxMagnitude = 64;
+
+class Generator {
+ public:
+  Generator(const ops::Registry& registry, uint64_t seed)
+      : random_(seed), builder_(model_.graph, registry) {}
+
+  RandomModel run() {
+    add_inputs();
+    const int64_t nodes = uniform(4, 14);
+    for (int64_t i = 0; i < nodes; ++i) add_op();
+    // Whatever nobody reads is an output, so that nothing is dead.
+    const auto uses = model_.graph.uses();
+    for (const Known& known : values_) {
+      if (uses[known.id.index()].empty()) model_.graph.add_output(known.id);
+    }
+    if (model_.graph.outputs().empty()) model_.graph.add_output(values_.back().id);
+    return std::move(model_);
+  }
+
+ private:
+  struct Known {
+    ir::ValueId id;
+    double magnitude;  // no element is larger
+  };
+
+  int64_t uniform(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random_() % static_cast<uint64_t>(high - low + 1));
+  }
+  bool chance(int percent) { return uniform(1, 100) <= percent; }
+
+  HostTensor integers(std::vector<int64_t> shape, int64_t magnitude) {
+    HostTensor tensor(DType::kFloat32, std::move(shape));
+    for (int64_t i = 0; i < tensor.elements(); ++i) {
+      tensor.set(i, static_cast<double>(uniform(-magnitude, magnitude)));
+    }
+    return tensor;
+  }
+
+  void add_inputs() {
+    const bool dynamic = chance(40);
+    model_.symbols["batch"] = uniform(1, 5);
+    const int64_t count = uniform(1, 3);
+    for (int64_t i = 0; i < count; ++i) {
+      Shape shape;
+      const int64_t rank = uniform(2, 4);
+      for (int64_t d = 0; d < rank; ++d) shape.push_back(uniform(1, 7));
+      if (dynamic) shape[0] = Dim::symbol("batch");
+      const ir::ValueId id =
+          model_.graph.add_input("x" + std::to_string(i), {DType::kFloat32, shape});
+      model_.inputs.push_back(integers(evaluate(shape, model_.symbols), 4));
+      values_.push_back({id, 4});
+    }
+    if (!dynamic) model_.symbols.clear();
+  }
+
+  Shape shape(const Known& known) const { return model_.graph.type(known.id).shape; }
+
+  // Recent values are likelier, so that graphs are deep.
+  Known pick() {
+    const auto size = static_cast<int64_t>(values_.size());
+    const int64_t back = std::min(uniform(0, size - 1), uniform(0, size - 1));
+    return values_[static_cast<size_t>(size - 1 - back)];
+  }
+
+  Known constant(const Shape& shape, int64_t magnitude) {
+    const HostTensor value = integers(evaluate(shape, {}), magnitude);
+    const std::string name = "w" + std::to_string(next_++);
+    return {model_.graph.add_constant(name, ir::constant_value(value)),
+            static_cast<double>(magnitude)};
+  }
+
+  void made(ir::ValueId id, double magnitude) { values_.push_back({id, magnitude}); }
+
+  ir::ValueId op(std::string_view op, Attributes attributes, std::vector<ir::ValueId> inputs) {
+    return builder_.add1(std::string(op) + std::to_string(next_++), op, std::move(attributes),
+                         std::move(inputs));
+  }
+
+  void add_op() {
+    switch (uniform(0, 11)) {
+      case 0:
+      case 1:
+        return add_matmul();
+      case 2:
+        return add_unary();
+      case 3:
+      case 4:
+        return add_binary();
+      case 5:
+        return add_bias();
+      case 6:
+        return add_reduce();
+      case 7:
+        return add_transpose();
+      case 8:
+        return add_reshape();
+      case 9:
+        return add_slice();
+      case 10:
+        return add_split_or_concat();
+      default:
+        return add_gather();
+    }
+  }
+
+  // Larger values are clipped; a clip is exact.
+  Known bounded(Known x) {
+    if (x.magnitude <= kMaxMagnitude) return x;
+    const double limit = 8;
+    const ir::ValueId high = builder_.broadcast(builder_.scalar(DType::kFloat32, limit), shape(x));
+    const ir::ValueId low = builder_.broadcast(builder_.scalar(DType::kFloat32, -limit), shape(x));
+    const ir::ValueId top = op("min", {}, {x.id, high});
+    return {op("max", {}, {top, low}), limit};
+  }
+
+  void add_matmul() {
+    const Known a = bounded(pick());
+    const Shape dims = shape(a);
+    if (dims.size() < 2 || !dims.back().is_constant()) return;
+    const int64_t k = dims.back().constant();
+    const int64_t n = uniform(1, 9);
+    Attributes attributes;
+    Shape weight = {k, n};
+    if (chance(30)) {
+      attributes.set("transpose_b", Dim(1));
+      weight = {n, k};
+    }
+    const Known b = constant(weight, 3);
+    made(op("matmul", attributes, {a.id, b.id}), a.magnitude * 3 * static_cast<double>(k));
+  }
+
+  void add_unary() {
+    const Known x = pick();
+    static const char* const kOps[] = {"neg", "abs", "relu", "sign"};
+    made(op(kOps[uniform(0, 3)], {}, {x.id}), x.magnitude);
+  }
+
+  void add_binary() {
+    const Known a = bounded(pick());
+    std::vector<Known> same;
+    for (const Known& other : values_) {
+      if (shape(other) == shape(a)) same.push_back(other);
+    }
+    const Known b =
+        bounded(same[static_cast<size_t>(uniform(0, static_cast<int64_t>(same.size()) - 1))]);
+    static const char* const kOps[] = {"add", "sub", "mul", "max", "min"};
+    const int64_t which = uniform(0, 4);
+    made(op(kOps[which], {}, {a.id, b.id}),
+         which == 2 ? a.magnitude * b.magnitude : a.magnitude + b.magnitude);
+  }
+
+  void add_bias() {
+    const Known x = bounded(pick());
+    const Shape dims = shape(x);
+    if (!dims.back().is_constant()) return;
+    const Known bias = constant({dims.back()}, 5);
+    const ir::ValueId wide = builder_.broadcast(bias.id, dims);
+    made(op(chance(70) ? "add" : "mul", {}, {x.id, wide}), x.magnitude * 5 + 5);
+  }
+
+  void add_reduce() {
+    const Known x = bounded(pick());
+    const Shape dims = shape(x);
+    if (dims.size() < 2) return;
+    const int64_t axis = uniform(0, static_cast<int64_t>(dims.size()) - 1);
+    static const char* const kOps[] = {"reduce_sum", "reduce_max", "reduce_min"};
+    Attributes attributes;
+    attributes.set("axes", std::vector<Dim>{Dim(axis)});
+    made(op(kOps[uniform(0, 2)], attributes, {x.id}), x.magnitude * 9);
+  }
+
+  void add_transpose() {
+    const Known x = pick();
+    std::vector<Dim> perm;
+    for (size_t d = 0; d < shape(x).size(); ++d) perm.push_back(static_cast<int64_t>(d));
+    std::shuffle(perm.begin(), perm.end(), random_);
+    Attributes attributes;
+    attributes.set("perm", perm);
+    made(op("transpose", attributes, {x.id}), x.magnitude);
+  }
+
+  void add_reshape() {
+    const Known x = pick();
+    Shape dims = shape(x);
+    const size_t at = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
+    if (dims.size() > 1 && chance(50)) {
+      const size_t first = std::min(at, dims.size() - 2);
+      dims[first] = dims[first] * dims[first + 1];
+      dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(first) + 1);
+    } else {
+      if (!dims[at].is_constant()) return;
+      const int64_t extent = dims[at].constant();
+      std::vector<int64_t> divisors;
+      for (int64_t d = 1; d <= extent; ++d) {
+        if (extent % d == 0) divisors.push_back(d);
+      }
+      if (divisors.empty()) return;
+      const int64_t outer =
+          divisors[static_cast<size_t>(uniform(0, static_cast<int64_t>(divisors.size()) - 1))];
+      dims[at] = outer;
+      dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(at) + 1, Dim(extent / outer));
+    }
+    Attributes attributes;
+    attributes.set("shape", dims);
+    made(op("reshape", attributes, {x.id}), x.magnitude);
+  }
+
+  void add_slice() {
+    const Known x = pick();
+    const Shape dims = shape(x);
+    const auto at = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
+    if (!dims[at].is_constant() || dims[at].constant() < 2) return;
+    std::vector<Dim> begin(dims.size(), Dim(0));
+    std::vector<Dim> extent(dims.begin(), dims.end());
+    std::vector<Dim> step(dims.size(), Dim(1));
+    const int64_t first = uniform(0, dims[at].constant() - 1);
+    begin[at] = first;
+    extent[at] = uniform(1, dims[at].constant() - first);
+    Attributes attributes;
+    attributes.set("begin", begin);
+    attributes.set("extent", extent);
+    attributes.set("step", step);
+    made(op("slice", attributes, {x.id}), x.magnitude);
+  }
+
+  void add_split_or_concat() {
+    const Known x = pick();
+    const Shape dims = shape(x);
+    const auto axis = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
+    Attributes attributes;
+    attributes.set("axis", Dim(static_cast<int64_t>(axis)));
+    if (chance(50)) {
+      if (!dims[axis].is_constant() || dims[axis].constant() < 2) return;
+      const int64_t first = uniform(1, dims[axis].constant() - 1);
+      attributes.set("sizes", std::vector<Dim>{first, dims[axis] - first});
+      for (ir::ValueId id :
+           builder_.add("split" + std::to_string(next_++), "split", attributes, {x.id})) {
+        made(id, x.magnitude);
+      }
+      return;
+    }
+    const Known other = pick();
+    if (shape(other).size() != dims.size()) return;
+    for (size_t d = 0; d < dims.size(); ++d) {
+      if (d != axis && shape(other)[d] != dims[d]) return;
+    }
+    made(op("concat", attributes, {x.id, other.id}), std::max(x.magnitude, other.magnitude));
+  }
+
+  void add_gather() {
+    const Known x = pick();
+    const Shape dims = shape(x);
+    const auto axis = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
+    if (!dims[axis].is_constant()) return;
+    HostTensor indices(DType::kInt64, {uniform(1, 5)});
+    for (int64_t i = 0; i < indices.elements(); ++i) {
+      indices.set_integer(i, uniform(0, dims[axis].constant() - 1));
+    }
+    const std::string name = "i" + std::to_string(next_++);
+    const ir::ValueId ids = model_.graph.add_constant(name, ir::constant_value(indices));
+    Attributes attributes;
+    attributes.set("axis", Dim(static_cast<int64_t>(axis)));
+    made(op("gather", attributes, {x.id, ids}), x.magnitude);
+  }
+
+  std::mt19937_64 random_;
+  RandomModel model_;
+  ops::Builder builder_;
+  std::vector<Known> values_;
+  int64_t next_ = 0;
+};
+
+}  // namespace
+
+RandomModel random_model(const ops::Registry& registry, uint64_t seed) {
+  return Generator(registry, seed).run();
+}
+
+}  // namespace cleave::testing
