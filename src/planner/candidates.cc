@@ -26,14 +26,22 @@ CandidateBuilder::CandidateBuilder(const ir::Graph& graph, const ops::Registry& 
                                    const cost::MachineModel& machine, const Sizes& sizes,
                                    const ReshardCosts& reshards,
                                    const std::vector<ShardingRule>& rules,
-                                   const CutCandidates& cuts)
+                                   const CutCandidates& cuts,
+                                   const capabilities::Capabilities& capabilities)
     : graph_(graph),
       registry_(registry),
       machine_(machine),
       sizes_(sizes),
       reshards_(reshards),
       rules_(rules),
-      cuts_(cuts) {}
+      cuts_(cuts),
+      free_(graph.node_count(), false) {
+  const auto uses = graph.uses();
+  for (ir::NodeId id : graph.order()) {
+    free_[id.index()] =
+        capabilities::is_free_view(graph, graph.node(id), uses, registry, capabilities);
+  }
+}
 
 std::vector<Strategy> CandidateBuilder::strategies(ir::NodeId node) const {
   std::vector<Strategy> result = {Strategy::whole()};
@@ -234,6 +242,7 @@ double CandidateBuilder::rank_us(const FusionGroup& group, const Candidate* cand
 // One kernel that carries out the members [first, last); `candidate` null: whole.
 double CandidateBuilder::kernel_us(const FusionGroup& group, const Candidate* candidate,
                                    size_t first, size_t last, size_t point, int64_t rank) {
+  if (last - first == 1 && free_[group.nodes[first].index()]) return 0;
   cost::KernelWork work;
   double us = 0;
   double extra_flops = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "capabilities/fusion.h"
+#include "capabilities/views.h"
 #include "cost/machine_model.h"
 #include "ops/registry.h"
 #include "planner/cut_candidates.h"
@@ -35,7 +36,7 @@ class CandidateBuilder {
   CandidateBuilder(const ir::Graph& graph, const ops::Registry& registry,
                    const cost::MachineModel& machine, const Sizes& sizes,
                    const ReshardCosts& reshards, const std::vector<layout::ShardingRule>& rules,
-                   const CutCandidates& cuts);
+                   const CutCandidates& cuts, const capabilities::Capabilities& capabilities);
 
   // All strategies, the whole one first.
   std::vector<Candidate> build(const capabilities::FusionGroup& group);
@@ -65,6 +66,7 @@ class CandidateBuilder {
   const ReshardCosts& reshards_;
   const std::vector<layout::ShardingRule>& rules_;
   const CutCandidates& cuts_;
+  std::vector<bool> free_;  // by node: a view that costs nothing
   std::unordered_map<std::string, double> kernel_times_;  // by op, attributes and shapes
 };
 

@@ -33,7 +33,7 @@ class Planner {
         reshards_(graph, sizes_, machine),
         rules_(rules_of(graph, registry)),
         cuts_(graph, rules_),
-        builder_(graph, registry, machine, sizes_, reshards_, rules_, cuts_) {
+        builder_(graph, registry, machine, sizes_, reshards_, rules_, cuts_, capabilities) {
     for (const capabilities::FusionGroup& group : fusion_.groups) {
       candidates_.push_back(builder_.build(group));
     }
