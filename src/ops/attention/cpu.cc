@@ -9,7 +9,6 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
 
 namespace cleave::backend {
 namespace {
@@ -26,7 +25,6 @@ struct Operand4 {
   Operand4() = default;
   explicit Operand4(const TensorView& view) : type(view.dtype) {
     for (size_t d = 0; d < 4; ++d) strides[d] = view.shape[d] == 1 ? 0 : view.strides[d];
-    // Where one element makes a row or column, its neighbour is never read: any stride will do.
   }
   int64_t offset(int64_t b, int64_t h, int64_t i = 0, int64_t j = 0) const {
     return b * strides[0] + h * strides[1] + i * strides[2] + j * strides[3];
@@ -43,6 +41,7 @@ struct Attention {
   int64_t batches = 0, heads = 0, rows = 0, depth = 0, keys = 0, width = 0;
   int64_t group = 1, head_offset = 0, kv_offset = 0;
   int64_t visible = 0;  // causal: row i sees columns < i + visible
+  double wide_scale = 1;
   float scale = 1;
   int64_t block_rows = 0;
   int64_t blocks = 0;
@@ -75,7 +74,8 @@ Attention::Attention(const KernelProblem& problem)
   kv_offset = attributes.integer("kv_offset", 0);
   causal = attributes.integer("causal", 0) != 0;
   visible = attributes.integer("row_offset", 0) + keys - attributes.integer("rows_total", rows) + 1;
-  scale = static_cast<float>(attributes.real("scale"));
+  wide_scale = attributes.real("scale");
+  scale = static_cast<float>(wide_scale);
   blocks = (rows + kBlockRows - 1) / kBlockRows;
   // Few heads and many rows: smaller blocks, so that all threads have work. The blocks depend on
   // sizes alone; results do not depend on them.
@@ -312,11 +312,15 @@ RunFunction prepare(const KernelProblem& problem) {
   };
 }
 
+bool of_kind(DType type, bool doubles) {
+  return doubles ? type == DType::kFloat64 : is_float_storage(type);
+}
+
 // The mask's dimensions are those of the scores, or 1.
-bool mask_fits(const KernelProblem& problem) {
+bool mask_fits(const KernelProblem& problem, bool doubles) {
   if (problem.inputs.size() < 4 || !problem.inputs[3].present) return true;
   const TensorView& mask = problem.inputs[3];
-  if (mask.rank() != 4 || (mask.dtype != DType::kBool && !is_float_storage(mask.dtype))) {
+  if (mask.rank() != 4 || (mask.dtype != DType::kBool && !of_kind(mask.dtype, doubles))) {
     return false;
   }
   const auto& q = problem.inputs[0].shape;
@@ -327,12 +331,12 @@ bool mask_fits(const KernelProblem& problem) {
   return true;
 }
 
-std::optional<std::string> refuses(const KernelProblem& problem) {
+std::optional<std::string> refuse_problem(const KernelProblem& problem, bool doubles) {
   if (auto reason = refuse_operands(problem, 3, 4)) return reason;
   for (size_t i = 0; i < 3; ++i) {
     const TensorView& view = problem.inputs[i];
     if (view.rank() != 4) return "operands are of rank 4";
-    if (!is_float_storage(view.dtype)) return "it takes f32, f16 and bf16";
+    if (!of_kind(view.dtype, doubles)) return doubles ? "it takes f64" : "it takes f32, f16, bf16";
   }
   const auto& q = problem.inputs[0].shape;
   const auto& k = problem.inputs[1].shape;
@@ -342,9 +346,10 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
       out.shape != std::vector<int64_t>{q[0], q[1], q[2], v[3]}) {
     return "shapes do not fit";
   }
-  if (!is_float_storage(out.dtype)) return "the result is f32, f16 or bf16";
-  if (!mask_fits(problem)) return "the mask does not fit";
-  if (v[3] > 1 && out.strides[3] != 1) return "elements of a result's row do not follow each other";
+  if (!of_kind(out.dtype, doubles)) return "the result is of another type";
+  if (!mask_fits(problem, doubles)) return "the mask does not fit";
+  if (!doubles && v[3] > 1 && out.strides[3] != 1)
+    return "elements of a result's row do not follow each other";
   if (out.elements() == 0) return std::nullopt;
   const Attention work(problem);
   if (work.group < 1 || work.key_head(0) < 0 || work.key_head(q[1] - 1) >= k[1]) {
@@ -353,10 +358,82 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
   return std::nullopt;
 }
 
+std::optional<std::string> refuses(const KernelProblem& problem) {
+  return refuse_problem(problem, false);
+}
+
+// One row at a time, for float64.
+void attend_doubles(const Attention& work, int64_t item, std::span<const void* const> inputs,
+                    double* out, std::vector<double>& scores, std::vector<double>& sums) {
+  const int64_t row = item % work.rows;
+  const int64_t head = item / work.rows % work.heads;
+  const int64_t batch = item / work.rows / work.heads;
+  const int64_t kv = work.key_head(head);
+  const double* q = static_cast<const double*>(inputs[0]) + work.q.offset(batch, head, row);
+  const double* k = static_cast<const double*>(inputs[1]) + work.k.offset(batch, kv);
+  const double* v = static_cast<const double*>(inputs[2]) + work.v.offset(batch, kv);
+  const int64_t end =
+      work.causal ? std::clamp<int64_t>(row + work.visible, 0, work.keys) : work.keys;
+  double largest = -std::numeric_limits<double>::infinity();
+  for (int64_t t = 0; t < end; ++t) {
+    double dot = 0;
+    for (int64_t d = 0; d < work.depth; ++d) {
+      dot += q[d * work.q.strides[3]] * k[t * work.k.strides[2] + d * work.k.strides[3]];
+    }
+    dot *= work.wide_scale;
+    if (work.has_mask) {
+      const int64_t at = work.mask.offset(batch, head, row, t);
+      if (work.mask.type == DType::kFloat64) {
+        dot += static_cast<const double*>(inputs[3])[at];
+      } else if (!static_cast<const bool*>(inputs[3])[at]) {
+        dot = -std::numeric_limits<double>::infinity();
+      }
+    }
+    scores[static_cast<size_t>(t)] = dot;
+    largest = std::isnan(largest) || largest > dot ? largest : dot;
+  }
+  double total = 0;
+  std::fill(sums.begin(), sums.end(), 0.0);
+  for (int64_t t = 0; t < end && !(std::isinf(largest) && largest < 0); ++t) {
+    const double weight = std::exp(scores[static_cast<size_t>(t)] - largest);
+    total += weight;
+    for (int64_t e = 0; e < work.width; ++e) {
+      sums[static_cast<size_t>(e)] += weight * v[t * work.v.strides[2] + e * work.v.strides[3]];
+    }
+  }
+  for (int64_t e = 0; e < work.width; ++e) {
+    out[work.out.offset(batch, head, row, e)] =
+        total == 0 ? 0 : sums[static_cast<size_t>(e)] / total;
+  }
+}
+
+RunFunction prepare_doubles(const KernelProblem& problem) {
+  const Attention work(problem);
+  return [work](std::span<const void* const> inputs, std::span<void* const> outputs,
+                ThreadPool& pool) {
+    const int64_t items = work.batches * work.heads * work.rows;
+    const int64_t chunks = chunks_for(items, 1, pool.threads() * 4);
+    pool.parallel_for(chunks, [&](int64_t chunk) {
+      const Range range = partition(items, chunks, chunk);
+      std::vector<double> scores(static_cast<size_t>(work.keys));
+      std::vector<double> sums(static_cast<size_t>(work.width));
+      for (int64_t item = range.begin; item < range.end; ++item) {
+        attend_doubles(work, item, inputs, static_cast<double*>(outputs[0]), scores, sums);
+      }
+    });
+  };
+}
+
+std::optional<std::string> refuses_doubles(const KernelProblem& problem) {
+  return refuse_problem(problem, true);
+}
+
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_attention_cpu() {
-  return {std::make_shared<SimpleKernel>("attention", "attention.tiled", refuses, prepare)};
+  return {std::make_shared<SimpleKernel>("attention", "attention.tiled", refuses, prepare),
+          std::make_shared<SimpleKernel>("attention", "attention.plain", refuses_doubles,
+                                         prepare_doubles)};
 }
 
 }  // namespace cleave::backend

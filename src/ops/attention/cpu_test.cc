@@ -32,7 +32,7 @@ KernelCase case_of(const Sizes& s, const Operands& in, DType type) {
 
 TEST(Attention, EqualsTheReference) {
   for (const Sizes& s : kSizes) {
-    for (DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
+    for (DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64}) {
       const Operands in(s, type);
       for (bool causal : {false, true}) {
         KernelCase test = case_of(s, in, type);

@@ -92,7 +92,7 @@ double error_in_ulps(double actual, double expected) {
                ? 1
                : kInfinity;
   }
-  const double magnitude = std::max(std::fabs(expected), 1.17549435e-38);
+  const double magnitude = std::max<double>(std::fabs(expected), std::numeric_limits<float>::min());
   return std::fabs(actual - expected) / std::ldexp(1.0, std::ilogb(magnitude) - 23);
 }
 
