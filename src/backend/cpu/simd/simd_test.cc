@@ -194,11 +194,13 @@ TEST_P(Simd, TwoOperandsWithEverySteps) {
   }
 }
 
+std::string isa_name(const testing::TestParamInfo<Isa>& info) {
+  constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
+  return kNames[static_cast<int>(info.param)];
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Simd, testing::Values(Isa::kBaseline, Isa::kAvx2, Isa::kAvx512),
-                         [](const auto& info) -> std::string {
-                           constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
-                           return kNames[static_cast<int>(info.param)];
-                         });
+                         isa_name);
 
 }  // namespace
 }  // namespace cleave::backend::simd
