@@ -69,7 +69,8 @@ std::optional<View> broadcast_view(const ir::Graph& graph, const ir::Node& node,
   View view{input.base, input.offset, std::vector<Dim>(to.size(), Dim(0))};
   const size_t lead = to.size() - from.size();
   for (size_t d = 0; d < from.size(); ++d) {
-    if (from[d] == to[lead + d]) view.strides[lead + d] = input.strides[d];
+    // Sizes that only a guard proves equal are not stretched either.
+    if (!from[d].is(1)) view.strides[lead + d] = input.strides[d];
   }
   return view;
 }
