@@ -90,7 +90,29 @@ void run_program(int argc, char** argv) {
   run_command(*command, argc - 1, argv + 1);
 }
 
-int report(const Error& error) {
+// For errors that know no better.
+const char* general_hint(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kVerificationFailed:
+      return "--rtol and --atol set the tolerance";
+    case ErrorCode::kUsage:
+      return "see `cleave --help`";
+    case ErrorCode::kInvalid:
+      return "mend the file that is named, or make it again";
+    case ErrorCode::kUnsupported:
+      return "change the model so that it does without";
+    case ErrorCode::kOutOfMemory:
+      return "use more devices, smaller shapes, or raise --memory";
+    case ErrorCode::kDevice:
+      return "`cleave doctor` shows what devices there are";
+    case ErrorCode::kInternal:
+      return "this is a bug in Cleave; please report it with the command";
+  }
+  return "";
+}
+
+int report(Error error) {
+  if (error.hint().empty()) error.with_hint(general_hint(error.code()));
   print_error(error.what());
   return exit_code(error.code());
 }

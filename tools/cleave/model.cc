@@ -116,6 +116,11 @@ Model load_model(const std::filesystem::path& path, const BuildOptions& options,
     model.config.profile = std::move(profile);
     return model;
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInvalid && error.hint().empty()) {
+      throw Error(error).with_hint(
+          "the model is wrong there; check it with onnx.checker, or export "
+          "it again");
+    }
     if (error.code() != ErrorCode::kUsage || !from_inputs || load.shapes.empty()) throw;
     // It was the inputs that do not fit, not an option.
     Error invalid(ErrorCode::kInvalid, error.message(), error.hint());
