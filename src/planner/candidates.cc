@@ -15,6 +15,18 @@ using layout::Placement;
 using layout::ShardingRule;
 using layout::Strategy;
 
+namespace {
+
+// What one element of a fused operation costs, against a function such as exp or tanh: additions
+// and the like vanish beside them.
+double arithmetic_weight(std::string_view op) {
+  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul", "max",   "min",      "neg",
+                                                 "abs", "relu", "cast", "where", "rank_zero"};
+  return std::find(std::begin(kSimple), std::end(kSimple), op) != std::end(kSimple) ? 0.1 : 1;
+}
+
+}  // namespace
+
 // An assignment of strategies to the members of a group, in the making.
 struct CandidateBuilder::Draft {
   std::vector<std::optional<NodePlan>> members;
@@ -235,8 +247,18 @@ double CandidateBuilder::rank_us(const FusionGroup& group, const Candidate* cand
                                  size_t point, int64_t rank) {
   const double us = kernel_us(group, candidate, 0, group.nodes.size(), point, rank);
   const bool parted = candidate != nullptr && !candidate->inner.empty() && group.nodes.size() > 1;
-  // A reshard behind the anchor parts the group into two kernels.
-  return parted ? us + machine_.kernel_us({"fused_elementwise"}, sizes_.ranks()) : us;
+  if (!parted) return us;
+  // A reshard behind the anchor parts the group into two kernels: the second reads what the
+  // reshard left, and writes the result.
+  const ir::ValueId result = graph_.node(group.root()).outputs[0];
+  cost::KernelWork second;
+  second.op = "fused_elementwise";
+  second.bytes = 2.0 * static_cast<double>(size_of(graph_.type(result).dtype));
+  for (int64_t extent :
+       sizes_.local(result, candidate->members.back().placements.outputs[0], point, rank)) {
+    second.bytes *= static_cast<double>(extent);
+  }
+  return us + machine_.kernel_us(second, sizes_.ranks());
 }
 
 // One kernel that carries out the members [first, last); `candidate` null: whole.
@@ -276,7 +298,7 @@ double CandidateBuilder::kernel_us(const FusionGroup& group, const Candidate* ca
     if (fused) {
       // Inside a kernel only operands from outside and the last result touch memory.
       const double elements = static_cast<double>(outputs[0].elements().constant());
-      extra_flops += elements;
+      extra_flops += elements * arithmetic_weight(node.op);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         if (!node.inputs[i].valid()) continue;
         const ir::NodeId producer = graph_.value(node.inputs[i]).producer;
