@@ -422,13 +422,13 @@ TYPED_TEST_P(CommunicatorConformance, AFailedGroupStaysFailedUntilAllHaveRecover
 // a rank may reuse its memory: copies of what it wrote then never reach another rank. (A thread
 // sanitizer sees the race itself.)
 TYPED_TEST_P(CommunicatorConformance, NobodyTouchesTheMemoryOfARankWhoseCallHasThrown) {
-  for (const int size : {2, 3, 5}) {
+  for (const int size : {2, 3}) {
     const Group group = TypeParam::make_group(size);
-    for (int round = 0; round < 30; ++round) {
+    for (int round = 0; round < 20; ++round) {
       std::atomic<int> ready{0};
       std::thread saboteur([&] {
         while (ready.load() < size) std::this_thread::yield();
-        std::this_thread::sleep_for(std::chrono::microseconds(37 * round));
+        std::this_thread::sleep_for(std::chrono::microseconds(53 * round));
         group[static_cast<size_t>(round % size)]->abort(Error(ErrorCode::kDevice, "stop"));
       });
       const auto thrown = run_ranks(group, [&](Communicator& rank) {
