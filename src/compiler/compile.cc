@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "compiler/plan_json.h"
@@ -111,9 +112,9 @@ void apply_precision(ir::Graph& graph, const ops::Registry& registry,
 
 [[noreturn]] void over_limit(int64_t needed, const BuilderConfig& config) {
   throw Error(ErrorCode::kOutOfMemory,
-              "the model needs " + std::to_string(needed) + " bytes on each of " +
+              "the model needs at least " + text_of_bytes(needed) + " on each of " +
                   std::to_string(config.devices.size()) + " device(s), --memory allows " +
-                  std::to_string(config.memory_limit),
+                  text_of_bytes(config.memory_limit),
               "use more devices or raise --memory");
 }
 
