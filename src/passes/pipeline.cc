@@ -4,18 +4,37 @@
 #include <cstdio>
 
 #include "ops/builder.h"
+#include "passes/common_subexpressions.h"
+#include "passes/constant_folding.h"
 #include "passes/dead_code.h"
+#include "passes/recover_activations.h"
+#include "passes/recover_attention.h"
+#include "passes/recover_norms.h"
+#include "passes/recover_rotary.h"
+#include "passes/recover_softmax.h"
+#include "passes/simplify.h"
 
 namespace cleave::passes {
 
 std::vector<Pass> pipeline() {
   return {
       {"dead_code", dead_code},
+      {"constant_folding", constant_folding},
+      {"simplify", simplify},
+      {"common_subexpressions", common_subexpressions},
+      {"recover_norms", recover_norms},
+      {"recover_activations", recover_activations},
+      {"recover_softmax", recover_softmax},
+      {"recover_rotary", recover_rotary},
+      {"recover_attention", recover_attention},
+      {"constant_folding", constant_folding},
+      {"simplify", simplify},
+      {"common_subexpressions", common_subexpressions},
+      {"dead_code", dead_code},
   };
 }
 
-void run_pipeline(ir::Graph& graph, const ops::Registry& registry,
-                  const PipelineOptions& options) {
+void run_pipeline(ir::Graph& graph, const ops::Registry& registry, const PipelineOptions& options) {
   for (const Pass& pass : pipeline()) {
     const auto start = std::chrono::steady_clock::now();
     const size_t before = graph.order().size();

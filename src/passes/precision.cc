@@ -15,8 +15,8 @@ void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to)
       continue;
     }
     const std::string name = graph.value(id).name;
-    const ir::ValueId half = graph.add_constant(name + "/" + std::string(name_of(to)),
-                                                ir::cast(constant, to));
+    const ir::ValueId half =
+        graph.add_constant(name + "/" + std::string(name_of(to)), ir::cast(constant, to));
     ops::Builder builder(graph, registry);
     // Readers are in execution order: the cast goes before the first.
     builder.insert_before(uses[v].front().node);
