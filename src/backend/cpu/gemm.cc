@@ -112,6 +112,9 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                     float* c, int64_t ldc, BlockScratch& scratch, bool accumulate) {
   const int64_t step = table.tile_rows;
   const int64_t panel = shape.panel;
+  // Tiles as even as can be: 8 rows are faster as 4 + 4 than as 6 + 2.
+  const int64_t tiles = (rows + step - 1) / step;
+  const int64_t even = tiles == 0 ? 0 : (rows + tiles - 1) / tiles;
   if (shape.k == 0 && accumulate) return;
   if (shape.k == 0) {
     for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
@@ -119,9 +122,9 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
   }
   for (int64_t block = 0; block < shape.blocks(); ++block) {
     const int64_t depth = shape.depth(block);
-    for (int64_t i = 0; i < rows; i += step) {
-      pack_tile(table, a, i, std::min(step, rows - i), shape.begin(block), depth,
-                scratch.a + i * depth);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      pack_tile(table, a, tile * even, std::min(even, rows - tile * even), shape.begin(block),
+                depth, scratch.a + tile * step * depth);
     }
     const int64_t together = rows <= 2 ? 4 : 1;
     for (int64_t p = first; p < last; p += together) {
@@ -134,9 +137,10 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                           depth * panel, to, ldc, accumulate || block > 0);
         continue;
       }
-      for (int64_t i = 0; i < rows; i += step) {
-        table.tile(static_cast<int>(std::min(step, rows - i)), depth, scratch.a + i * depth, b,
-                   to + i * ldc, ldc, accumulate || block > 0);
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        table.tile(static_cast<int>(std::min(even, rows - tile * even)), depth,
+                   scratch.a + tile * step * depth, b, to + tile * even * ldc, ldc,
+                   accumulate || block > 0);
       }
     }
   }
