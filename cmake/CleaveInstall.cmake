@@ -6,8 +6,10 @@ include(CMakePackageConfigHelpers)
 add_library(cleave_shared SHARED ${CMAKE_SOURCE_DIR}/cmake/empty.cc)
 set_target_properties(cleave_shared PROPERTIES OUTPUT_NAME cleave EXPORT_NAME cleave
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-target_link_libraries(cleave_shared PRIVATE
-  $<LINK_LIBRARY:WHOLE_ARCHIVE,cleave_compiler,cleave_runtime,cleave_base>)
+# Whole archives: the public functions are exported though nothing inside calls them.
+add_dependencies(cleave_shared cleave_compiler cleave_runtime cleave_base)
+target_link_libraries(cleave_shared PRIVATE -Wl,--whole-archive $<TARGET_FILE:cleave_compiler>
+  $<TARGET_FILE:cleave_runtime> $<TARGET_FILE:cleave_base> -Wl,--no-whole-archive cleave_compiler)
 target_include_directories(cleave_shared PUBLIC
   $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(cleave_shared PUBLIC cxx_std_20)
