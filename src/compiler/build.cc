@@ -31,7 +31,8 @@ class ModelWeights final : public program::WeightSource {
 
 PlanReport plan(const Network& network, const BuilderConfig& config) {
   const compiler::Compilation compilation = compiler::compile(*network.impl(), config);
-  return {compilation.data.plan_json, compiler::plan_table(compilation)};
+  return {compiler::plan_json(compilation, compiler::PlanningTime::kShown),
+          compiler::plan_table(compilation)};
 }
 
 std::string explain(const Network& network, const BuilderConfig& config, const std::string& node) {

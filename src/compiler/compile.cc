@@ -169,7 +169,7 @@ Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
     overhead += needed - config.memory_limit;
   }
   c.plan.planning_seconds = seconds;
-  c.data.plan_json = plan_json(c);
+  c.data.plan_json = plan_json(c, PlanningTime::kLeftOut);
   return c;
 }
 

@@ -50,7 +50,7 @@ std::string cell(std::string text, size_t width) {
 
 }  // namespace
 
-std::string plan_json(const Compilation& c) {
+std::string plan_json(const Compilation& c, PlanningTime time) {
   const planner::Plan& plan = c.plan;
   ordered_json json;
   json["devices"] = plan.ranks;
@@ -61,7 +61,7 @@ std::string plan_json(const Compilation& c) {
   json["gap"] = plan.gap;
   json["price_per_byte"] = plan.price_per_byte;
   json["unsplit_us"] = plan.unsplit_us;
-  json["planning_seconds"] = plan.planning_seconds;
+  if (time == PlanningTime::kShown) json["planning_seconds"] = plan.planning_seconds;
   json["memory_bytes"] = c.memory_bytes;
   json["model"] = fingerprint(c.graph);
   json["nodes"] = ordered_json::array();

@@ -8,7 +8,9 @@
 
 namespace cleave::compiler {
 
-std::string plan_json(const Compilation& compilation);
+// The time that planning took differs from run to run: engines, whose bytes must not, leave it out.
+enum class PlanningTime { kShown, kLeftOut };
+std::string plan_json(const Compilation& compilation, PlanningTime time);
 std::string plan_table(const Compilation& compilation);
 
 // Error(kInvalid) for a file that is no plan, or one for another model or number of devices.
