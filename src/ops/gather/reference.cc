@@ -11,6 +11,7 @@ void reference_gather(const Attributes& attributes, const HostTensor& data,
   const AxisView view(data.shape, static_cast<size_t>(attributes.integer("axis")));
   const int64_t offset = attributes.integer("offset", 0);
   const int64_t total = attributes.integer("total", view.extent);
+  if (out.elements() == 0) return;
   const int64_t count = indices.elements();
   const size_t row = static_cast<size_t>(view.inner) * size_of(data.dtype);
   for (int64_t o = 0; o < view.outer; ++o) {
