@@ -7,6 +7,7 @@
 #include "cleave/engine.h"       // IWYU pragma: export
 #include "cleave/error.h"        // IWYU pragma: export
 #include "cleave/log.h"          // IWYU pragma: export
+#include "cleave/measure.h"      // IWYU pragma: export
 #include "cleave/network.h"      // IWYU pragma: export
 #include "cleave/runtime.h"      // IWYU pragma: export
 #include "cleave/tensor.h"       // IWYU pragma: export

@@ -14,6 +14,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
+constexpr double kLargest = 1e18;  // of any figure: sums and products of them stay finite
 
 ordered_json to_object(const DeviceModel& device) {
   ordered_json out;
@@ -35,8 +36,9 @@ ordered_json to_object(const DeviceModel& device) {
                                {"us", point.us}});
   }
   out["ops"] = ordered_json::array();
-  for (const DeviceModel::OpPoint& point : device.ops) {
-    out["ops"].push_back({{"op", point.op}, {"bytes", point.bytes}, {"us", point.us}});
+  for (const OpPoint& point : device.ops) {
+    out["ops"].push_back(
+        {{"op", point.op}, {"bytes", point.bytes}, {"flops", point.flops}, {"us", point.us}});
   }
   out["collectives"] = ordered_json::array();
   for (const CollectivePoint& point : device.collectives) {
@@ -63,15 +65,16 @@ class Reader {
     const json& value = member(object, key);
     if (!value.is_number()) fail(std::string("'") + key + "' is not a number");
     const double result = value.get<double>();
-    if (!std::isfinite(result) || result < least) {
+    if (!(result >= least && result <= kLargest)) {
       fail(std::string("'") + key + "' is out of range");
     }
     return result;
   }
-  double positive(const json& object, const char* key) const { return number(object, key, 1e-12); }
+  double positive(const json& object, const char* key) const { return number(object, key, 1e-9); }
   int64_t count(const json& object, const char* key) const {
     const double value = number(object, key, 1);
     if (value > 1e12) fail(std::string("'") + key + "' is out of range");
+    if (value != std::floor(value)) fail(std::string("'") + key + "' is not a whole number");
     return static_cast<int64_t>(value);
   }
   std::string text(const json& object, const char* key) const {
@@ -104,7 +107,8 @@ class Reader {
                                  positive(point, "us")});
     }
     for (const json& point : list(in, "ops")) {
-      device.ops.push_back({text(point, "op"), number(point, "bytes", 0), positive(point, "us")});
+      device.ops.push_back({text(point, "op"), positive(point, "bytes"), number(point, "flops", 0),
+                            positive(point, "us")});
     }
     for (const json& point : list(in, "collectives")) {
       device.collectives.push_back({text(point, "op"), count(point, "ranks"),

@@ -2,126 +2,252 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+
+#include "base/check.h"
+#include "cost/curve.h"
 
 namespace cleave::cost {
 namespace {
 
-// Speeds fall off where a dimension is small against a kernel's block.
-double efficiency(double extent, double half) { return extent / (extent + half); }
-
-// A matrix product by arithmetic and memory, where no measured neighbour is known.
-double roofline_us(const DeviceModel& device, const KernelWork& work) {
-  const Product& p = work.product;
-  const double peak = 2 * device.scalar_flops_per_us * 5;
-  const double speed = peak * efficiency(static_cast<double>(p.m), 4) *
-                       efficiency(static_cast<double>(p.n), 16) *
-                       efficiency(static_cast<double>(p.k), 32);
-  return speed > 0 ? work.flops / speed : 0;
+double flops_of(const Product& p) {
+  return 2.0 * static_cast<double>(p.batch) * static_cast<double>(p.m) * static_cast<double>(p.n) *
+         static_cast<double>(p.k);
 }
 
-double distance(const Product& a, const Product& b) {
-  const auto term = [](int64_t x, int64_t y) {
-    const double d = std::log(static_cast<double>(std::max<int64_t>(x, 1))) -
-                     std::log(static_cast<double>(std::max<int64_t>(y, 1)));
-    return d * d;
-  };
-  return term(a.m, b.m) + term(a.n, b.n) + term(a.k, b.k) + 0.1 * term(a.batch, b.batch);
+// Where values of one axis lie outside the grid, time grows with them; below it, it does not
+// shrink: a kernel's block is not filled.
+double beyond(const Bracket& at, double x) {
+  return at.lower == at.upper && x > at.upper ? x / at.upper : 1;
 }
 
-// The speed of nearby measured products, weighted by closeness of their shapes' logarithms.
-double product_us(const DeviceModel& device, const KernelWork& work) {
-  double weights = 0;
-  double speed = 0;
-  for (const ProductPoint& point : device.products) {
-    if (point.dtype != work.dtype || point.product.packed != work.product.packed) continue;
-    const double flops = 2.0 * static_cast<double>(point.product.batch) *
-                         static_cast<double>(point.product.m) *
-                         static_cast<double>(point.product.n) *
-                         static_cast<double>(point.product.k);
-    const double d = distance(point.product, work.product);
-    const double weight = 1 / (1e-6 + d * d);
-    weights += weight;
-    speed += weight * std::log(flops / point.us);
+// Times of products: curves over m, one for each measured n and k, interpolated between them.
+class ProductGrid {
+ public:
+  ProductGrid(const DeviceModel& device, DType dtype, bool packed) : launch_(device.launch_us) {
+    if (collect(device, dtype, packed) || collect(device, dtype, !packed)) return;
+    // Measured in another type: better than arithmetic alone.
+    if (collect(device, DType::kFloat32, packed)) return;
+    collect(device, DType::kFloat32, !packed);
   }
-  if (weights == 0) return roofline_us(device, work);
-  return work.flops / std::exp(speed / weights);
+
+  // Nothing where no product was measured.
+  std::optional<double> us(const Product& product) const {
+    if (points_.empty()) return std::nullopt;
+    const double n = static_cast<double>(std::max<int64_t>(product.n, 1));
+    const double k = static_cast<double>(std::max<int64_t>(product.k, 1));
+    const Bracket at_n = axis([](const Product& p) { return p.n; }, n);
+    const Bracket at_k = axis([](const Product& p) { return p.k; }, k);
+    const double m = static_cast<double>(product.m);
+    double weights = 0;
+    double sum = 0;
+    for (const int corner : {0, 1, 2, 3}) {
+      const bool upper_n = (corner & 1) != 0;
+      const bool upper_k = (corner & 2) != 0;
+      const double weight = (upper_n ? at_n.fraction : 1 - at_n.fraction) *
+                            (upper_k ? at_k.fraction : 1 - at_k.fraction);
+      if (weight == 0) continue;
+      const auto us =
+          column_us(upper_n ? at_n.upper : at_n.lower, upper_k ? at_k.upper : at_k.lower, m);
+      if (!us) continue;
+      weights += weight;
+      sum += weight * std::log(*us);
+    }
+    if (weights == 0) return nearest_us(product);
+    const double one = std::exp(sum / weights) * beyond(at_n, n) * beyond(at_k, k);
+    const double base = std::min(one, launch_);
+    return base + (one - base) * static_cast<double>(product.batch);
+  }
+
+ private:
+  bool collect(const DeviceModel& device, DType dtype, bool packed) {
+    for (const ProductPoint& point : device.products) {
+      if (point.dtype == dtype && point.product.packed == packed) points_.push_back(&point);
+    }
+    return !points_.empty();
+  }
+
+  template <class Get>
+  Bracket axis(Get get, double x) const {
+    std::vector<double> values;
+    values.reserve(points_.size());
+    for (const ProductPoint* point : points_) {
+      values.push_back(static_cast<double>(get(point->product)));
+    }
+    return bracket(values, x);
+  }
+
+  std::optional<double> column_us(double n, double k, double m) const {
+    Curve curve(launch_);
+    for (const ProductPoint* point : points_) {
+      const Product& p = point->product;
+      if (p.batch != 1 || static_cast<double>(p.n) != n || static_cast<double>(p.k) != k) continue;
+      curve.add(static_cast<double>(p.m), point->us);
+    }
+    if (curve.empty()) return std::nullopt;
+    return curve.at(m);
+  }
+
+  // For points that are no grid: the speed of that whose shape is nearest.
+  double nearest_us(const Product& product) const {
+    const auto term = [](int64_t x, int64_t y) {
+      const double d = std::log(static_cast<double>(std::max<int64_t>(x, 1)) /
+                                static_cast<double>(std::max<int64_t>(y, 1)));
+      return d * d;
+    };
+    const ProductPoint* best = nullptr;
+    double least = 0;
+    for (const ProductPoint* point : points_) {
+      const Product& p = point->product;
+      const double d = term(p.m, product.m) + term(p.n, product.n) + term(p.k, product.k) +
+                       term(p.batch, product.batch);
+      if (best == nullptr || d < least) {
+        best = point;
+        least = d;
+      }
+    }
+    return std::max(launch_, best->us * flops_of(product) / flops_of(best->product));
+  }
+
+  double launch_;
+  std::vector<const ProductPoint*> points_;
+};
+
+// A product by arithmetic and memory, where none was measured.
+double roofline_us(const DeviceModel& device, const KernelWork& work) {
+  const double peak = 10 * device.scalar_flops_per_us;
+  return device.launch_us +
+         std::max(flops_of(work.product) / peak, work.bytes / device.read_bytes_per_us);
+}
+
+// Operations a byte; movements have none, which has no logarithm.
+double intensity(double flops, double bytes) { return std::max(flops / bytes, 1e-3); }
+
+// Times of the kernels of one op: curves over bytes, one for each measured intensity, interpolated
+// between them. Attention of many rows does more with each byte than that of one.
+class OpTable {
+ public:
+  OpTable(const DeviceModel& device, std::string_view op) : launch_(device.launch_us) {
+    for (const OpPoint& point : device.ops) {
+      if (point.op == op && point.bytes > 0) points_.push_back(&point);
+    }
+  }
+  bool empty() const { return points_.empty(); }
+
+  double us(double flops, double bytes) const {
+    if (bytes <= 0) return launch_;
+    std::vector<double> levels;
+    for (const OpPoint* point : points_) levels.push_back(intensity(point->flops, point->bytes));
+    const double level = intensity(flops, bytes);
+    const Bracket at = bracket(levels, level);
+    const double lower = level_us(at.lower, bytes);
+    if (at.upper > at.lower) {
+      return lower * std::pow(level_us(at.upper, bytes) / lower, at.fraction);
+    }
+    const double base = std::min(lower, launch_);
+    return base + (lower - base) * beyond(at, level);
+  }
+
+ private:
+  double level_us(double level, double bytes) const {
+    Curve curve(launch_);
+    for (const OpPoint* point : points_) {
+      const double own = intensity(point->flops, point->bytes);
+      // Sizes are whole numbers: equal shapes have nearly equal intensities.
+      if (std::abs(own / level - 1) < 0.02) curve.add(point->bytes, point->us);
+    }
+    return curve.at(bytes);
+  }
+
+  double launch_;
+  std::vector<const OpPoint*> points_;
+};
+
+// Element-wise kernels and movements that were not measured by name: they move their bytes as those
+// measured do, and compute.
+double streaming_us(const DeviceModel& device, const KernelWork& work) {
+  const double compute = work.flops / device.scalar_flops_per_us;
+  for (const char* like : {"fused_elementwise", "copy"}) {
+    const OpTable table(device, like);
+    if (!table.empty()) return table.us(0, work.bytes) + compute;
+  }
+  const double speed =
+      work.bytes <= device.cache_bytes ? device.cache_bytes_per_us : device.read_bytes_per_us;
+  return device.launch_us + work.bytes / speed + compute;
 }
 
 }  // namespace
-
-MachineModel MachineModel::builtin() {
-  MachineModel model;
-  // More devices than cores share them, which the planner accounts for.
-  for (const int64_t devices : {1, 2}) {
-    DeviceModel device;
-    device.devices = devices;
-    device.threads = std::max<int64_t>(1, model.cores_ / devices);
-    device.launch_us = 1.5;
-    device.read_bytes_per_us = devices == 1 ? 12000 : 9000;
-    device.cache_bytes_per_us = 25000;
-    device.scalar_flops_per_us = 9000;
-    for (const int64_t ranks : {2, 4, 8, 16}) {
-      const double latency = ranks <= 2 ? 6 : 12.0 * static_cast<double>(ranks);
-      for (const char* op : {"all_reduce", "all_gather", "reduce_scatter", "all_to_all"}) {
-        const bool reduces = std::string_view(op) == "all_reduce";
-        for (const double bytes : {1e3, 1e5, 1e7, 1e9}) {
-          const double speed = bytes <= 1e6 ? 10000 : 5000;
-          device.collectives.push_back(
-              {op, ranks, bytes, latency + (reduces ? 2 : 1) * bytes / speed});
-        }
-      }
-    }
-    model.devices_.push_back(std::move(device));
-  }
-  return model;
-}
 
 int64_t MachineModel::threads(int64_t devices) const {
   return std::max<int64_t>(1, cores_ / std::max<int64_t>(1, devices));
 }
 
 const DeviceModel& MachineModel::device_for(int64_t devices) const {
+  CLEAVE_CHECK(!devices_.empty(), "a machine model without devices is asked for times");
   const DeviceModel* best = &devices_.front();
   for (const DeviceModel& device : devices_) {
-    if (device.devices <= devices && device.devices >= best->devices) best = &device;
+    const bool fits = device.devices <= devices;
+    const bool best_fits = best->devices <= devices;
+    if (fits != best_fits ? fits : (device.devices > best->devices) == fits) best = &device;
   }
   return *best;
 }
 
 double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   const DeviceModel& device = device_for(devices);
-  const double speed =
-      work.bytes <= device.cache_bytes ? device.cache_bytes_per_us : device.read_bytes_per_us;
-  const double memory = work.bytes / speed;
-  const double compute =
-      work.has_product ? product_us(device, work) : work.flops / device.scalar_flops_per_us;
-  return device.launch_us + std::max(memory, compute);
+  if (work.has_product) {
+    if (flops_of(work.product) <= 0) return device.launch_us;
+    const auto us = ProductGrid(device, work.dtype, work.product.packed).us(work.product);
+    return us ? *us : roofline_us(device, work);
+  }
+  if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
+  // Chains differ in what they compute: only their bytes are looked up.
+  if (work.op != "fused_elementwise") {
+    const OpTable table(device, work.op);
+    if (!table.empty()) return table.us(work.flops, work.bytes);
+  }
+  return streaming_us(device, work);
 }
 
 double MachineModel::collective_us(std::string_view op, int64_t ranks, double bytes) const {
-  const DeviceModel& device = device_for(ranks);
-  // Piecewise linear in bytes between the measured sizes, at the nearest measured group size.
-  std::vector<const CollectivePoint*> points;
-  int64_t nearest = 0;
-  for (const CollectivePoint& point : device.collectives) {
-    if (point.op != op) continue;
-    if (nearest == 0 || std::abs(point.ranks - ranks) < std::abs(nearest - ranks)) {
-      nearest = point.ranks;
+  const auto has = [&](const DeviceModel& device) {
+    return std::any_of(device.collectives.begin(), device.collectives.end(),
+                       [&](const CollectivePoint& point) { return point.op == op; });
+  };
+  // Collectives are measured with as many devices at work as they have ranks.
+  const DeviceModel* device = &device_for(ranks);
+  for (const DeviceModel& other : devices_) {
+    if (!has(*device) && has(other)) device = &other;
+  }
+  if (!has(*device)) return link_factor_ * (10 + bytes / 1000);
+
+  std::vector<double> sizes;
+  for (const CollectivePoint& point : device->collectives) {
+    if (point.op == op) sizes.push_back(static_cast<double>(point.ranks));
+  }
+  const double group = static_cast<double>(ranks);
+  const Bracket at = bracket(sizes, group);
+  const auto among = [&](double members) {
+    // A latency, and a time a byte: straight lines between the sizes measured.
+    std::vector<std::pair<double, double>> points;
+    for (const CollectivePoint& point : device->collectives) {
+      if (point.op == op && static_cast<double>(point.ranks) == members) {
+        points.emplace_back(point.bytes, point.us);
+      }
     }
-  }
-  for (const CollectivePoint& point : device.collectives) {
-    if (point.op == op && point.ranks == nearest) points.push_back(&point);
-  }
-  if (points.empty()) return link_factor_ * (10 + bytes / 1000);
-  std::sort(points.begin(), points.end(),
-            [](const auto* a, const auto* b) { return a->bytes < b->bytes; });
-  if (points.size() == 1 || bytes <= points.front()->bytes) return link_factor_ * points.front()->us;
-  size_t i = 1;
-  while (i + 1 < points.size() && bytes > points[i]->bytes) ++i;
-  const CollectivePoint& a = *points[i - 1];
-  const CollectivePoint& b = *points[i];
-  const double slope = (b.us - a.us) / (b.bytes - a.bytes);
-  return link_factor_ * std::max(a.us, a.us + slope * (bytes - a.bytes));
+    std::sort(points.begin(), points.end());
+    if (points.size() == 1 || bytes <= points.front().first) return points.front().second;
+    size_t i = 1;
+    while (i + 1 < points.size() && bytes > points[i].first) ++i;
+    const auto [x0, y0] = points[i - 1];
+    const auto [x1, y1] = points[i];
+    if (x1 <= x0) return std::max(y0, y1);
+    return std::max(y0, y0 + (y1 - y0) / (x1 - x0) * (bytes - x0));
+  };
+  const double lower = among(at.lower);
+  double us = lower * beyond(at, group);
+  if (at.upper > at.lower) us = lower * std::pow(among(at.upper) / lower, at.fraction);
+  return link_factor_ * us;
 }
 
 void MachineModel::slow_link(double factor) { link_factor_ *= factor; }

@@ -25,8 +25,8 @@ struct Product {
 // What one kernel does on one device.
 struct KernelWork {
   std::string_view op;
-  double flops = 0;
-  double bytes = 0;      // read and written
+  double flops = 0;  // of element-wise work: one a function, see arithmetic_weight
+  double bytes = 0;  // read and written
   bool has_product = false;
   Product product;
   DType dtype = DType::kFloat32;
@@ -47,29 +47,32 @@ struct CollectivePoint {
   double us = 0;
 };
 
+// A measured kernel that is no matrix product: `flops` and `bytes` as its op's work counts them.
+struct OpPoint {
+  std::string op;
+  double bytes = 0;
+  double flops = 0;
+  double us = 0;
+};
+
 // The speed of a device that runs with `threads` threads while `devices` of its kind are at work.
+// Measured times are those of whole calls, `launch_us` included.
 struct DeviceModel {
   int64_t threads = 1;
   int64_t devices = 1;
-  double launch_us = 1;             // added to each kernel
-  double read_bytes_per_us = 8000;  // streaming from memory
-  double cache_bytes_per_us = 20000;  // streaming from the last-level cache
+  double launch_us = 1;               // a kernel that has next to nothing to do
+  double read_bytes_per_us = 8000;    // streaming from memory
+  double cache_bytes_per_us = 20000;  // streaming from cache
   double cache_bytes = 1 << 20;
-  double scalar_flops_per_us = 4000;  // element-wise arithmetic
+  double scalar_flops_per_us = 4000;  // functions such as tanh of one element
   std::vector<ProductPoint> products;
-  // Measured element-wise and normalisation kernels: time an element, by op.
-  struct OpPoint {
-    std::string op;
-    double bytes = 0;
-    double us = 0;
-  };
   std::vector<OpPoint> ops;
   std::vector<CollectivePoint> collectives;
 };
 
 class MachineModel {
  public:
-  // The model used where none is given: figures of a present-day server core.
+  // The model used where none is given: figures of a server core, the same on every machine.
   static MachineModel builtin();
   // Error(kInvalid) naming the key for anything that is not a machine model; figures are checked
   // (finite, positive).
@@ -77,7 +80,8 @@ class MachineModel {
   static MachineModel parse(std::string_view json, const std::string& name);
   std::string to_json() const;
 
-  // The time of a kernel on one of `devices` devices that are all at work.
+  // The time of a kernel on one of `devices` devices that are all at work. Measured sizes have
+  // their measured times; between them logarithms are interpolated.
   double kernel_us(const KernelWork& work, int64_t devices) const;
   // The time of a collective over `ranks`, `bytes` being the whole tensor's.
   double collective_us(std::string_view op, int64_t ranks, double bytes) const;

@@ -1,5 +1,7 @@
 #include "cost/op_cost.h"
 
+#include <algorithm>
+
 namespace cleave::cost {
 
 OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& context,
@@ -8,12 +10,19 @@ OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& contex
   OpCost cost;
   cost.flops = static_cast<double>(work.flops.constant());
   cost.bytes = static_cast<double>(work.bytes.constant());
+  if (definition.is_elementwise()) cost.flops *= arithmetic_weight(definition.name());
   if (work.product) {
     cost.has_product = true;
     cost.product = {work.product->batch.constant(), work.product->m.constant(),
                     work.product->n.constant(), work.product->k.constant()};
   }
   return cost;
+}
+
+double arithmetic_weight(std::string_view op) {
+  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul",  "max",   "min",      "neg",
+                                                 "abs", "relu", "cast", "where", "rank_zero"};
+  return std::find(std::begin(kSimple), std::end(kSimple), op) != std::end(kSimple) ? 0.1 : 1;
 }
 
 }  // namespace cleave::cost

@@ -8,15 +8,20 @@
 
 namespace cleave::cost {
 
-// `inputs` and `outputs` are numeric types (what one rank holds). `fused_bytes` are those of
-// operands that stay in registers because a neighbour in the same kernel makes or takes them.
+// What an op does, in numbers. `flops` of element-wise ops count arithmetic_weight an element.
 struct OpCost {
   double flops = 0;
   double bytes = 0;
   bool has_product = false;
   Product product;
 };
+
+// `context` and `outputs` hold numeric types (what one rank has).
 OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& context,
                std::span<const TensorType> outputs);
+
+// What one element of an element-wise op costs, against a function such as exp or tanh: additions
+// and the like nearly vanish beside them.
+double arithmetic_weight(std::string_view op);
 
 }  // namespace cleave::cost

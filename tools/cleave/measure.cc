@@ -1,7 +1,8 @@
 // cleave measure: the machine model.
+#include "cleave/measure.h"
+
 #include <memory>
 
-#include "cleave/error.h"
 #include "command.h"
 #include "cost/machine_model.h"
 #include "options.h"
@@ -12,17 +13,19 @@ namespace {
 struct Options {
   std::string output;
   bool builtin = false;
+  double seconds = 30;
   DeviceOptions devices;
   LogOptions log;
 };
 
+std::string model_of(const Options& options) {
+  const DeviceList devices = options.devices.list();
+  if (options.builtin) return cost::MachineModel::builtin().to_json();
+  return measure_machine({devices, options.seconds, options.log.sink()});
+}
+
 void run(const Options& options) {
-  options.devices.list();
-  if (!options.builtin) {
-    throw Error(ErrorCode::kUnsupported, "this version does not measure machines yet",
-                "--builtin writes the built-in model, as a file to edit");
-  }
-  const std::string json = cost::MachineModel::builtin().to_json() + "\n";
+  const std::string json = model_of(options);
   if (options.output == "-") return print(json);
   write_text(options.output, json);
   print("wrote " + options.output + "\n");
@@ -37,6 +40,9 @@ Action add_measure(CLI::App& app) {
       ->required();
   app.add_flag("--builtin", options->builtin,
                "write the built-in model, which serves where none is given");
+  app.add_option("--duration", options->seconds, "about how many seconds it may take")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
   options->devices.add(app);
   options->log.add(app);
   return [options] { run(*options); };

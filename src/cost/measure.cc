@@ -1,0 +1,278 @@
+#include "cost/measure.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <span>
+
+#include "cost/op_cost.h"
+#include "types/fused.h"
+
+namespace cleave::cost {
+namespace {
+
+constexpr int64_t kRowElements = 512;  // of the tensors of other kernels than products
+
+TensorType f32(std::vector<int64_t> shape) {
+  return {DType::kFloat32, Shape(shape.begin(), shape.end())};
+}
+
+// The calls that a device model is made of share out the time: so much for each.
+class Measurement {
+ public:
+  Measurement(Profiler& profiler, const ops::Registry& registry, const MeasurePlan& plan)
+      : profiler_(profiler), registry_(registry), plan_(plan) {
+    model_.devices = profiler.devices();
+    model_.threads = profiler.threads();
+    const size_t weighted = plan.rows.size() * plan.widths.size() * plan.widths.size();
+    const size_t plain =
+        plan.plain_rows.size() * plan.plain_widths.size() * plan.plain_widths.size();
+    seconds_ = plan.seconds / static_cast<double>(weighted + plain + kOtherCalls);
+  }
+
+  DeviceModel run() {
+    progress("launch overhead and memory");
+    launch();
+    memory();
+    progress("element-wise kernels, normalisation, movements");
+    rows_of_kernels();
+    progress("attention");
+    attention();
+    progress("matrix products with weights");
+    products(plan_.rows, plan_.widths, true);
+    progress("matrix products of activations");
+    products(plan_.plain_rows, plan_.plain_widths, false);
+    return std::move(model_);
+  }
+
+ private:
+  static constexpr size_t kOtherCalls = 120;
+
+  void progress(const std::string& what) const {
+    if (plan_.progress) plan_.progress(what);
+  }
+
+  // Types of the results come from the op's definition.
+  std::optional<double> time(KernelSpec& spec) {
+    if (spec.outputs.empty()) {
+      spec.outputs = registry_.at(spec.op).infer_types({spec.attributes, spec.inputs});
+    }
+    return profiler_.kernel_us(spec, seconds_);
+  }
+
+  void measure_op(KernelSpec spec) {
+    const auto us = time(spec);
+    if (!us) return;
+    const OpCost cost =
+        op_cost(registry_.at(spec.op), {spec.attributes, spec.inputs}, spec.outputs);
+    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us});
+  }
+
+  static KernelSpec chain(const std::vector<std::string>& ops, int32_t operands, int64_t rows,
+                          int64_t width) {
+    FusedProgram program;
+    program.inputs = operands;
+    int32_t last = 0;
+    for (const std::string& op : ops) {
+      FusedStep step;
+      step.op = op;
+      step.args = {last};
+      if (op == "add") step.args.push_back(1);
+      last = operands + static_cast<int32_t>(program.steps.size());
+      program.steps.push_back(step);
+    }
+    program.outputs = {last};
+    KernelSpec spec{.op = "fused_elementwise", .attributes = {}, .inputs = {}, .outputs = {}};
+    program.to_attributes(spec.attributes);
+    spec.inputs.assign(static_cast<size_t>(operands), f32({rows, width}));
+    spec.outputs = {f32({rows, width})};
+    return spec;
+  }
+
+  std::optional<double> chain_us(const std::vector<std::string>& ops, int32_t operands,
+                                 int64_t rows, int64_t width) {
+    KernelSpec spec = chain(ops, operands, rows, width);
+    return time(spec);
+  }
+
+  void launch() {
+    if (const auto us = chain_us({"add"}, 2, 1, 16)) model_.launch_us = *us;
+  }
+
+  // A chain that adds reads two tensors and writes one.
+  void memory() {
+    std::vector<OpPoint> points;
+    for (int64_t elements = 256; elements <= int64_t{16} << 20; elements *= 4) {
+      const int64_t width = std::min(elements, kRowElements);
+      if (const auto us = chain_us({"add"}, 2, elements / width, width)) {
+        points.push_back({"fused_elementwise", 12.0 * static_cast<double>(elements), 0, *us});
+      }
+    }
+    const auto speed = [&](const OpPoint& point) {
+      return point.bytes / std::max(point.us - model_.launch_us, 0.1 * point.us);
+    };
+    double fastest = 0;
+    for (const OpPoint& point : points) {
+      if (point.bytes >= 64 << 10) fastest = std::max(fastest, speed(point));
+    }
+    if (fastest > 0) {
+      model_.cache_bytes_per_us = fastest;
+      model_.read_bytes_per_us = speed(points.back());
+      // The cache ends where streaming is half way down to memory's speed.
+      const double half = std::sqrt(fastest * model_.read_bytes_per_us);
+      for (const OpPoint& point : points) {
+        if (point.bytes >= 64 << 10 && speed(point) >= half) model_.cache_bytes = point.bytes;
+      }
+    }
+    model_.ops.insert(model_.ops.end(), points.begin(), points.end());
+    functions();
+  }
+
+  // A function's cost is what it adds to a chain.
+  void functions() {
+    constexpr int64_t kRows = 128;
+    const auto plain = chain_us({"relu"}, 1, kRows, kRowElements);
+    const auto with = chain_us({"tanh", "gelu", "exp", "erf"}, 1, kRows, kRowElements);
+    if (!plain || !with) return;
+    const double more = std::max(*with - *plain, 0.05 * *with);
+    model_.scalar_flops_per_us = 4.0 * kRows * kRowElements / more;
+  }
+
+  // Kernels that work on rows.
+  void rows_of_kernels() {
+    for (const int64_t rows : {1, 8, 64, 512, 4096}) {
+      const TensorType x = f32({rows, kRowElements});
+      const TensorType row = f32({kRowElements});
+      const Attributes norm = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
+      measure_op({"layer_norm", norm, {x, row, row}, {}});
+      measure_op({"rms_norm", norm, {x, row}, {}});
+      measure_op({"softmax", {{"axis", Dim(1)}}, {x}, {}});
+      measure_op({"reduce_sum", {{"axes", std::vector<Dim>{1}}}, {x}, {}});
+      measure_op({"transpose", {{"perm", std::vector<Dim>{1, 0}}}, {x}, {}});
+      measure_op({.op = "gather",
+                  .attributes = {{"axis", Dim(0)}},
+                  .inputs = {f32({20000, kRowElements}), {DType::kInt64, {rows}}},
+                  .outputs = {},
+                  .index_extent = 20000});
+      KernelSpec copy{"copy", {}, {x}, {x}};
+      if (const auto us = time(copy)) {
+        model_.ops.push_back({"copy", 8.0 * static_cast<double>(rows * kRowElements), 0, *us});
+      }
+    }
+    monotone_ops();
+  }
+
+  void attention() {
+    // Keys far more than queries: one new token. Then as many as queries.
+    struct Size {
+      int64_t heads, queries, keys;
+    };
+    std::vector<Size> sizes;
+    for (const int64_t heads : {1, 4, 16, 64}) {
+      for (const int64_t keys : {128, 1024}) sizes.push_back({heads, 1, keys});
+      for (const int64_t both : {16, 64, 128, 256, 512}) sizes.push_back({heads, both, both});
+    }
+    for (const auto& [heads, queries, keys] : sizes) {
+      if (heads * queries * keys > int64_t{8} << 20) continue;
+      const TensorType q = f32({1, heads, queries, 64});
+      const TensorType kv = f32({1, heads, keys, 64});
+      measure_op({"attention", {{"scale", 0.125}}, {q, kv, kv}, {}});
+    }
+    monotone_ops();
+  }
+
+  void products(const std::vector<int64_t>& rows, const std::vector<int64_t>& widths, bool weight) {
+    const size_t begin = model_.products.size();
+    for (const int64_t n : widths) {
+      for (const int64_t k : widths) {
+        double before_us = 0;
+        int64_t before = 0;
+        for (const int64_t m : rows) {
+          // Time grows no faster than the rows.
+          if (before_us * static_cast<double>(m) > plan_.largest_us * static_cast<double>(before)) {
+            break;
+          }
+          KernelSpec spec{.op = "matmul",
+                          .attributes = {},
+                          .inputs = {f32({m, k}), f32({k, n})},
+                          .outputs = {},
+                          .weight = weight};
+          const auto us = time(spec);
+          if (!us) break;
+          model_.products.push_back({{1, m, n, k, weight}, DType::kFloat32, *us});
+          before = m;
+          before_us = *us;
+        }
+      }
+    }
+    monotone_products(begin);
+  }
+
+  // Disturbances only add time: a call took no longer than any that does more.
+  void monotone_products(size_t begin) {
+    const std::span<ProductPoint> points = std::span(model_.products).subspan(begin);
+    std::vector<double> least;
+    for (const ProductPoint& a : points) {
+      double us = a.us;
+      for (const ProductPoint& b : points) {
+        const bool more =
+            b.product.m >= a.product.m && b.product.n >= a.product.n && b.product.k >= a.product.k;
+        if (more) us = std::min(us, b.us);
+      }
+      least.push_back(std::max(us, model_.launch_us));
+    }
+    for (size_t i = 0; i < points.size(); ++i) points[i].us = least[i];
+  }
+
+  void monotone_ops() {
+    for (OpPoint& a : model_.ops) {
+      for (const OpPoint& b : model_.ops) {
+        if (b.op == a.op && b.bytes >= a.bytes && b.flops >= a.flops) a.us = std::min(a.us, b.us);
+      }
+      a.us = std::max(a.us, model_.launch_us);
+    }
+  }
+
+  Profiler& profiler_;
+  const ops::Registry& registry_;
+  const MeasurePlan& plan_;
+  DeviceModel model_;
+  double seconds_ = 0;
+};
+
+}  // namespace
+
+DeviceModel measure_device(Profiler& profiler, const ops::Registry& registry,
+                           const MeasurePlan& plan) {
+  return Measurement(profiler, registry, plan).run();
+}
+
+std::vector<CollectivePoint> measure_collectives(Profiler& profiler, const MeasurePlan& plan) {
+  static constexpr const char* kOps[] = {"all_reduce", "all_gather", "reduce_scatter",
+                                         "all_to_all"};
+  std::set<int64_t> groups;
+  for (int64_t ranks = 2; ranks < profiler.devices(); ranks *= 2) groups.insert(ranks);
+  if (profiler.devices() >= 2) groups.insert(profiler.devices());
+  std::vector<int64_t> sizes;
+  for (int64_t bytes = 1 << 10; bytes <= 16 << 20; bytes *= 4) sizes.push_back(bytes);
+  const double seconds =
+      plan.seconds / static_cast<double>(groups.size() * std::size(kOps) * sizes.size() + 1);
+  std::vector<CollectivePoint> points;
+  for (const int64_t ranks : groups) {
+    if (plan.progress) plan.progress("collectives between " + std::to_string(ranks) + " devices");
+    for (const char* op : kOps) {
+      const size_t begin = points.size();
+      for (const int64_t bytes : sizes) {
+        points.push_back({op, ranks, static_cast<double>(bytes),
+                          profiler.collective_us(op, ranks, bytes, seconds)});
+      }
+      // As for kernels: no call takes longer than one that moves more.
+      for (size_t i = points.size() - 1; i-- > begin;) {
+        points[i].us = std::min(points[i].us, points[i + 1].us);
+      }
+    }
+  }
+  return points;
+}
+
+}  // namespace cleave::cost

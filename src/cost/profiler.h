@@ -1,0 +1,41 @@
+// Profiler: what times kernels and collectives on real devices. The cost model says what to time;
+// compiler/ brings an implementation that has kernels to run.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "types/attributes.h"
+#include "types/tensor_type.h"
+
+namespace cleave::cost {
+
+// A kernel to time. Types are numeric.
+struct KernelSpec {
+  std::string_view op;
+  Attributes attributes;
+  std::vector<TensorType> inputs;
+  std::vector<TensorType> outputs;
+  // Input 1 is a weight: its kernel may repack it, and finds it in memory, not in cache, as in a
+  // network of many weights. Other inputs are what a kernel before has just written.
+  bool weight = false;
+  int64_t index_extent = 1;  // integer inputs hold numbers below it
+};
+
+class Profiler {
+ public:
+  virtual ~Profiler() = default;
+  // Devices that work at once, and the threads of each.
+  virtual int64_t devices() const = 0;
+  virtual int64_t threads() const = 0;
+  // Microseconds of one call, on one device while all do the same; nothing where no kernel takes
+  // it or memory does not suffice. Takes about `seconds`, but at least one call.
+  virtual std::optional<double> kernel_us(const KernelSpec& spec, double seconds) = 0;
+  // Microseconds of one collective over `ranks` ≤ devices() ranks, float32, `bytes` the whole's.
+  virtual double collective_us(std::string_view op, int64_t ranks, int64_t bytes,
+                               double seconds) = 0;
+};
+
+}  // namespace cleave::cost
