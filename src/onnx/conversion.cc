@@ -385,7 +385,7 @@ ir::ValueId Conversion::size_of(const Dim& dim, DType dtype) {
               {{"values", std::vector<Dim>{dim}}, {"to", dtype}, {"scalar", Dim(1)}});
 }
 
-ir::ValueId Conversion::filled(const TensorType& type, double value) {
+ir::ValueId Conversion::filled(TensorType type, double value) {
   HostTensor scalar(type.dtype, {});
   scalar.set(0, value);
   return broadcast(constant_of(std::move(scalar)), type.shape);

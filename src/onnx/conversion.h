@@ -102,8 +102,9 @@ class Conversion {
   // As `emit`, but a helper: never gets the node's own name.
   ir::ValueId help(std::string_view op, std::vector<ir::ValueId> inputs,
                    Attributes attributes = {});
-  const TensorType& type_of(ir::ValueId value) const { return state_.graph.type(value); }
-  const Shape& shape_of(ir::ValueId value) const { return type_of(value).shape; }
+  // By value: building moves what the graph holds.
+  TensorType type_of(ir::ValueId value) const { return state_.graph.type(value); }
+  Shape shape_of(ir::ValueId value) const { return state_.graph.type(value).shape; }
   // These return `value` itself where nothing changes.
   ir::ValueId broadcast(ir::ValueId value, const Shape& shape);
   ir::ValueId reshape(ir::ValueId value, const Shape& shape);
@@ -115,7 +116,7 @@ class Conversion {
   // Dimension expressions as a tensor, for where sizes are used as data.
   ir::ValueId size_of(const Dim& dim, DType dtype);
   // A number as a tensor of this type and shape.
-  ir::ValueId filled(const TensorType& type, double value);
+  ir::ValueId filled(TensorType type, double value);
   // An element-wise op of two operands that broadcast against each other.
   ir::ValueId binary(std::string_view op, ir::ValueId a, ir::ValueId b);
   ir::ValueId binary(std::string_view op, ir::ValueId a, double b);

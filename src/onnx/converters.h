@@ -17,7 +17,7 @@ using ShapeFolder = std::function<void(Conversion&, const Converter& converter)>
 
 // Operator sets of ONNX's own domain that Cleave reads.
 inline constexpr int64_t kOldestOperatorSet = 7;
-inline constexpr int64_t kNewestOperatorSet = 26;
+inline constexpr int64_t kNewestOperatorSet = 28;
 
 class ConverterTable {
  public:

@@ -118,6 +118,40 @@ TEST(Files, LargePayloadsStayInTheFile) {
   EXPECT_EQ(constant->read_all(), weight);
 }
 
+// The weight is a hole in the file: it takes no room, and reading it gives zeros.
+TEST(Files, LargerThan2GiB) {
+  constexpr int64_t kRows = 65536;
+  constexpr int64_t kColumns = 9000;
+  TestModel model;
+  model.input("x", {"rows", kRows}).output("y");
+  model.node("MatMul", {"x", "w"}, {"y"});
+  const auto varint = [](uint64_t value) {
+    std::string bytes;
+    for (; value >= 0x80; value >>= 7) bytes.push_back(static_cast<char>(value | 0x80));
+    bytes.push_back(static_cast<char>(value));
+    return bytes;
+  };
+  TensorProto tensor;
+  tensor.set_name("w");
+  tensor.set_data_type(TensorProto::FLOAT);
+  tensor.add_dims(kRows);
+  tensor.add_dims(kColumns);
+  const uint64_t bytes = uint64_t{kRows} * kColumns * 4;
+  // Protobuf joins the graph's parts: the second holds the initializer, raw_data last.
+  const std::string raw = tensor.SerializeAsString() + "\x4a" + varint(bytes);
+  const std::string initializer = "\x2a" + varint(raw.size() + bytes) + raw;
+  const std::string graph = "\x3a" + varint(initializer.size() + bytes) + initializer;
+  const TestFolder folder;
+  const auto path = folder.write("model.onnx", model.bytes() + graph);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + bytes);
+  const ir::Graph result = load(path, {}, ops::Registry::builtin());
+  const ir::RecipePtr constant = result.value(*result.find_value("w")).constant;
+  EXPECT_GT(constant->bytes(), int64_t{1} << 31);
+  std::vector<float> last(2, 1);
+  constant->read({{kRows - 1, kColumns - 2}, {1, 2}}, std::as_writable_bytes(std::span(last)));
+  EXPECT_THAT(last, ElementsAre(0, 0));
+}
+
 // Typed fields that lie in the file as raw data does are not parsed either.
 TEST(Files, PackedFloatsStayInTheFile) {
   TensorProto tensor;

@@ -74,6 +74,18 @@ void mod(Conversion& c) {
   if (is_fmod && is_integer(dtype) && !is_unsigned) {
     throw Unsupported{"fmod=1 on " + std::string(name_of(dtype))};
   }
+  if (!is_fmod && is_floating(dtype) && c.version() >= 28) {
+    // The remainder with the dividend's sign; where the divisor's is another, one divisor more.
+    const Shape shape = broadcast_shapes({c.type(0).shape, c.type(1).shape});
+    const ir::ValueId divisor = c.broadcast(c.input(1), shape);
+    const ir::ValueId rest = c.emit("mod", {c.broadcast(c.input(0), shape), divisor});
+    const ir::ValueId differs =
+        c.emit("xor", {c.binary("less", rest, 0.0), c.binary("less", divisor, 0.0)});
+    const ir::ValueId is_whole = c.binary("equal", rest, 0.0);
+    const ir::ValueId moves = c.emit("and", {differs, c.emit("not", {is_whole})});
+    c.output(0, c.emit("where", {moves, c.emit("add", {rest, divisor}), rest}));
+    return;
+  }
   if (!is_fmod && is_floating(dtype)) {
     throw Error(ErrorCode::kInvalid, "Mod of floating-point numbers needs fmod=1");
   }
