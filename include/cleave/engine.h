@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -45,8 +46,10 @@ class Engine {
   static Engine load(const std::filesystem::path& path);
   // Reads and verifies every byte of an engine file. Error(kInvalid).
   static void check(const std::filesystem::path& path);
+  // Called now and then with the bytes of weights that are written, of how many.
+  using SaveProgress = std::function<void(uint64_t done, uint64_t total)>;
   // Writes the engine file, or leaves what was there. Equal engines give equal bytes.
-  void save(const std::filesystem::path& path) const;
+  void save(const std::filesystem::path& path, const SaveProgress& progress = {}) const;
 
   const std::string& backend() const;
   int64_t devices() const;  // how many it runs on

@@ -20,7 +20,8 @@ namespace {
 // Collects the weight section chunk by chunk: writes and checksums each once it is full.
 class ChunkWriter {
  public:
-  ChunkWriter(FileWriter& file, const EngineHeader& header) : file_(file), header_(header) {
+  ChunkWriter(FileWriter& file, const EngineHeader& header, const WriteOptions& options)
+      : file_(file), header_(header), options_(options) {
     chunk_.reserve(std::min(header.chunk_bytes, header.weights_bytes));
   }
 
@@ -54,18 +55,21 @@ class ChunkWriter {
     checksums_.push_back(hash_bytes(chunk_));
     file_.write_at(header_.weights_offset + position_ - chunk_.size(), chunk_);
     chunk_.clear();
+    if (options_.progress) options_.progress(position_, header_.weights_bytes);
   }
 
   FileWriter& file_;
   const EngineHeader& header_;
+  const WriteOptions& options_;
   std::vector<std::byte> chunk_;
   std::vector<uint64_t> checksums_;
   uint64_t position_ = 0;
 };
 
 std::vector<uint64_t> write_weights(FileWriter& file, const EngineHeader& header,
-                                    const EngineData& data, const WeightSource& weights) {
-  ChunkWriter writer(file, header);
+                                    const EngineData& data, const WeightSource& weights,
+                                    const WriteOptions& options) {
+  ChunkWriter writer(file, header, options);
   for (const StoredSlice& stored : stored_slices(data)) {
     writer.append_zeros_until(stored.slice.offset);
     uint64_t done = 0;
@@ -90,7 +94,7 @@ void write_engine_file(const std::filesystem::path& path, const EngineData& data
   EngineHeader header = EngineHeader::lay_out(metadata.size(), weights_bytes, options.chunk_bytes);
 
   FileWriter file(path);
-  const std::vector<uint64_t> checksums = write_weights(file, header, data, weights);
+  const std::vector<uint64_t> checksums = write_weights(file, header, data, weights, options);
   CLEAVE_CHECK(checksums.size() == header.chunks(), "a chunk was not written");
   std::vector<std::byte> front(header.weights_offset);
   std::memcpy(front.data() + EngineHeader::kBytes, metadata.data(), metadata.size());

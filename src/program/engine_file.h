@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "base/file.h"
@@ -25,6 +26,8 @@ inline constexpr uint64_t kChunkBytes = uint64_t{16} << 20;
 
 struct WriteOptions {
   uint64_t chunk_bytes = kChunkBytes;  // a power of two, 4 KiB to 1 GiB
+  // Called after each chunk of weights with the bytes that are written, of how many; may be empty.
+  std::function<void(uint64_t, uint64_t)> progress;
 };
 
 // Writes the engine; `data` has its weights laid out (weight_layout.h) and is validated first. Each

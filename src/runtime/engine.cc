@@ -61,8 +61,10 @@ Engine Engine::load(const std::filesystem::path& path) {
 
 void Engine::check(const std::filesystem::path& path) { program::check_engine_file(path); }
 
-void Engine::save(const std::filesystem::path& path) const {
-  program::write_engine_file(path, impl_->data, *impl_->weights);
+void Engine::save(const std::filesystem::path& path, const SaveProgress& progress) const {
+  program::WriteOptions options;
+  options.progress = progress;
+  program::write_engine_file(path, impl_->data, *impl_->weights, options);
 }
 
 const std::string& Engine::backend() const { return impl_->data.backend; }

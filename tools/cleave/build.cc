@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "model.h"
+#include "progress.h"
 #include "text.h"
 
 namespace cleave::cli {
@@ -33,8 +34,10 @@ void run(const Options& options) {
   const Model model = load_model(options.model, options.build, devices, options.log.sink());
   options.log.progress(fmt::format("planning for {} device(s)", devices.size()));
   const Engine engine = build(model.network, model.config);
-  options.log.progress(fmt::format("writing {}", options.output));
-  engine.save(options.output);
+  {
+    ProgressBar bar(fmt::format("writing {}", options.output), options.log.quiet);
+    engine.save(options.output, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
+  }
 
   print(fmt::format("{}: {} device(s), predicted {} a run, {} on one of them\n", options.output,
                     engine.devices(), time_text(engine.predicted_us()),
