@@ -16,10 +16,8 @@ ReshardStep step_between(const TensorType& whole, const Placement& from, const P
   step.to = to;
   Attributes& attributes = step.attributes;
   attributes.set("rank", rank);
-  if (to.is_partial()) {
-    step.op = "rank_zero";
-    return step;
-  }
+  step.op = step_op(from, to);
+  if (to.is_partial()) return step;
   attributes.set("ranks", Dim(ranks));
   const auto set_cut = [&](const Placement& placement) {
     attributes.set("axis", Dim(placement.dim));
@@ -28,19 +26,15 @@ ReshardStep step_between(const TensorType& whole, const Placement& from, const P
   if (from.is_partial()) attributes.set("reduce", std::string(name_of(from.reduce)));
   switch (from.kind) {
     case Kind::kReplicate:
-      step.op = "shard";
       set_cut(to);
       break;
     case Kind::kPartial:
-      step.op = to.is_shard() ? "reduce_scatter" : "all_reduce";
       if (to.is_shard()) set_cut(to);
       break;
     case Kind::kShard:
       if (to.is_replicate()) {
-        step.op = "all_gather";
         set_cut(from);
       } else {
-        step.op = "all_to_all";
         attributes.set("shape", whole.shape);
         attributes.set("from_axis", Dim(from.dim));
         from.cut.to_attributes(attributes, "from_");
@@ -53,6 +47,13 @@ ReshardStep step_between(const TensorType& whole, const Placement& from, const P
 }
 
 }  // namespace
+
+std::string_view step_op(const Placement& from, const Placement& to) {
+  if (to.is_partial()) return "rank_zero";
+  if (from.is_replicate()) return "shard";
+  if (from.is_partial()) return to.is_shard() ? "reduce_scatter" : "all_reduce";
+  return to.is_replicate() ? "all_gather" : "all_to_all";
+}
 
 std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
                                                          const Placement& to) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layout/layout.h"
@@ -31,6 +32,9 @@ std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
 std::optional<std::vector<ReshardStep>> reshard_path(const TensorType& whole, const Placement& from,
                                                      const Placement& to, int64_t ranks,
                                                      const Dim& rank = Dim::rank());
+
+// The op of one step between neighbouring placements.
+std::string_view step_op(const Placement& from, const Placement& to);
 
 // True where no step communicates.
 bool is_local(const std::vector<ReshardStep>& steps);

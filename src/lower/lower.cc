@@ -145,14 +145,7 @@ class Lowerer {
     if (strided || capabilities::is_dense(v, type.shape)) {
       return operand(homes_[v.base.index()], v, type, false, position);
     }
-    // Materialised once, for all readers that need it dense.
-    auto it = dense_copies_.find(id);
-    if (it == dense_copies_.end()) {
-      const Home home{Space::kArena, new_buffer(type)};
-      emit_copy(id, home, graph_.value(id).name + "/copy");
-      it = dense_copies_.emplace(id, home).first;
-    }
-    return operand(it->second, own_view(id), type, false, position);
+    internal_error(graph_.value(id).name + " is read dense, and is not", __FILE__, __LINE__);
   }
 
   Operand write(ir::ValueId id, size_t position) {
@@ -160,15 +153,14 @@ class Lowerer {
     return operand(homes_[id.index()], *views_[id.index()], graph_.type(id), true, position);
   }
 
-  // Buffers are counted from the instruction in the making: operands must be read before any
-  // instruction is pushed, so copies for readers are emitted first.
-  void prepare_dense(ir::ValueId id, bool strided) {
-    if (!strided && id.valid() && !capabilities::is_dense(view(id), graph_.type(id).shape) &&
-        !dense_copies_.contains(id)) {
-      const Home home{Space::kArena, new_buffer(graph_.type(id))};
-      emit_copy(id, home, graph_.value(id).name + "/copy");
-      dense_copies_.emplace(id, home);
-    }
+  // Copies a view to memory of its own, for this and all later readers. Operands of an instruction
+  // in the making count from its place, so this comes before it reads any.
+  void make_dense(ir::ValueId id) {
+    if (!id.valid() || capabilities::is_dense(view(id), graph_.type(id).shape)) return;
+    const Home home{Space::kArena, new_buffer(graph_.type(id))};
+    emit_copy(id, home, graph_.value(id).name + "/copy");
+    homes_[id.index()] = home;
+    views_[id.index()] = own_view(id);
   }
 
   void emit_copy(ir::ValueId from, const Home& to, const std::string& name) {
@@ -186,7 +178,14 @@ class Lowerer {
     const ir::Node& root = graph_.node(group.root());
     const ops::OpDefinition* definition = registry_.find(root.op);
     const bool elementwise = definition != nullptr && definition->is_elementwise();
-    if (group.nodes.size() == 1 && is_view_op(root) && emit_view(root)) return;
+    if (group.nodes.size() == 1 && is_view_op(root)) {
+      if (emit_view(root)) return;
+      // A reshape that is no view of a view is one of its dense copy.
+      if (root.op == "reshape") {
+        make_dense(root.inputs[0]);
+        if (emit_view(root)) return;
+      }
+    }
     if (elementwise) {
       emit_fused(group);
     } else {
@@ -211,10 +210,9 @@ class Lowerer {
 
   void emit_single(const ir::Node& node) {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      prepare_dense(node.inputs[i], capabilities_.reads_strided(node.op, i));
+      if (!capabilities_.reads_strided(node.op, i)) make_dense(node.inputs[i]);
     }
     Instruction instruction;
-    // A reshape or slice that is no view of what it reads is a copy of it.
     instruction.op = node.op;
     instruction.name = node.name;
     instruction.attributes = node.attributes;
@@ -242,7 +240,7 @@ class Lowerer {
       instruction.op = anchor.op;
       instruction.attributes = anchor.attributes;
       for (size_t i = 0; i < anchor.inputs.size(); ++i) {
-        prepare_dense(anchor.inputs[i], capabilities_.reads_strided(anchor.op, i));
+        if (!capabilities_.reads_strided(anchor.op, i)) make_dense(anchor.inputs[i]);
       }
       slots[anchor.outputs[0]] = 0;
     }
@@ -343,7 +341,6 @@ class Lowerer {
   capabilities::Fusion fusion_;
   std::vector<std::optional<View>> views_;
   std::vector<Home> homes_;
-  std::map<ir::ValueId, Home> dense_copies_;
   std::vector<ir::ValueId> weights_;
   std::vector<Instruction> instructions_;
   std::vector<Buffer> buffers_;

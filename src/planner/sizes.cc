@@ -69,28 +69,34 @@ bool Sizes::dynamic(const layout::Cut& cut) {
   });
 }
 
-double ReshardCosts::step_us(ir::ValueId value, const layout::ReshardStep& step) const {
-  if (step.is_collective()) {
-    return machine_.collective_us(step.op, sizes_.ranks(), sizes_.whole_bytes(value));
-  }
+double ReshardCosts::step_us(ir::ValueId value, const Placement& from, const Placement& to,
+                             bool collectives) const {
+  if (from == to) return 0;
   // Fused into its consumer: it costs the kernel an operation an element.
-  if (step.op == "rank_zero") return 0.05;
+  if (to.is_partial()) return 0.05;
+  if (!from.is_replicate()) {
+    if (!collectives) return std::numeric_limits<double>::infinity();
+    return machine_.collective_us(layout::step_op(from, to), sizes_.ranks(),
+                                  sizes_.whole_bytes(value));
+  }
   cost::KernelWork work;
   work.op = "copy";
-  work.bytes = 2 * sizes_.largest_bytes(value, step.to);
+  work.bytes = 2 * sizes_.largest_bytes(value, to);
   return machine_.kernel_us(work, sizes_.ranks());
 }
 
+// The costs of layout::reshard_path, without making the steps.
 double ReshardCosts::path_us(ir::ValueId value, const Placement& from, const Placement& to,
                              bool collectives) const {
   if (from == to) return 0;
-  const auto path = layout::reshard_path(graph_.type(value), from, to, sizes_.ranks());
-  if (!path || (!collectives && !layout::is_local(*path))) {
+  if (to.is_partial() && to.reduce != ReduceOp::kSum) {
     return std::numeric_limits<double>::infinity();
   }
-  double us = 0;
-  for (const layout::ReshardStep& step : *path) us += step_us(value, step);
-  return us;
+  if (to.is_partial() && !from.is_replicate()) {
+    static const Placement kWhole = Placement::replicate();
+    return step_us(value, from, kWhole, collectives) + step_us(value, kWhole, to, collectives);
+  }
+  return step_us(value, from, to, collectives);
 }
 
 double ReshardCosts::us(ir::ValueId value, const Placement& from, const Placement& to) const {

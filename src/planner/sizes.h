@@ -55,7 +55,8 @@ class ReshardCosts {
                   const layout::Placement& to) const;
 
  private:
-  double step_us(ir::ValueId value, const layout::ReshardStep& step) const;
+  double step_us(ir::ValueId value, const layout::Placement& from, const layout::Placement& to,
+                 bool collectives) const;
   double path_us(ir::ValueId value, const layout::Placement& from, const layout::Placement& to,
                  bool collectives) const;
 
