@@ -11,7 +11,7 @@ namespace cleave {
 namespace {
 
 constexpr WaitPolicy kBlocks{};
-constexpr WaitPolicy kSpins{std::chrono::microseconds(20), std::chrono::microseconds(20)};
+constexpr WaitPolicy kSpins{std::chrono::microseconds(20)};
 
 TEST(Partition, DealsOutEverythingInOrder) {
   for (const int64_t count : {0, 1, 5, 16, 1000}) {

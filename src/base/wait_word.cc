@@ -51,12 +51,12 @@ int available_cores() {
   return std::max(1, CPU_COUNT(&set));
 }
 
-// Blocking and being woken takes some 50 us on a virtual machine, so waits that end sooner stay
-// awake; the first few microseconds without system calls.
+// Blocking and being woken takes about 10 us, so a wait that has spun as long has lost no more than
+// as much again. Where cores are shared, every turn of a spin is taken from the awaited thread, and
+// offering the core (sched_yield) instead is worse: on a core that other programs use as well it
+// gives away whole time slices, some ms each, where a woken thread runs at once.
 WaitPolicy WaitPolicy::for_threads(int threads) {
-  using std::chrono::microseconds;
-  if (threads <= available_cores()) return {microseconds(5), microseconds(50)};
-  return {microseconds(0), microseconds(5)};
+  return {std::chrono::microseconds(threads <= available_cores() ? 10 : 0)};
 }
 
 void WaitWord::add(uint32_t amount) {
@@ -94,13 +94,6 @@ uint32_t WaitWord::wait_while(uint32_t old, const WaitPolicy& policy,
         if ((value = load()) != old) return value;
         pause_core();
       }
-    } while (Clock::now() < end);
-  }
-  if (policy.yield.count() > 0) {
-    const Clock::time_point end = Clock::now() + policy.yield;
-    do {
-      sched_yield();
-      if ((value = load()) != old) return value;
     } while (Clock::now() < end);
   }
   sleepers_.fetch_add(1, std::memory_order_seq_cst);

@@ -8,14 +8,11 @@
 
 namespace cleave {
 
-// How a wait spends its time before it blocks: it spins, then offers its core to other threads over
-// and over (which costs little where there are none, and lets the awaited one run where it has to
-// share the core).
+// How a wait spends its time before it blocks.
 struct WaitPolicy {
   std::chrono::nanoseconds spin{0};
-  std::chrono::nanoseconds yield{0};
 
-  // For `threads` that wait for each other: waiting awake pays where each has a core of its own.
+  // For `threads` that wait for each other: spinning pays only where each has a core of its own.
   static WaitPolicy for_threads(int threads);
 };
 
