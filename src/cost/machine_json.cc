@@ -37,8 +37,11 @@ ordered_json to_object(const DeviceModel& device) {
   }
   out["ops"] = ordered_json::array();
   for (const OpPoint& point : device.ops) {
-    out["ops"].push_back(
-        {{"op", point.op}, {"bytes", point.bytes}, {"flops", point.flops}, {"us", point.us}});
+    out["ops"].push_back({{"op", point.op},
+                          {"bytes", point.bytes},
+                          {"flops", point.flops},
+                          {"width", point.width},
+                          {"us", point.us}});
   }
   out["collectives"] = ordered_json::array();
   for (const CollectivePoint& point : device.collectives) {
@@ -71,8 +74,8 @@ class Reader {
     return result;
   }
   double positive(const json& object, const char* key) const { return number(object, key, 1e-9); }
-  int64_t count(const json& object, const char* key) const {
-    const double value = number(object, key, 1);
+  int64_t count(const json& object, const char* key, double least = 1) const {
+    const double value = number(object, key, least);
     if (value > 1e12) fail(std::string("'") + key + "' is out of range");
     if (value != std::floor(value)) fail(std::string("'") + key + "' is not a whole number");
     return static_cast<int64_t>(value);
@@ -108,7 +111,7 @@ class Reader {
     }
     for (const json& point : list(in, "ops")) {
       device.ops.push_back({text(point, "op"), positive(point, "bytes"), number(point, "flops", 0),
-                            positive(point, "us")});
+                            positive(point, "us"), count(point, "width", 0)});
     }
     for (const json& point : list(in, "collectives")) {
       device.collectives.push_back({text(point, "op"), count(point, "ranks"),

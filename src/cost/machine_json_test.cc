@@ -39,7 +39,7 @@ TEST(MachineJson, KeepsEveryFigure) {
   device.devices = 2;
   device.launch_us = 0.125;
   device.products.push_back({{2, 3, 5, 7, false}, DType::kFloat16, 1.0 / 3});
-  device.ops.push_back({"softmax", 11, 13, 17.5});
+  device.ops.push_back({"softmax", 11, 13, 17.5, 64});
   device.collectives.push_back({"all_gather", 2, 19, 23.25});
   model.devices().push_back(device);
   const MachineModel read = MachineModel::parse(model.to_json(), "m.json");
@@ -53,6 +53,7 @@ TEST(MachineJson, KeepsEveryFigure) {
   EXPECT_FALSE(back.products.at(0).product.packed);
   EXPECT_EQ(back.products.at(0).dtype, DType::kFloat16);
   EXPECT_EQ(back.ops.at(0).flops, 13);
+  EXPECT_EQ(back.ops.at(0).width, 64);
   EXPECT_EQ(back.collectives.at(0).op, "all_gather");
 }
 

@@ -127,9 +127,20 @@ double intensity(double flops, double bytes) { return std::max(flops / bytes, 1e
 // between them. Attention of many rows does more with each byte than that of one.
 class OpTable {
  public:
-  OpTable(const DeviceModel& device, std::string_view op) : launch_(device.launch_us) {
+  // Of several widths that were measured it reads the one nearest to `width`.
+  OpTable(const DeviceModel& device, std::string_view op, int64_t width = 0)
+      : launch_(device.launch_us) {
+    const auto distance = [&](const OpPoint& point) {
+      return std::abs(
+          std::log((static_cast<double>(point.width) + 1) / (static_cast<double>(width) + 1)));
+    };
     for (const OpPoint& point : device.ops) {
-      if (point.op == op && point.bytes > 0) points_.push_back(&point);
+      if (point.op != op || point.bytes <= 0) continue;
+      if (!points_.empty() && point.width != points_.front()->width) {
+        if (distance(point) >= distance(*points_.front())) continue;
+        points_.clear();
+      }
+      points_.push_back(&point);
     }
   }
   bool empty() const { return points_.empty(); }
@@ -203,7 +214,7 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {
-    const OpTable table(device, work.op);
+    const OpTable table(device, work.op, work.width());
     if (!table.empty()) return table.us(work.flops, work.bytes);
   }
   return streaming_us(device, work);

@@ -30,6 +30,9 @@ struct KernelWork {
   bool has_product = false;
   Product product;
   DType dtype = DType::kFloat32;
+  // Of attention: the elements of a head's row, as what is done for each score, whatever its
+  // width, is much of the work. 0: of no account.
+  int64_t width() const { return has_product ? 0 : product.k; }
 };
 
 // A measured matrix product.
@@ -53,6 +56,7 @@ struct OpPoint {
   double bytes = 0;
   double flops = 0;
   double us = 0;
+  int64_t width = 0;  // KernelWork::width
 };
 
 // The speed of a device that runs with `threads` threads while `devices` of its kind are at work.

@@ -161,6 +161,24 @@ TEST(MachineModel, WorkOfNothingIsALaunch) {
   EXPECT_EQ(model.kernel_us(product(0, 64, 64), 1), 1.25);
 }
 
+TEST(MachineModel, ReadsTheNearestWidth) {
+  MachineModel model;
+  DeviceModel device;
+  device.ops.push_back({"attention", 1e5, 1e6, 100, 32});
+  device.ops.push_back({"attention", 1e5, 1e6, 70, 128});
+  model.devices().push_back(device);
+  KernelWork work = kernel("attention", 1e5, 1e6);
+  const auto at_width = [&](int64_t width) {
+    work.product.k = width;
+    return model.kernel_us(work, 1);
+  };
+  EXPECT_EQ(at_width(16), 100);
+  EXPECT_EQ(at_width(32), 100);
+  EXPECT_EQ(at_width(48), 100);
+  EXPECT_EQ(at_width(100), 70);
+  EXPECT_EQ(at_width(128), 70);
+}
+
 // What holds for every model whose points are in order: the built-in one and a measured one.
 class Models : public ::testing::TestWithParam<bool> {
  protected:

@@ -46,7 +46,7 @@ class Measurement {
   }
 
  private:
-  static constexpr size_t kOtherCalls = 120;
+  static constexpr size_t kOtherCalls = 150;
 
   void progress(const std::string& what) const {
     if (plan_.progress) plan_.progress(what);
@@ -65,7 +65,7 @@ class Measurement {
     if (!us) return;
     const OpCost cost =
         op_cost(registry_.at(spec.op), {spec.attributes, spec.inputs}, spec.outputs);
-    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us});
+    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us, cost.product.k});
   }
 
   static KernelSpec chain(const std::vector<std::string>& ops, int32_t operands, int64_t rows,
@@ -168,15 +168,18 @@ class Measurement {
       int64_t heads, queries, keys;
     };
     std::vector<Size> sizes;
-    for (const int64_t heads : {1, 4, 16, 64}) {
+    for (const int64_t heads : {1, 8, 32}) {
       for (const int64_t keys : {128, 1024}) sizes.push_back({heads, 1, keys});
       for (const int64_t both : {16, 64, 128, 256, 512}) sizes.push_back({heads, both, both});
     }
-    for (const auto& [heads, queries, keys] : sizes) {
-      if (heads * queries * keys > int64_t{8} << 20) continue;
-      const TensorType q = f32({1, heads, queries, 64});
-      const TensorType kv = f32({1, heads, keys, 64});
-      measure_op({"attention", {{"scale", 0.125}}, {q, kv, kv}, {}});
+    for (const int64_t depth : {32, 64, 128}) {
+      for (const auto& [heads, queries, keys] : sizes) {
+        if (heads * queries * keys > int64_t{4} << 20) continue;
+        const TensorType q = f32({1, heads, queries, depth});
+        const TensorType kv = f32({1, heads, keys, depth});
+        // As most networks have it, with a mask.
+        measure_op({"attention", {{"scale", 0.125}}, {q, kv, kv, f32({1, 1, queries, keys})}, {}});
+      }
     }
     monotone_ops();
   }
@@ -227,7 +230,8 @@ class Measurement {
   void monotone_ops() {
     for (OpPoint& a : model_.ops) {
       for (const OpPoint& b : model_.ops) {
-        if (b.op == a.op && b.bytes >= a.bytes && b.flops >= a.flops) a.us = std::min(a.us, b.us);
+        if (b.op == a.op && b.width == a.width && b.bytes >= a.bytes && b.flops >= a.flops)
+          a.us = std::min(a.us, b.us);
       }
       a.us = std::max(a.us, model_.launch_us);
     }

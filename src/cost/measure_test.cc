@@ -112,7 +112,7 @@ TEST(Measure, PutsDisturbedTimesInOrder) {
   }
   for (const OpPoint& a : device.ops) {
     for (const OpPoint& b : device.ops) {
-      if (a.op == b.op && a.bytes <= b.bytes && a.flops <= b.flops) {
+      if (a.op == b.op && a.width == b.width && a.bytes <= b.bytes && a.flops <= b.flops) {
         EXPECT_LE(a.us, b.us) << a.op;
       }
     }
