@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "ir/text.h"
@@ -15,9 +16,27 @@ namespace cleave::passes::testing {
 
 using PassFunction = bool (*)(ir::Graph&, const ops::Registry&);
 
-// A graph from its text, without the braces around it.
+// A graph from its text, without the braces around it. Nodes are named as their first results.
 inline ir::Graph graph_of(const std::string& body) {
-  return ir::parse_graph("graph {\n" + body + "\n}\n");
+  std::istringstream lines(body);
+  std::string text = "graph {\n";
+  for (std::string line; std::getline(lines, line);) {
+    const size_t begin = line.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    text += line.substr(begin);
+    if (line[begin] == '%') {
+      text += "  // " + line.substr(begin + 1, line.find_first_of(", ", begin) - begin - 1);
+    }
+    text += "\n";
+  }
+  return ir::parse_graph(text + "}\n");
+}
+
+// The text with the first `from` in it replaced; there must be one.
+inline std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  if (at == std::string::npos) throw std::runtime_error("there is no '" + from + "'");
+  return text.replace(at, from.size(), to);
 }
 
 // How many nodes there are of each op, as "add=2 mul=1".
@@ -31,16 +50,20 @@ inline std::string ops_of(const ir::Graph& graph) {
   return text;
 }
 
-// Random inputs of a graph at these sizes: reals in [-1, 1], integers in [0, 3], booleans.
+// Random inputs of a graph at these sizes: reals in [-1, 1], integers in [0, 3], booleans of which
+// the first in each row is true (a mask shows each row something).
 inline std::vector<HostTensor> random_inputs(const ir::Graph& graph, const SymbolValues& sizes) {
   std::vector<HostTensor> inputs;
   uint64_t seed = 1;
   for (const ir::ValueId id : graph.inputs()) {
-    const TensorType& type = graph.type(id);
-    const std::vector<int64_t> shape = evaluate(type.shape, sizes);
-    inputs.push_back(is_floating(type.dtype)
-                         ? cleave::testing::random_reals(type.dtype, shape, ++seed)
-                         : cleave::testing::random_integers(type.dtype, shape, ++seed, 0, 3));
+    const DType dtype = graph.type(id).dtype;
+    const std::vector<int64_t> shape = evaluate(graph.type(id).shape, sizes);
+    ++seed;
+    inputs.push_back(is_floating(dtype)
+                         ? cleave::testing::random_reals(dtype, shape, seed)
+                         : cleave::testing::random_integers(dtype, shape, seed, 0, 3));
+    if (dtype != DType::kBool) continue;
+    for (int64_t i = 0; i < inputs.back().elements(); i += shape.back()) inputs.back().set(i, 1);
   }
   return inputs;
 }
