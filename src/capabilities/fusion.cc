@@ -67,9 +67,8 @@ class Fuser {
     if (other.anchor.valid()) group.anchor = other.anchor;
     std::vector<ir::NodeId> merged = std::move(other.nodes);
     merged.insert(merged.end(), group.nodes.begin(), group.nodes.end());
-    std::sort(merged.begin(), merged.end(), [&](ir::NodeId a, ir::NodeId b) {
-      return position(a) < position(b);
-    });
+    std::sort(merged.begin(), merged.end(),
+              [&](ir::NodeId a, ir::NodeId b) { return position(a) < position(b); });
     group.nodes = std::move(merged);
     other = {};
   }

@@ -19,8 +19,7 @@ namespace {
 // Replanning with less room for weights ends after this many tries.
 constexpr int kMaxMemoryRounds = 6;
 
-SymbolValues point(const std::vector<program::Symbol>& symbols,
-                   int64_t program::Symbol::*which) {
+SymbolValues point(const std::vector<program::Symbol>& symbols, int64_t program::Symbol::*which) {
   SymbolValues values;
   for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.*which;
   return values;
@@ -98,8 +97,7 @@ void describe(Compilation& c) {
 }
 
 // The CPU has no arithmetic in half precisions: they are honoured in what is stored.
-void apply_precision(ir::Graph& graph, const ops::Registry& registry,
-                     const BuilderConfig& config) {
+void apply_precision(ir::Graph& graph, const ops::Registry& registry, const BuilderConfig& config) {
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
   if (!half && !bfloat) return;

@@ -15,9 +15,9 @@ struct Compilation {
   ir::Graph graph;                       // after all passes
   std::vector<program::Symbol> symbols;  // the optimization profile
   planner::Plan plan;
-  ir::Graph local;          // what a rank executes
-  lower::Lowered lowered;   // its program
-  program::EngineData data;  // all but weights' places
+  ir::Graph local;                                    // what a rank executes
+  lower::Lowered lowered;                             // its program
+  program::EngineData data;                           // all but weights' places
   std::vector<std::vector<uint64_t>> weight_content;  // by weight and rank
   std::vector<int64_t> memory_bytes;                  // by rank: weights, activations, workspace
 };

@@ -87,8 +87,8 @@ std::string plan_table(const Compilation& c) {
   std::string out;
   char line[256];
   std::snprintf(line, sizeof line, "%s %s %s %8s %8s %8s %8s\n", cell("op", 10).c_str(),
-                cell("node", 20).c_str(), cell("split", 12).c_str(), "bytes", "alone us", "split us",
-                "comm us");
+                cell("node", 20).c_str(), cell("split", 12).c_str(), "bytes", "alone us",
+                "split us", "comm us");
   out += line;
   for (const planner::GroupPlan& group : plan.groups) {
     // Views and the like cost nothing and are not split: nothing to see.

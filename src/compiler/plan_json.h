@@ -14,7 +14,6 @@ std::string plan_json(const Compilation& compilation, PlanningTime time);
 std::string plan_table(const Compilation& compilation);
 
 // Error(kInvalid) for a file that is no plan, or one for another model or number of devices.
-void add_pins(const std::filesystem::path& plan, const ir::Graph& graph,
-              planner::Options& options);
+void add_pins(const std::filesystem::path& plan, const ir::Graph& graph, planner::Options& options);
 
 }  // namespace cleave::compiler

@@ -42,8 +42,8 @@ std::vector<program::Symbol> make_symbols(const ir::Graph& graph, const BuilderC
       const program::Symbol sizes{shape[d].text(), given.min[d], given.opt[d], given.max[d]};
       if (const auto fixed = shape[d].as_constant()) {
         if (sizes.min != *fixed || sizes.max != *fixed) {
-          fail(given, "differ from the model's " + text_of(shape) + " in dimension " +
-                          std::to_string(d));
+          fail(given,
+               "differ from the model's " + text_of(shape) + " in dimension " + std::to_string(d));
         }
         continue;
       }

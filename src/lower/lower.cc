@@ -218,9 +218,8 @@ class Lowerer {
     instruction.attributes = node.attributes;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       instruction.inputs.push_back(
-          node.inputs[i].valid()
-              ? read(node.inputs[i], capabilities_.reads_strided(node.op, i), i)
-              : Operand{});
+          node.inputs[i].valid() ? read(node.inputs[i], capabilities_.reads_strided(node.op, i), i)
+                                 : Operand{});
     }
     for (size_t o = 0; o < node.outputs.size(); ++o) {
       instruction.outputs.push_back(write(node.outputs[o], o));
@@ -310,8 +309,7 @@ class Lowerer {
       const TensorType whole{in.dtype, node.attributes.dims("shape")};
       return static_cast<double>(whole.bytes().evaluate(values));
     }
-    return static_cast<double>(
-        (node.op == "reduce_scatter" ? in : out).bytes().evaluate(values));
+    return static_cast<double>((node.op == "reduce_scatter" ? in : out).bytes().evaluate(values));
   }
 
   void copy_outputs() {

@@ -47,15 +47,13 @@ int64_t largest_bytes(const TensorType& type, const std::vector<program::Symbol>
   // Sizes grow with the symbols but for a few (differences), so every corner is looked at.
   std::vector<const program::Symbol*> used;
   for (const program::Symbol& symbol : symbols) {
-    const bool depends = std::any_of(type.shape.begin(), type.shape.end(), [&](const Dim& dim) {
-      return dim.depends_on(symbol.name);
-    });
+    const bool depends = std::any_of(type.shape.begin(), type.shape.end(),
+                                     [&](const Dim& dim) { return dim.depends_on(symbol.name); });
     if (depends) used.push_back(&symbol);
   }
   CLEAVE_CHECK(used.size() <= 16, "a tensor's size depends on too many symbols");
-  const bool by_rank = std::any_of(type.shape.begin(), type.shape.end(), [](const Dim& dim) {
-    return dim.depends_on(kRankSymbol);
-  });
+  const bool by_rank = std::any_of(type.shape.begin(), type.shape.end(),
+                                   [](const Dim& dim) { return dim.depends_on(kRankSymbol); });
   int64_t largest = 0;
   for (size_t corner = 0; corner < (size_t{1} << used.size()); ++corner) {
     SymbolValues values;

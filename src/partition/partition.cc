@@ -59,16 +59,15 @@ class Partitioner {
   }
 
   ir::ValueId reshard(ir::ValueId value, const Held& from, const Placement& to, int32_t group) {
-    const auto path =
-        layout::reshard_path(graph_.type(value), from.placement, to, plan_.ranks);
-    CLEAVE_CHECK(path.has_value(), "no way to lay " + graph_.value(value).name + " as " + to.text());
+    const auto path = layout::reshard_path(graph_.type(value), from.placement, to, plan_.ranks);
+    CLEAVE_CHECK(path.has_value(),
+                 "no way to lay " + graph_.value(value).name + " as " + to.text());
     ir::ValueId at = from.value;
     for (const layout::ReshardStep& step : *path) {
       const TensorType type =
           layout::local_type(graph_.type(value), step.to, Dim::rank(), plan_.ranks);
-      const ir::NodeId node =
-          local_.add_node(graph_.value(value).name + "/" + step.op, step.op, step.attributes, {at},
-                          {type});
+      const ir::NodeId node = local_.add_node(graph_.value(value).name + "/" + step.op, step.op,
+                                              step.attributes, {at}, {type});
       // A step without communication belongs to the kernel that reads it.
       local_.node(node).group = step.is_collective() ? -1 : group;
       at = local_.node(node).outputs[0];
@@ -150,9 +149,9 @@ class Partitioner {
     const ops::OpContext whole = context.get();
     const ops::OpDefinition& definition = registry_.at(node.op);
     const layout::ShardingRule rule = definition.rule(whole);
-    Attributes attributes = definition.localize({whole, whole_outputs, rule, how.strategy,
-                                                 how.placements, local_inputs, local_outputs,
-                                                 Dim::rank(), plan_.ranks});
+    Attributes attributes =
+        definition.localize({whole, whole_outputs, rule, how.strategy, how.placements, local_inputs,
+                             local_outputs, Dim::rank(), plan_.ranks});
     const ir::NodeId local = local_.add_node(node.name, node.op, std::move(attributes),
                                              std::move(inputs), std::move(local_outputs), names);
     local_.node(local).group = group;

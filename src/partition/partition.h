@@ -1,7 +1,7 @@
 // Partition: plan → local graph, what one rank executes.
 //
-// The local graph is the same IR: its sizes are expressions of the rank (Dim::rank()), its constants
-// hold the pieces of a rank, and collectives are ops.
+// The local graph is the same IR: its sizes are expressions of the rank (Dim::rank()), its
+// constants hold the pieces of a rank, and collectives are ops.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,8 @@ namespace cleave::partition {
 ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
                     const ops::Registry& registry);
 
-// What `rank` holds of a local constant, dense row-major: its bytes go to `sink` in order, in pieces
-// of at most 64 MiB where rows are smaller than that.
+// What `rank` holds of a local constant, dense row-major: its bytes go to `sink` in order, in
+// pieces of at most 64 MiB where rows are smaller than that.
 void stream_constant(const ir::Value& value, int64_t rank,
                      const std::function<void(std::span<const std::byte>)>& sink);
 HostTensor read_constant(const ir::Value& value, int64_t rank);

@@ -20,7 +20,7 @@ namespace {
 // What one element of a fused operation costs, against a function such as exp or tanh: additions
 // and the like vanish beside them.
 double arithmetic_weight(std::string_view op) {
-  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul", "max",   "min",      "neg",
+  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul",  "max",   "min",      "neg",
                                                  "abs", "relu", "cast", "where", "rank_zero"};
   return std::find(std::begin(kSimple), std::end(kSimple), op) != std::end(kSimple) ? 0.1 : 1;
 }
@@ -198,8 +198,8 @@ void CandidateBuilder::finish(const FusionGroup& group, Candidate& candidate) {
       const ir::ValueId value = node.inputs[i];
       if (!value.valid()) continue;
       const ir::NodeId producer = graph_.value(value).producer;
-      if (producer.valid() && std::find(group.nodes.begin(), group.nodes.end(), producer) !=
-                                  group.nodes.end()) {
+      if (producer.valid() &&
+          std::find(group.nodes.begin(), group.nodes.end(), producer) != group.nodes.end()) {
         continue;
       }
       const Placement& placement = candidate.members[m].placements.inputs[i];
@@ -243,8 +243,8 @@ double CandidateBuilder::time_us(const FusionGroup& group, const Candidate* cand
   return std::max(slowest, total / static_cast<double>(machine_.cores()));
 }
 
-double CandidateBuilder::rank_us(const FusionGroup& group, const Candidate* candidate,
-                                 size_t point, int64_t rank) {
+double CandidateBuilder::rank_us(const FusionGroup& group, const Candidate* candidate, size_t point,
+                                 int64_t rank) {
   const double us = kernel_us(group, candidate, 0, group.nodes.size(), point, rank);
   const bool parted = candidate != nullptr && !candidate->inner.empty() && group.nodes.size() > 1;
   if (!parted) return us;

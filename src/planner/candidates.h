@@ -23,9 +23,9 @@ struct Need {
 // One value of a group's variable in the cost network.
 struct Candidate {
   std::string name;
-  std::vector<NodePlan> members;                // one a node of the group
-  std::vector<layout::Placement> outputs;       // of the root node
-  std::vector<Need> needs;                      // of values from outside, without repeats
+  std::vector<NodePlan> members;                    // one a node of the group
+  std::vector<layout::Placement> outputs;           // of the root node
+  std::vector<Need> needs;                          // of values from outside, without repeats
   std::vector<std::pair<ir::ValueId, Copy>> inner;  // reshards between members
   double time_us = 0;
   double communication_us = 0;  // of the inner reshards
@@ -55,8 +55,8 @@ class CandidateBuilder {
   double time_us(const capabilities::FusionGroup& group, const Candidate* candidate, size_t point);
   double rank_us(const capabilities::FusionGroup& group, const Candidate* candidate, size_t point,
                  int64_t rank);
-  double kernel_us(const capabilities::FusionGroup& group, const Candidate* candidate,
-                   size_t first, size_t last, size_t point, int64_t rank);
+  double kernel_us(const capabilities::FusionGroup& group, const Candidate* candidate, size_t first,
+                   size_t last, size_t point, int64_t rank);
   size_t member_index(const capabilities::FusionGroup& group, ir::NodeId node) const;
 
   const ir::Graph& graph_;
@@ -66,7 +66,7 @@ class CandidateBuilder {
   const ReshardCosts& reshards_;
   const std::vector<layout::ShardingRule>& rules_;
   const CutCandidates& cuts_;
-  std::vector<bool> free_;  // by node: a view that costs nothing
+  std::vector<bool> free_;                                // by node: a view that costs nothing
   std::unordered_map<std::string, double> kernel_times_;  // by op, attributes and shapes
 };
 

@@ -49,7 +49,15 @@ CutCandidates::CutCandidates(const ir::Graph& graph, const std::vector<ShardingR
   for (size_t i = 0; i < cuts_.size(); ++i) {
     cuts_[i].resize(graph.value(ir::ValueId(i)).type.rank());
   }
-  const std::vector<ir::NodeId> order = graph.order();
+  // First what ops ask for; then tensors that are joined or split and that no op asked anything of
+  // are cut evenly part by part.
+  spread_all();
+  seed_parts_ = true;
+  spread_all();
+}
+
+void CutCandidates::spread_all() {
+  const std::vector<ir::NodeId> order = graph_.order();
   for (int round = 0; round < kMaxRounds; ++round) {
     bool changed = false;
     for (ir::NodeId node : order) changed |= spread(node);
@@ -80,17 +88,19 @@ std::optional<Cut> CutCandidates::join_parts(const ir::Node& node, const Shardin
     Cut cut;
   };
   std::vector<Part> parts;
+  bool known = false;
   for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
     for (size_t d = 0; d < operand.size(); ++d) {
       if (operand[d].size() != 1 || operand[d][0].factor != factor || !operand[d][0].extent) {
         continue;
       }
       const Cuts* cuts = find(value, d);
+      known |= cuts != nullptr;
       parts.push_back({operand[d][0].begin,
                        cuts != nullptr ? cuts->front() : Cut::even(*operand[d][0].extent)});
     }
   });
-  if (parts.empty()) return std::nullopt;
+  if (parts.empty() || (!known && !seed_parts_)) return std::nullopt;
   // Parts are operands in their order; each begins where the one before it ends.
   std::vector<Cut> cuts;
   Dim at;
@@ -110,7 +120,6 @@ CutCandidates::Cuts CutCandidates::gather(ir::NodeId id, uint32_t factor) const 
   const auto take = [&](const Cut& cut) {
     if (std::find(cuts.begin(), cuts.end(), cut) == cuts.end()) cuts.push_back(cut);
   };
-  if (const auto joined = join_parts(node, rule, factor)) take(*joined);
   for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
     for (size_t d = 0; d < operand.size(); ++d) {
       const Cuts* known = find(value, d);
@@ -120,6 +129,12 @@ CutCandidates::Cuts CutCandidates::gather(ir::NodeId id, uint32_t factor) const 
       }
     }
   });
+  // What the parts are cut by comes first where it is asked for, last where it is a default.
+  if (const auto joined = join_parts(node, rule, factor)) {
+    if (std::find(cuts.begin(), cuts.end(), *joined) == cuts.end()) {
+      cuts.insert(seed_parts_ ? cuts.end() : cuts.begin(), *joined);
+    }
+  }
   if (cuts.empty() && originates(node, rule, factor)) {
     cuts.push_back(Cut::even(rule.factors[factor].size, rule.factors[factor].grain));
   }

@@ -28,12 +28,14 @@ class CutCandidates {
   bool add(ir::ValueId value, size_t dim, const layout::Cut& cut);
   const Cuts* find(ir::ValueId value, size_t dim) const;
   Cuts gather(ir::NodeId node, uint32_t factor) const;
-  std::optional<layout::Cut> join_parts(const ir::Node& node,
-                                        const layout::ShardingRule& rule, uint32_t factor) const;
+  std::optional<layout::Cut> join_parts(const ir::Node& node, const layout::ShardingRule& rule,
+                                        uint32_t factor) const;
   bool spread(ir::NodeId node);
+  void spread_all();
 
   const ir::Graph& graph_;
   const std::vector<layout::ShardingRule>& rules_;
+  bool seed_parts_ = false;              // parts without known cuts count as cut evenly
   std::vector<std::vector<Cuts>> cuts_;  // by value, by dimension
 };
 

@@ -20,9 +20,8 @@ void add_unique(std::vector<Placement>& list, const Placement& placement) {
 }  // namespace
 
 bool CopySet::holds(const Placement& placement) const {
-  return own == placement || std::any_of(copies.begin(), copies.end(), [&](const Copy& copy) {
-           return copy.to == placement;
-         });
+  return own == placement || std::any_of(copies.begin(), copies.end(),
+                                         [&](const Copy& copy) { return copy.to == placement; });
 }
 
 Network::Network(const ir::Graph& graph, const capabilities::Fusion& fusion,
@@ -272,11 +271,9 @@ std::vector<CopySet> Network::copies(const std::vector<uint32_t>& values) const 
   std::vector<CopySet> result(graph_.value_count());
   for (const DirectEdge& edge : direct_edges_) {
     const std::vector<Placement> owns = given(edge.value, edge.producer);
-    const size_t p =
-        edge.producer ? values[group_variables_[*edge.producer].index()] : size_t{0};
-    const size_t c = edge.consumer.group
-                         ? values[group_variables_[*edge.consumer.group].index()]
-                         : size_t{0};
+    const size_t p = edge.producer ? values[group_variables_[*edge.producer].index()] : size_t{0};
+    const size_t c =
+        edge.consumer.group ? values[group_variables_[*edge.consumer.group].index()] : size_t{0};
     CopySet& set = result[edge.value.index()];
     set.own = owns[p];
     if (edge.consumer.needs[c].empty()) continue;

@@ -49,10 +49,10 @@ struct GroupPlan {
 
 struct Plan {
   int64_t ranks = 1;
-  std::vector<NodePlan> nodes;             // by NodeId::index()
-  std::vector<layout::Placement> own;      // by ValueId::index(): as it is made
-  std::vector<std::vector<Copy>> copies;   // by ValueId::index(), in the order to make them
-  std::vector<uint32_t> group_of_node;     // by NodeId::index()
+  std::vector<NodePlan> nodes;            // by NodeId::index()
+  std::vector<layout::Placement> own;     // by ValueId::index(): as it is made
+  std::vector<std::vector<Copy>> copies;  // by ValueId::index(), in the order to make them
+  std::vector<uint32_t> group_of_node;    // by NodeId::index()
   std::vector<GroupPlan> groups;
 
   double cost_us = 0;
@@ -60,8 +60,8 @@ struct Plan {
   bool optimal = false;
   double unsplit_us = 0;
   double planning_seconds = 0;
-  double constant_bytes = 0;   // of large constants on the largest rank
-  double price_per_byte = 0;   // cost saved by a byte more of memory, at the limit
+  double constant_bytes = 0;  // of large constants on the largest rank
+  double price_per_byte = 0;  // cost saved by a byte more of memory, at the limit
   double gap = 0;
   std::vector<std::string> warnings;
 };

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cost/machine_model.h"
 #include "ir/graph.h"
 #include "layout/reshard.h"
-#include "cost/machine_model.h"
 
 namespace cleave::planner {
 

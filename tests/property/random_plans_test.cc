@@ -63,8 +63,8 @@ planner::Plan random_plan(const testing::RandomModel& model, const ops::Registry
   options.ranks = ranks;
   options.points = {model.symbols};
   options.random_costs = seed;
-  return planner::plan(model.graph, registry, *capabilities::cpu(),
-                       cost::MachineModel::builtin(), options);
+  return planner::plan(model.graph, registry, *capabilities::cpu(), cost::MachineModel::builtin(),
+                       options);
 }
 
 TEST(RandomPlans, LocalGraphsEqualTheWholeOne) {
@@ -113,8 +113,8 @@ TEST(RandomPlans, EnginesEqualTheWholeGraph) {
     TensorMap inputs;
     for (size_t i = 0; i < model.inputs.size(); ++i) {
       const std::string& name = model.graph.value(model.graph.inputs()[i]).name;
-      inputs.set(name, Tensor::view(model.inputs[i].dtype, model.inputs[i].shape,
-                                    model.inputs[i].bytes));
+      inputs.set(name,
+                 Tensor::view(model.inputs[i].dtype, model.inputs[i].shape, model.inputs[i].bytes));
     }
     for (uint64_t p = 0; p < kPlans; ++p) {
       const int64_t ranks = 2 + static_cast<int64_t>((seed + p) % 3);

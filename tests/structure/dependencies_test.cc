@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 // What each layer may include, beside itself and the public headers. Kernels (src/ops/*/cpu*.cc)
 // are a layer of their own: they see data and devices, never graphs.
 const std::map<std::string, std::set<std::string>>& allowed() {
-  static const std::set<std::string> kDefinitions = {"base", "types", "ir", "layout", "ops",
-                                                     "capabilities"};
+  static const std::set<std::string> kDefinitions = {"base",   "types", "ir",
+                                                     "layout", "ops",   "capabilities"};
   const auto with = [](std::set<std::string> layers, std::initializer_list<std::string> more) {
     layers.insert(more);
     return layers;
