@@ -123,7 +123,7 @@ TEST(Files, LargerThan2GiB) {
   constexpr int64_t kRows = 65536;
   constexpr int64_t kColumns = 9000;
   TestModel model;
-  model.input("x", {"rows", kRows}).output("y");
+  model.input("x", {"rows", static_cast<int>(kRows)}).output("y");
   model.node("MatMul", {"x", "w"}, {"y"});
   const auto varint = [](uint64_t value) {
     std::string bytes;

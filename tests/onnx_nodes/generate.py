@@ -13,7 +13,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
