@@ -104,6 +104,12 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit) {
 
 FileWriter::FileWriter(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.string() + ".tmp." + std::to_string(::getpid())) {
+  // A rename would put a file in the place of a device such as /dev/null.
+  struct stat info = {};
+  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    throw Error(ErrorCode::kInvalid, "cannot write " + path_.string() + ": not a regular file",
+                "choose another name");
+  }
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
     throw Error(ErrorCode::kInvalid, "cannot write " + path_.string() + ": " + reason(errno),

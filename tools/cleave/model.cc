@@ -123,7 +123,8 @@ Model load_model(const std::filesystem::path& path, const BuildOptions& options,
     }
     if (error.code() != ErrorCode::kUsage || !from_inputs || load.shapes.empty()) throw;
     // It was the inputs that do not fit, not an option.
-    Error invalid(ErrorCode::kInvalid, error.message(), error.hint());
+    Error invalid(ErrorCode::kInvalid, "the inputs do not fit the model: " + error.message(),
+                  error.hint());
     for (const std::string& place : error.places()) invalid.at(place);
     throw invalid;
   }

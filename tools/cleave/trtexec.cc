@@ -184,7 +184,14 @@ Action add_trtexec(CLI::App& app) {
   app.add_option("--exportLayerInfo", options->export_layer_info, "write the instructions")
       ->type_name("FILE.json");
   app.add_flag("--verbose", options->verbose, "say what is done and why");
-  return [options] { run(*options); };
+  return [options] {
+    try {
+      run(*options);
+    } catch (const Error&) {
+      print("&&&& FAILED Cleave.trtexec\n");
+      throw;
+    }
+  };
 }
 
 }  // namespace cleave::cli
