@@ -12,7 +12,7 @@ add_library(cleave_xxhash INTERFACE)
 target_include_directories(cleave_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE_DIR})
 target_link_libraries(cleave_xxhash INTERFACE ${XXHASH_LIBRARY})
 
-# oneDNN makes the CPU's matrix products fast; without it Cleave's own tiled kernel is used.
+# oneDNN is optional: matrix products have a kernel of our own (docs/adr/0004-own-matrix-product.md).
 find_path(DNNL_INCLUDE_DIR dnnl.hpp)
 find_library(DNNL_LIBRARY dnnl)
 add_library(cleave_onednn INTERFACE)

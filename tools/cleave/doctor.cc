@@ -70,11 +70,10 @@ void print_machine() {
 void print_libraries() {
 #ifdef CLEAVE_HAVE_ONEDNN
   const dnnl_version_t* version = dnnl_version();
-  print_row("oneDNN", fmt::format("{}.{}.{}: matrix products and normalisation", version->major,
+  print_row("oneDNN", fmt::format("{}.{}.{}: found; no kernel uses it so far", version->major,
                                   version->minor, version->patch));
 #else
-  print_row("oneDNN",
-            "missing: matrix products are slower; install libdnnl-dev and build Cleave again");
+  print_row("oneDNN", "not found, and not needed: no kernel uses it so far");
 #endif
   print_row("protobuf", google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION));
 }
