@@ -55,7 +55,7 @@ def test_the_engine_for_two_devices_is_split(cleave, engine):
 
 
 def quickest_plan(cleave, model, shapes, seconds):
-    """Plans until it is done in `seconds`, at most five times: another program's load is no flaw."""
+    """Plans until it is done in `seconds`, at most five times (other programs run too)."""
     for _ in range(5):
         plan = cleave("plan", model, cpus(2), shapes, "--json", "-").json
         if plan["planning_seconds"] < seconds:
