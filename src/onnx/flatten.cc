@@ -67,19 +67,31 @@ class Flattener {
     for (const std::string& name : proto.input()) node.inputs.push_back(tensor(frame, name));
     for (const std::string& name : proto.output()) node.outputs.push_back(tensor(frame, name));
     node.name = name_of(proto, node, frame);
+    charge_names(node);
     resolve_attributes(proto, frame, node);
     const auto function = functions_.find({node.domain, node.op, proto.overload()});
     if (function != functions_.end()) {
       call(*function->second, node, frame);
       return;
     }
-    if (result_.nodes.size() >= kMaxNodes) {
-      throw Error(ErrorCode::kInvalid,
-                  "the model has more than " + std::to_string(kMaxNodes) +
-                      " nodes once its functions are inlined",
-                  "no exporter writes such a model");
-    }
+    if (result_.nodes.size() >= kMaxNodes) fail_too_large(std::to_string(kMaxNodes) + " nodes");
     result_.nodes.push_back(std::move(node));
+  }
+
+  // Nested calls make long names of short ones.
+  void charge_names(const SourceNode& node) {
+    name_bytes_ += node.name.size();
+    for (const std::string& name : node.inputs) name_bytes_ += name.size();
+    for (const std::string& name : node.outputs) name_bytes_ += name.size();
+    if (name_bytes_ > kMaxNameBytes) {
+      fail_too_large(std::to_string(kMaxNameBytes >> 20) + " MiB of names");
+    }
+  }
+
+  [[noreturn]] static void fail_too_large(const std::string& what) {
+    throw Error(ErrorCode::kInvalid,
+                "the model has more than " + what + " once its functions are inlined",
+                "no exporter writes such a model");
   }
 
   static std::string name_of(const NodeProto& proto, const SourceNode& node, const Frame& frame) {
@@ -191,6 +203,7 @@ class Flattener {
   std::map<const FunctionProto*, const OperatorSets*> function_sets_;
   std::vector<const FunctionProto*> stack_;
   std::unordered_set<std::string> taken_;
+  size_t name_bytes_ = 0;
   SourceGraph result_;
 };
 
