@@ -216,10 +216,6 @@ constexpr int64_t kStreamBytes = int64_t{64} << 20;
 
 }  // namespace
 
-HostTensor read_constant(const ir::Value& value, int64_t rank) {
-  return share(value, rank)->read_all();
-}
-
 void stream_constant(const ir::Value& value, int64_t rank,
                      const std::function<void(std::span<const std::byte>)>& sink) {
   const ir::RecipePtr recipe = share(value, rank);

@@ -22,8 +22,7 @@ ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
 // pieces of at most 64 MiB where rows are smaller than that.
 void stream_constant(const ir::Value& value, int64_t rank,
                      const std::function<void(std::span<const std::byte>)>& sink);
-HostTensor read_constant(const ir::Value& value, int64_t rank);
-// The same without reading: its shape on `rank`.
+// The shape of what `rank` holds; nothing is read.
 std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank);
 
 }  // namespace cleave::partition

@@ -15,18 +15,6 @@ using layout::Placement;
 using layout::ShardingRule;
 using layout::Strategy;
 
-namespace {
-
-// What one element of a fused operation costs, against a function such as exp or tanh: additions
-// and the like vanish beside them.
-double arithmetic_weight(std::string_view op) {
-  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul",  "max",   "min",      "neg",
-                                                 "abs", "relu", "cast", "where", "rank_zero"};
-  return std::find(std::begin(kSimple), std::end(kSimple), op) != std::end(kSimple) ? 0.1 : 1;
-}
-
-}  // namespace
-
 // An assignment of strategies to the members of a group, in the making.
 struct CandidateBuilder::Draft {
   std::vector<std::optional<NodePlan>> members;
@@ -298,7 +286,7 @@ double CandidateBuilder::kernel_us(const FusionGroup& group, const Candidate* ca
     if (fused) {
       // Inside a kernel only operands from outside and the last result touch memory.
       const double elements = static_cast<double>(outputs[0].elements().constant());
-      extra_flops += elements * arithmetic_weight(node.op);
+      extra_flops += elements * cost::arithmetic_weight(node.op);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         if (!node.inputs[i].valid()) continue;
         const ir::NodeId producer = graph_.value(node.inputs[i]).producer;
