@@ -1,40 +1,64 @@
-// Times the solver (processor time) on transformer-shaped random networks.
-#include <cstdio>
-#include <ctime>
+// The solver on transformer-shaped random networks: time, and the steps (table operations) that
+// budgets count. Models' own networks are timed by bench/planning.cc.
+#include <benchmark/benchmark.h>
 
 #include "planner/solver/random_networks.h"
 
 namespace cleave::solver {
 namespace {
 
-void report(const char* name, const CostNetwork& network, const Options& options) {
-  const std::clock_t start = std::clock();
-  const Solution solution = solve(network, options);
-  const double milliseconds = 1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+void solve_repeatedly(benchmark::State& state, const CostNetwork& network, const Options& options) {
+  Solution solution;
+  for (auto _ : state) solution = solve(network, options);
   const Statistics& statistics = solution.statistics;
-  std::printf(
-      "%-34s %4zu variables %8.2f ms  value %.3f bound %.3f gap %.2e  eliminated %zu (reused %zu)"
-      "  largest table %zu  core %zu  nodes %llu  prices %zu  steps %.2e\n",
-      name, network.size(), milliseconds, solution.value, solution.bound, solution.gap,
-      statistics.variables_eliminated, statistics.eliminations_reused, statistics.largest_table,
-      statistics.core_variables, static_cast<unsigned long long>(statistics.searched_nodes),
-      statistics.price_steps, static_cast<double>(statistics.steps));
+  state.counters["variables"] = static_cast<double>(network.size());
+  state.counters["steps"] = static_cast<double>(statistics.steps);
+  state.counters["largest_table"] = static_cast<double>(statistics.largest_table);
+  state.counters["nodes"] = static_cast<double>(statistics.searched_nodes);
+  state.counters["gap"] = solution.gap;
+  if (!solution.feasible) state.SkipWithError("no assignment was found");
 }
+
+// Arguments: layers, seed.
+CostNetwork network_of(const benchmark::State& state, bool equal_layers) {
+  return transformer_network(static_cast<size_t>(state.range(0)), equal_layers,
+                             static_cast<uint64_t>(state.range(1)));
+}
+
+void BM_EqualLayers(benchmark::State& state) {
+  solve_repeatedly(state, network_of(state, true), {});
+}
+
+void BM_DifferentLayers(benchmark::State& state) {
+  solve_repeatedly(state, network_of(state, false), {});
+}
+
+// Third argument: the percentage allowed of the bytes that the free optimum uses.
+void BM_LimitedBytes(benchmark::State& state) {
+  const CostNetwork network = network_of(state, true);
+  Options options;
+  options.bytes_limit = static_cast<double>(state.range(2)) / 100 * solve(network).bytes;
+  solve_repeatedly(state, network, options);
+}
+
+// As in the tests: 1,000 small networks of every shape.
+void BM_SmallNetworks(benchmark::State& state) {
+  std::vector<CostNetwork> networks;
+  for (uint64_t seed = 0; seed < 1000; ++seed) networks.push_back(random_network(seed));
+  uint64_t steps = 0;
+  for (auto _ : state) {
+    steps = 0;
+    for (const CostNetwork& network : networks) steps += solve(network).statistics.steps;
+  }
+  state.counters["steps"] = static_cast<double>(steps);
+}
+
+BENCHMARK(BM_EqualLayers)->ArgsProduct({{12, 48}, {1, 2, 3}})->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_DifferentLayers)->ArgsProduct({{12, 48}, {1, 2, 3}})->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LimitedBytes)->ArgsProduct({{48}, {1}, {90, 70}})->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_SmallNetworks)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace cleave::solver
 
-int main() {
-  using namespace cleave::solver;
-  for (uint64_t seed : {1, 2, 3}) {
-    report("48 equal layers", transformer_network(48, true, seed), {});
-    report("48 different layers", transformer_network(48, false, seed), {});
-  }
-  const CostNetwork network = transformer_network(48, true, 1);
-  const Solution free = solve(network);
-  for (double share : {0.9, 0.7}) {
-    Options options;
-    options.bytes_limit = share * free.bytes;
-    report("48 equal layers, limited bytes", network, options);
-  }
-}
+BENCHMARK_MAIN();
