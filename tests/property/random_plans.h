@@ -1,0 +1,48 @@
+// Any legal plan on any graph equals the unsplit run: the check, for tests and for whole runs over
+// many graphs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cleave/runtime.h"
+#include "ops/registry.h"
+
+namespace cleave::testing {
+
+// What was checked, and what was wrong.
+struct PlanCounts {
+  int64_t plans = 0;        // whose local graphs were interpreted
+  int64_t engine_runs = 0;  // of engines on threads
+  // How many fusion groups had each strategy: "matmul n", cuts left out.
+  std::map<std::string, int64_t> strategies;
+  // "graph 7 plan 2 ranks 3: what differed", one for each plan that failed.
+  std::vector<std::string> mismatches;
+};
+
+// Graph `seed` is random_model(seed); its plan p is drawn for 2, 3 or 4 ranks with random costs.
+class RandomPlans {
+ public:
+  explicit RandomPlans(uint64_t plans_a_graph);
+
+  // The local graphs of each plan, interpreted for all ranks together, give the bits of the whole
+  // graph on every rank, and hold the collectives that were planned.
+  void check_local_graphs(uint64_t seed);
+  // The engine of each plan, run on threads, gives the bits of the whole graph.
+  void check_engines(uint64_t seed);
+
+  const PlanCounts& counts() const { return counts_; }
+
+ private:
+  template <class Check>
+  void for_each_plan(uint64_t seed, Check&& check);
+
+  uint64_t plans_a_graph_;
+  ops::Registry registry_;
+  std::map<int64_t, Runtime> runtimes_;  // by ranks
+  PlanCounts counts_;
+};
+
+}  // namespace cleave::testing
