@@ -8,7 +8,8 @@
 
 namespace cleave {
 
-// How a wait spends its time before it blocks.
+// How a wait spends its time before it blocks: it spins for `spin` at most, for less where spinning
+// has lately been in vain.
 struct WaitPolicy {
   std::chrono::nanoseconds spin{0};
 
@@ -34,10 +35,13 @@ class WaitWord {
                       std::optional<Clock::time_point> deadline = std::nullopt);
 
  private:
+  bool spin_while(uint32_t old, const WaitPolicy& policy);
   void wake();
 
   std::atomic<uint32_t> value_{0};
   std::atomic<uint32_t> sleepers_{0};
+  // What the waiting threads have learnt: how many spins in a row were in vain.
+  std::atomic<uint32_t> vain_spins_{0};
 };
 
 }  // namespace cleave
