@@ -56,4 +56,9 @@ std::string explain(const Network& network, const BuilderConfig& config, const s
 // Compiles. Weights are read when the engine is saved or loaded by a runtime.
 Engine build(const Network& network, const BuilderConfig& config);
 
+// The network whole on the first of `config.devices`, with times predicted as if the others were at
+// work too: what a split is compared with. Pins, plan, memory limit and log are for the split and
+// are left out.
+Engine build_unsplit(const Network& network, const BuilderConfig& config);
+
 }  // namespace cleave

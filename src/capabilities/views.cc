@@ -137,27 +137,9 @@ std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t
   return std::nullopt;
 }
 
-bool is_free_view(const ir::Graph& graph, const ir::Node& node,
-                  const std::vector<std::vector<ir::Graph::Use>>& uses,
-                  const ops::Registry& registry, const Capabilities& capabilities) {
-  const bool view = node.op == "reshape" || node.op == "broadcast" || node.op == "slice" ||
-                    node.op == "split" || node.op == "transpose";
-  if (!view) return false;
-  // A dense input stays dense through a reshape.
-  if (node.op == "reshape") return true;
-  for (ir::ValueId output : node.outputs) {
-    if (graph.is_output(output)) return false;
-    for (const ir::Graph::Use& use : uses[output.index()]) {
-      const ir::Node& reader = graph.node(use.node);
-      const ops::OpDefinition* definition = registry.find(reader.op);
-      const bool elementwise = definition != nullptr && definition->is_elementwise();
-      if (elementwise && capabilities.reads_strided("fused_elementwise", use.input)) continue;
-      if (capabilities.reads_strided(reader.op, use.input)) continue;
-      if (is_free_view(graph, reader, uses, registry, capabilities)) continue;
-      return false;
-    }
-  }
-  return true;
+bool is_view_op(std::string_view op) {
+  return op == "reshape" || op == "broadcast" || op == "slice" || op == "split" ||
+         op == "transpose" || op == "shard";
 }
 
 }  // namespace cleave::capabilities

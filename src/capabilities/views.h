@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "capabilities/capabilities.h"
@@ -26,10 +27,7 @@ bool is_dense(const View& view, std::span<const Dim> shape);
 std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
                             const View& input);
 
-// True for nodes whose results are views, and whose readers all take them as they are: such a node
-// costs nothing.
-bool is_free_view(const ir::Graph& graph, const ir::Node& node,
-                  const std::vector<std::vector<ir::Graph::Use>>& uses,
-                  const ops::Registry& registry, const Capabilities& capabilities);
+// Ops whose results may be views.
+bool is_view_op(std::string_view op);
 
 }  // namespace cleave::capabilities

@@ -71,4 +71,16 @@ Engine build(const Network& network, const BuilderConfig& config) {
   return compiler::build(network.impl(), config);
 }
 
+Engine build_unsplit(const Network& network, const BuilderConfig& config) {
+  BuilderConfig whole = config;
+  whole.devices = DeviceList::parse(config.devices[0].text());
+  whole.memory_limit = 0;
+  whole.pins.clear();
+  whole.plan.clear();
+  whole.log = {};
+  compiler::Overrides overrides;
+  overrides.devices_at_work = static_cast<int64_t>(config.devices.size());
+  return compiler::build(network.impl(), whole, overrides);
+}
+
 }  // namespace cleave

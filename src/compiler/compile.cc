@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "compiler/instruction_cost.h"
 #include "compiler/plan_json.h"
 #include "compiler/profile.h"
 #include "ops/builder.h"
@@ -40,15 +41,13 @@ planner::Options planner_options(const std::vector<program::Symbol>& symbols,
 
 // The program and engine metadata of a plan.
 void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineModel& machine,
-                const capabilities::Capabilities& capabilities) {
+                const capabilities::Capabilities& capabilities, int64_t devices) {
   lower::Options options;
   options.ranks = c.plan.ranks;
   options.symbols = c.symbols;
-  options.group_us = [&](int32_t group) {
-    return c.plan.groups.at(static_cast<size_t>(group)).time_us;
-  };
-  options.collective_us = [&](std::string_view op, double bytes) {
-    return machine.collective_us(op, c.plan.ranks, bytes);
+  const InstructionCosts costs(machine, network.registry, c.symbols, c.plan.ranks, devices);
+  options.instruction_us = [&](const program::Instruction& instruction) {
+    return costs.us(instruction);
   };
   c.lowered = lower::lower(c.local, network.registry, capabilities, options);
   c.lowered.program.unsplit_us = c.plan.unsplit_us;
@@ -137,6 +136,7 @@ Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
                     const Overrides& overrides) {
   PlanningInput input = prepare(network, config);
   input.options.random_costs = overrides.random_costs;
+  input.options.devices = overrides.devices_at_work;
   const auto capabilities = capabilities::cpu();
   Compilation c;
   c.graph = std::move(input.graph);
@@ -159,7 +159,7 @@ Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
     }
     seconds += c.plan.planning_seconds;
     c.local = partition::partition(c.graph, c.plan, network.registry);
-    lower_plan(c, network, input.machine, *capabilities);
+    lower_plan(c, network, input.machine, *capabilities, overrides.devices_at_work);
     describe(c);
     if (config.memory_limit == 0) break;
     const int64_t needed = *std::max_element(c.memory_bytes.begin(), c.memory_bytes.end());

@@ -22,9 +22,10 @@ struct Compilation {
   std::vector<int64_t> memory_bytes;                  // by rank: weights, activations, workspace
 };
 
-// What tests change of a build.
+// What callers inside the library change of a build.
 struct Overrides {
-  std::optional<uint64_t> random_costs;  // see planner::Options
+  std::optional<uint64_t> random_costs;  // for tests: see planner::Options
+  int64_t devices_at_work = 0;           // see planner::Options::devices
 };
 
 // Error(kOutOfMemory) where no plan keeps config.memory_limit, naming the amount needed.

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "comm/local/local_group.h"
+#include "program/validate.h"
 #include "runtime/rank_threads.h"
 
 namespace cleave::compiler {
@@ -24,6 +25,10 @@ using Clock = std::chrono::steady_clock;
 // Weights that take turns, so that each is read from memory: more than a core's share of the cache.
 constexpr int64_t kWeightBytes = int64_t{24} << 20;
 constexpr int64_t kMostWeights = 32;
+// Other operands take turns too: in a network a kernel finds them where an arena of this size has
+// them, in a shared cache rather than in the core's own.
+constexpr int64_t kArenaBytes = int64_t{4} << 20;
+constexpr int64_t kMostTurns = 16;
 constexpr size_t kMostCalls = 2000;
 constexpr size_t kLeastCalls = 3;
 
@@ -49,9 +54,9 @@ double call_us(const Call& call, bool alone) {
   return alone && us > kLong ? std::min(us, thread_us() - before) : us;
 }
 
-// What a call takes when nothing disturbs it, with some tolerance for luck: the lower quartile.
+// What a call takes: the median, as latencies are reported too.
 double typical(std::vector<double>& times) {
-  const auto at = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 4);
+  const auto at = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 2);
   std::nth_element(times.begin(), at, times.end());
   return *at;
 }
@@ -70,9 +75,15 @@ int64_t bytes_of(const TensorView& view) {
   return view.elements() * static_cast<int64_t>(size_of(view.dtype));
 }
 
+// From the first to the last element of a view.
+int64_t reach_bytes(const TensorView& view) {
+  return program::reach_of(view.shape, view.strides, 0).end *
+         static_cast<int64_t>(size_of(view.dtype));
+}
+
 // Numbers of usual size: zeros and denormal numbers take other times.
-void fill(const TensorView& view, std::byte* data, int64_t index_extent) {
-  uint32_t state = 12345;
+void fill(const TensorView& view, std::byte* data, int64_t index_extent, uint32_t seed) {
+  uint32_t state = 12345 + seed;
   for (int64_t i = 0; i < view.elements(); ++i) {
     state = state * 1664525u + 1013904223u;
     if (view.dtype == DType::kFloat32) {
@@ -89,15 +100,7 @@ class Trial {
   Trial(const cost::KernelSpec& spec, const backend::Kernel& kernel, const KernelProblem& problem,
         backend::KernelCache& cache)
       : device_(cache.device()) {
-    for (const TensorView& view : problem.inputs) {
-      buffers_.push_back(device_.allocate(bytes_of(view), "an operand"));
-      fill(view, buffers_.back().data(), spec.index_extent);
-      inputs_.push_back(buffers_.back().data());
-    }
-    for (const TensorView& view : problem.outputs) {
-      buffers_.push_back(device_.allocate(bytes_of(view), "a result"));
-      outputs_.push_back(buffers_.back().data());
-    }
+    allocate_operands(spec, problem);
     const int64_t weight = spec.weight ? bytes_of(problem.inputs[1]) : 0;
     const int64_t copies =
         weight == 0 ? 1 : std::clamp<int64_t>(kWeightBytes / weight, 1, kMostWeights);
@@ -105,31 +108,69 @@ class Trial {
     for (int64_t copy = 0; copy < copies; ++copy) {
       prepared_.push_back(prepare(spec, kernel, problem, cache, copy));
       workspace = std::max(workspace, prepared_.back()->workspace_bytes());
+      if (!spec.weight) continue;
       // A kernel that does not repack weights reads a copy of its own.
-      weights_.push_back(inputs_.size() > 1 ? inputs_[1] : nullptr);
-      if (copy == 0 || !spec.weight || !prepared_.back()->reads_input(1)) continue;
+      weights_.push_back(turns_[0].inputs[1]);
+      if (copy == 0 || !prepared_.back()->reads_input(1)) continue;
       buffers_.push_back(device_.allocate(weight, "a weight"));
-      std::memcpy(buffers_.back().data(), inputs_[1], static_cast<size_t>(weight));
+      std::memcpy(buffers_.back().data(), turns_[0].inputs[1], static_cast<size_t>(weight));
       weights_.back() = buffers_.back().data();
     }
     workspace_ = device_.allocate(workspace, "a workspace");
   }
 
   void call() {
+    Turn& turn = turns_[calls_ % turns_.size()];
     const size_t copy = calls_++ % prepared_.size();
-    if (inputs_.size() > 1) inputs_[1] = weights_[copy];
-    prepared_[copy]->run(inputs_, outputs_, workspace_.data(), device_.pool());
+    if (!weights_.empty()) turn.inputs[1] = weights_[copy];
+    prepared_[copy]->run(turn.inputs, turn.outputs, workspace_.data(), device_.pool());
   }
-  size_t copies() const { return prepared_.size(); }
 
  private:
+  // Operands of one call.
+  struct Turn {
+    std::vector<const void*> inputs;
+    std::vector<void*> outputs;
+  };
+
+  // Weights and tables that are only read in part are there once.
+  static bool is_shared(const cost::KernelSpec& spec, size_t input) {
+    return (spec.weight && input == 1) || (spec.index_extent > 1 && input == 0);
+  }
+
+  void allocate_operands(const cost::KernelSpec& spec, const KernelProblem& problem) {
+    int64_t bytes = 1;
+    for (size_t i = 0; i < problem.inputs.size(); ++i) {
+      if (!is_shared(spec, i)) bytes += bytes_of(problem.inputs[i]);
+    }
+    for (const TensorView& view : problem.outputs) bytes += bytes_of(view);
+    turns_.resize(static_cast<size_t>(std::clamp<int64_t>(kArenaBytes / bytes, 1, kMostTurns)));
+    for (size_t t = 0; t < turns_.size(); ++t) {
+      for (size_t i = 0; i < problem.inputs.size(); ++i) {
+        if (t > 0 && is_shared(spec, i)) {
+          turns_[t].inputs.push_back(turns_[0].inputs[i]);
+          continue;
+        }
+        const TensorView& view = problem.inputs[i];
+        buffers_.push_back(device_.allocate(reach_bytes(view), "an operand"));
+        fill(TensorView::dense(view.dtype, {reach_bytes(view) / int64_t(size_of(view.dtype))}),
+             buffers_.back().data(), spec.index_extent, static_cast<uint32_t>(t));
+        turns_[t].inputs.push_back(buffers_.back().data());
+      }
+      for (const TensorView& view : problem.outputs) {
+        buffers_.push_back(device_.allocate(bytes_of(view), "a result"));
+        turns_[t].outputs.push_back(buffers_.back().data());
+      }
+    }
+  }
+
   std::unique_ptr<backend::PreparedKernel> prepare(const cost::KernelSpec& spec,
                                                    const backend::Kernel& kernel,
                                                    KernelProblem problem,
                                                    backend::KernelCache& cache, int64_t copy) {
     if (spec.weight) {
       problem.constant_inputs.assign(problem.inputs.size(), nullptr);
-      problem.constant_inputs[1] = inputs_[1];
+      problem.constant_inputs[1] = turns_[0].inputs[1];
       problem.constant_keys.assign(problem.inputs.size(), 0);
       uint64_t key = static_cast<uint64_t>(copy) + 1;
       for (const int64_t extent : problem.inputs[1].shape) {
@@ -142,9 +183,8 @@ class Trial {
 
   backend::Device& device_;
   std::vector<Buffer> buffers_;
-  std::vector<const void*> inputs_;
-  std::vector<void*> outputs_;
-  std::vector<const void*> weights_;
+  std::vector<Turn> turns_;
+  std::vector<const void*> weights_;  // by prepared kernel, where one is a weight
   std::vector<std::unique_ptr<backend::PreparedKernel>> prepared_;
   Buffer workspace_;
   size_t calls_ = 0;
@@ -167,6 +207,12 @@ class CollectiveTrial {
       source_.emplace_back(static_cast<size_t>(elements), 1.0f);
       destination_.emplace_back(static_cast<size_t>(elements), 0.0f);
     }
+  }
+
+  // What a kernel does before: the data is in the cache of the core that wrote it.
+  void write_source(int rank) {
+    std::vector<float>& source = source_[static_cast<size_t>(rank)];
+    std::fill(source.begin(), source.end(), static_cast<float>(rank + 1));
   }
 
   void call(Communicator& communicator) {
@@ -212,6 +258,7 @@ class CpuProfiler final : public cost::Profiler {
   std::optional<double> kernel_us(const cost::KernelSpec& spec, double seconds) override {
     KernelProblem problem{.op = spec.op, .attributes = spec.attributes};
     for (const TensorType& type : spec.inputs) problem.inputs.push_back(view_of(type));
+    if (!spec.strides.empty()) problem.inputs[0].strides = spec.strides;
     for (const TensorType& type : spec.outputs) problem.outputs.push_back(view_of(type));
     problem.threads = static_cast<int>(threads());
     const backend::Kernel* kernel = kernels_.choose(problem).kernel;
@@ -228,32 +275,46 @@ class CpuProfiler final : public cost::Profiler {
     const int members = static_cast<int>(ranks);
     CollectiveTrial trial(op, members, bytes / 4);
     auto group = make_local_group(members);
-    std::vector<double> typical_us(static_cast<size_t>(ranks));
     // All ranks make the same number of calls: first a few, which say how many there is time for.
-    const auto time_calls = [&](size_t calls) {
-      rethrow_first(threads_.run([&](int rank) {
-        if (rank >= members) return;
-        Communicator& communicator = *group[static_cast<size_t>(rank)];
-        std::vector<double> times;
-        times.reserve(calls);
-        for (size_t i = 0; i < calls; ++i) {
-          communicator.barrier();
-          const auto start = Clock::now();
-          trial.call(communicator);
-          times.push_back(us_since(start));
-        }
-        typical_us[static_cast<size_t>(rank)] = typical(times);
-      }));
-      return std::accumulate(typical_us.begin(), typical_us.end(), 0.0) /
-             static_cast<double>(members);
-    };
-    const double first = time_calls(4);
-    const double calls = seconds * 1e6 / std::max(2 * first, 1.0);
-    return time_calls(
-        static_cast<size_t>(std::clamp(calls, double{kLeastCalls}, double{kMostCalls})));
+    const double first = time_collective(trial, group, 4);
+    const double calls = seconds * 1e6 / std::max(4 * first, 1.0);
+    return time_collective(
+        trial, group,
+        static_cast<size_t>(std::clamp(calls, double{kLeastCalls * 3}, double{kMostCalls})));
   }
 
  private:
+  // A call lasts from when the last rank has come to when the last one has its result.
+  double time_collective(CollectiveTrial& trial,
+                         const std::vector<std::unique_ptr<Communicator>>& group, size_t calls) {
+    struct Span {
+      Clock::time_point begin;
+      Clock::time_point end;
+    };
+    std::vector<std::vector<Span>> spans(group.size(), std::vector<Span>(calls));
+    rethrow_first(threads_.run([&](int rank) {
+      if (rank >= static_cast<int>(group.size())) return;
+      Communicator& communicator = *group[static_cast<size_t>(rank)];
+      for (Span& span : spans[static_cast<size_t>(rank)]) {
+        trial.write_source(rank);
+        communicator.barrier();
+        span.begin = Clock::now();
+        trial.call(communicator);
+        span.end = Clock::now();
+      }
+    }));
+    std::vector<double> times;
+    for (size_t call = 0; call < calls; ++call) {
+      Span whole = spans[0][call];
+      for (const auto& own : spans) {
+        whole.begin = std::max(whole.begin, own[call].begin);
+        whole.end = std::max(whole.end, own[call].end);
+      }
+      times.push_back(std::chrono::duration<double, std::micro>(whole.end - whole.begin).count());
+    }
+    return typical(times);
+  }
+
   double time_kernel(const cost::KernelSpec& spec, const backend::Kernel& kernel,
                      const KernelProblem& problem, double seconds) {
     std::vector<std::unique_ptr<Trial>> trials(devices_.size());

@@ -57,12 +57,12 @@ void add_products(DeviceModel& device, const Speeds& speeds) {
 
 // A kernel's speed in cache is `share` of streaming's.
 void add_rows(DeviceModel& device, const Speeds& speeds, std::string_view op, double share,
-              double flops_per_byte) {
+              double flops_per_byte, int64_t width = 0) {
   for (double bytes = 1 << 10; bytes <= 1 << 26; bytes *= 4) {
     const double cached = bytes / (share * speeds.cache);
     const double streamed = bytes <= device.cache_bytes ? 0 : bytes / speeds.memory;
     device.ops.push_back({std::string(op), bytes, bytes * flops_per_byte,
-                          speeds.launch_us + std::max(cached, streamed)});
+                          speeds.launch_us + std::max(cached, streamed), width});
   }
 }
 
@@ -112,8 +112,9 @@ MachineModel MachineModel::builtin() {
     device.scalar_flops_per_us = speeds.cache / 25;
     add_products(device, speeds);
     add_rows(device, speeds, "fused_elementwise", 1, 0);
-    add_rows(device, speeds, "copy", 0.8, 0);
-    add_rows(device, speeds, "transpose", 0.2, 0);
+    for (const int64_t run : {1, 8, 64, 512}) {
+      add_rows(device, speeds, "copy", 0.2 + 0.6 * filled(run, 8), 0, run);
+    }
     add_rows(device, speeds, "gather", 0.4, 0);
     add_rows(device, speeds, "layer_norm", 0.5, 0.9);
     add_rows(device, speeds, "rms_norm", 0.5, 0.5);

@@ -214,7 +214,7 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {
-    const OpTable table(device, work.op, work.width());
+    const OpTable table(device, work.op, work.width);
     if (!table.empty()) return table.us(work.flops, work.bytes);
   }
   return streaming_us(device, work);

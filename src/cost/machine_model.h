@@ -30,9 +30,10 @@ struct KernelWork {
   bool has_product = false;
   Product product;
   DType dtype = DType::kFloat32;
-  // Of attention: the elements of a head's row, as what is done for each score, whatever its
-  // width, is much of the work. 0: of no account.
-  int64_t width() const { return has_product ? 0 : product.k; }
+  // Elements that are worked on together: of attention a head's row (what is done for each score,
+  // whatever its width, is much of the work), of a copy those that lie one behind the other. 0: of
+  // no account.
+  int64_t width = 0;
 };
 
 // A measured matrix product.

@@ -169,7 +169,7 @@ TEST(MachineModel, ReadsTheNearestWidth) {
   model.devices().push_back(device);
   KernelWork work = kernel("attention", 1e5, 1e6);
   const auto at_width = [&](int64_t width) {
-    work.product.k = width;
+    work.width = width;
     return model.kernel_us(work, 1);
   };
   EXPECT_EQ(at_width(16), 100);
@@ -187,7 +187,7 @@ class Models : public ::testing::TestWithParam<bool> {
 
 TEST_P(Models, MoreBytesAreNeverCheaper) {
   const MachineModel machine = model();
-  for (const char* op : {"fused_elementwise", "softmax", "layer_norm", "copy", "transpose"}) {
+  for (const char* op : {"fused_elementwise", "softmax", "layer_norm", "copy"}) {
     double before = 0;
     for (double bytes = 16; bytes < 1e9; bytes *= 1.37) {
       const double us = machine.kernel_us(kernel(op, bytes, bytes * 0.625), 1);

@@ -65,7 +65,7 @@ class Measurement {
     if (!us) return;
     const OpCost cost =
         op_cost(registry_.at(spec.op), {spec.attributes, spec.inputs}, spec.outputs);
-    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us, cost.product.k});
+    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us, cost.width});
   }
 
   static KernelSpec chain(const std::vector<std::string>& ops, int32_t operands, int64_t rows,
@@ -148,18 +148,27 @@ class Measurement {
       measure_op({"rms_norm", norm, {x, row}, {}});
       measure_op({"softmax", {{"axis", Dim(1)}}, {x}, {}});
       measure_op({"reduce_sum", {{"axes", std::vector<Dim>{1}}}, {x}, {}});
-      measure_op({"transpose", {{"perm", std::vector<Dim>{1, 0}}}, {x}, {}});
+      measure_op({"reduce_sum", {{"axes", std::vector<Dim>{0}}}, {x}, {}});
       measure_op({.op = "gather",
                   .attributes = {{"axis", Dim(0)}},
                   .inputs = {f32({20000, kRowElements}), {DType::kInt64, {rows}}},
                   .outputs = {},
                   .index_extent = 20000});
-      KernelSpec copy{"copy", {}, {x}, {x}};
-      if (const auto us = time(copy)) {
-        model_.ops.push_back({"copy", 8.0 * static_cast<double>(rows * kRowElements), 0, *us});
-      }
+      for (const int64_t run : {1, 8, 64, 512}) copies(rows, run);
     }
     monotone_ops();
+  }
+
+  // Copies of views in which `run` elements lie one behind the other: columns become rows.
+  void copies(int64_t rows, int64_t run) {
+    const int64_t columns = kRowElements / run;
+    KernelSpec copy{.op = "copy",
+                    .attributes = {},
+                    .inputs = {f32({columns, rows, run})},
+                    .outputs = {f32({columns, rows, run})}};
+    copy.strides = {run, kRowElements, 1};
+    const double bytes = 8.0 * static_cast<double>(rows * kRowElements);
+    if (const auto us = time(copy)) model_.ops.push_back({"copy", bytes, 0, *us, run});
   }
 
   void attention() {

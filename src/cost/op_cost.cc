@@ -16,9 +16,7 @@ OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& contex
     cost.product = {work.product->batch.constant(), work.product->m.constant(),
                     work.product->n.constant(), work.product->k.constant()};
   }
-  if (definition.name() == "attention") {
-    cost.product.k = context.inputs[0].shape.back().constant();
-  }
+  cost.width = work.width.constant();
   return cost;
 }
 

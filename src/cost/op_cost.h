@@ -13,7 +13,8 @@ struct OpCost {
   double flops = 0;
   double bytes = 0;
   bool has_product = false;
-  Product product;  // without has_product only its `k` counts: see KernelWork::width
+  Product product;
+  int64_t width = 0;  // see KernelWork::width
 };
 
 // `context` and `outputs` hold numeric types (what one rank has).

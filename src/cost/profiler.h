@@ -21,7 +21,8 @@ struct KernelSpec {
   // Input 1 is a weight: its kernel may repack it, and finds it in memory, not in cache, as in a
   // network of many weights. Other inputs are what a kernel before has just written.
   bool weight = false;
-  int64_t index_extent = 1;  // integer inputs hold numbers below it
+  int64_t index_extent = 1;  // integer inputs hold numbers below it, and take rows of input 0
+  std::vector<int64_t> strides = {};  // of input 0, in elements; empty: dense
 };
 
 class Profiler {

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "base/check.h"
 #include "capabilities/fusion.h"
-#include "capabilities/views.h"
+#include "capabilities/view_walk.h"
 #include "lower/memory_plan.h"
 #include "types/fused.h"
 
@@ -27,7 +26,7 @@ class Lowerer {
         capabilities_(capabilities),
         options_(options),
         fusion_(capabilities::fuse(graph, registry, capabilities)),
-        views_(graph.value_count()),
+        views_(graph, registry, capabilities, [this](ir::ValueId id) { make_dense(id); }),
         homes_(graph.value_count()) {}
 
   Lowered run() {
@@ -69,7 +68,6 @@ class Lowerer {
     for (size_t i = 0; i < graph_.inputs().size(); ++i) {
       const ir::ValueId id = graph_.inputs()[i];
       homes_[id.index()] = {Space::kInput, static_cast<uint32_t>(i)};
-      views_[id.index()] = own_view(id);
     }
   }
 
@@ -79,30 +77,22 @@ class Lowerer {
       const ir::ValueId id = graph_.outputs()[i];
       const ir::Value& value = graph_.value(id);
       if (!value.producer.valid() || homes_[id.index()].space != Space::kNone) continue;
-      if (is_view_op(graph_.node(value.producer))) continue;
+      if (capabilities::is_view_op(graph_.node(value.producer).op)) continue;
       homes_[id.index()] = {Space::kOutput, static_cast<uint32_t>(i)};
     }
   }
 
-  static bool is_view_op(const ir::Node& node) {
-    static const std::set<std::string, std::less<>> kOps = {"reshape",   "broadcast", "slice",
-                                                            "transpose", "split",     "shard"};
-    return kOps.contains(node.op);
-  }
-
-  View own_view(ir::ValueId id) const {
-    return {id, 0, capabilities::dense_strides(graph_.type(id).shape)};
-  }
-
+  // Where a value lies; a constant becomes a weight when it is first read.
   const View& view(ir::ValueId id) {
-    std::optional<View>& view = views_[id.index()];
-    if (!view) {
-      CLEAVE_CHECK(graph_.value(id).is_constant(), graph_.value(id).name + " is not made yet");
-      homes_[id.index()] = {Space::kWeight, static_cast<uint32_t>(weights_.size())};
-      weights_.push_back(id);
-      view = own_view(id);
+    const View& view = views_.of(id);
+    Home& home = homes_[view.base.index()];
+    if (home.space == Space::kNone) {
+      CLEAVE_CHECK(graph_.value(view.base).is_constant(),
+                   graph_.value(view.base).name + " is not made yet");
+      home = {Space::kWeight, static_cast<uint32_t>(weights_.size())};
+      weights_.push_back(view.base);
     }
-    return *view;
+    return view;
   }
 
   // The result `id` becomes a buffer of its own.
@@ -110,7 +100,6 @@ class Lowerer {
     if (homes_[id.index()].space == Space::kNone) {
       homes_[id.index()] = {Space::kArena, new_buffer(graph_.type(id))};
     }
-    views_[id.index()] = own_view(id);
   }
 
   uint32_t new_buffer(const TensorType& type) {
@@ -150,17 +139,19 @@ class Lowerer {
 
   Operand write(ir::ValueId id, size_t position) {
     make_home(id);
-    return operand(homes_[id.index()], *views_[id.index()], graph_.type(id), true, position);
+    return operand(homes_[id.index()], views_.of(id), graph_.type(id), true, position);
   }
 
-  // Copies a view to memory of its own, for this and all later readers. Operands of an instruction
-  // in the making count from its place, so this comes before it reads any.
+  // Copies a view to memory of its own; that of a model output is the output's. Operands of an
+  // instruction in the making count from its place, so this comes before it reads any.
   void make_dense(ir::ValueId id) {
-    if (!id.valid() || capabilities::is_dense(view(id), graph_.type(id).shape)) return;
-    const Home home{Space::kArena, new_buffer(graph_.type(id))};
+    const auto& outputs = graph_.outputs();
+    const auto output = std::find(outputs.begin(), outputs.end(), id);
+    const Home home = output != outputs.end()
+                          ? Home{Space::kOutput, static_cast<uint32_t>(output - outputs.begin())}
+                          : Home{Space::kArena, new_buffer(graph_.type(id))};
     emit_copy(id, home, graph_.value(id).name + "/copy");
     homes_[id.index()] = home;
-    views_[id.index()] = own_view(id);
   }
 
   void emit_copy(ir::ValueId from, const Home& to, const std::string& name) {
@@ -170,22 +161,16 @@ class Lowerer {
     const View source = view(from);
     const TensorType& type = graph_.type(from);
     copy.inputs.push_back(operand(homes_[source.base.index()], source, type, false, 0));
-    copy.outputs.push_back(operand(to, own_view(from), type, true, 0));
-    instructions_.push_back(std::move(copy));
+    copy.outputs.push_back(
+        operand(to, {from, 0, capabilities::dense_strides(type.shape)}, type, true, 0));
+    push(std::move(copy));
   }
 
   void emit_group(const capabilities::FusionGroup& group) {
+    if (views_.advance(group)) return;
     const ir::Node& root = graph_.node(group.root());
     const ops::OpDefinition* definition = registry_.find(root.op);
     const bool elementwise = definition != nullptr && definition->is_elementwise();
-    if (group.nodes.size() == 1 && is_view_op(root)) {
-      if (emit_view(root)) return;
-      // A reshape that is no view of a view is one of its dense copy.
-      if (root.op == "reshape") {
-        make_dense(root.inputs[0]);
-        if (emit_view(root)) return;
-      }
-    }
     if (elementwise) {
       emit_fused(group);
     } else {
@@ -193,25 +178,7 @@ class Lowerer {
     }
   }
 
-  // True where every result of the node is a view of its input.
-  bool emit_view(const ir::Node& node) {
-    const View input = view(node.inputs[0]);
-    std::vector<View> results;
-    for (size_t o = 0; o < node.outputs.size(); ++o) {
-      auto result = capabilities::view_of(graph_, node, o, input);
-      if (!result) return false;
-      results.push_back(std::move(*result));
-    }
-    for (size_t o = 0; o < node.outputs.size(); ++o) {
-      views_[node.outputs[o].index()] = std::move(results[o]);
-    }
-    return true;
-  }
-
   void emit_single(const ir::Node& node) {
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (!capabilities_.reads_strided(node.op, i)) make_dense(node.inputs[i]);
-    }
     Instruction instruction;
     instruction.op = node.op;
     instruction.name = node.name;
@@ -224,7 +191,7 @@ class Lowerer {
     for (size_t o = 0; o < node.outputs.size(); ++o) {
       instruction.outputs.push_back(write(node.outputs[o], o));
     }
-    finish(std::move(instruction), node);
+    push(std::move(instruction));
   }
 
   void emit_fused(const capabilities::FusionGroup& group) {
@@ -238,9 +205,6 @@ class Lowerer {
       const ir::Node& anchor = graph_.node(group.anchor);
       instruction.op = anchor.op;
       instruction.attributes = anchor.attributes;
-      for (size_t i = 0; i < anchor.inputs.size(); ++i) {
-        if (!capabilities_.reads_strided(anchor.op, i)) make_dense(anchor.inputs[i]);
-      }
       slots[anchor.outputs[0]] = 0;
     }
     const auto base = static_cast<int32_t>(group.anchor.valid() ? 1 : 0);
@@ -282,34 +246,13 @@ class Lowerer {
       instruction.inputs.push_back(read(external, true, instruction.inputs.size()));
     }
     instruction.outputs.push_back(write(root.outputs[0], 0));
-    finish(std::move(instruction), root);
+    push(std::move(instruction));
   }
 
-  void finish(Instruction instruction, const ir::Node& node) {
+  void push(Instruction instruction) {
     workspace_bytes_ = std::max(workspace_bytes_, capabilities_.workspace_bytes(instruction.op));
-    const ops::OpDefinition* definition = registry_.find(node.op);
-    if (definition != nullptr && definition->is_collective()) {
-      if (options_.collective_us) {
-        instruction.predicted_us = options_.collective_us(node.op, whole_bytes(node));
-      }
-    } else if (options_.group_us && node.group >= 0 && costed_.insert(node.group).second) {
-      instruction.predicted_us = options_.group_us(node.group);
-    }
+    if (options_.instruction_us) instruction.predicted_us = options_.instruction_us(instruction);
     instructions_.push_back(std::move(instruction));
-  }
-
-  // Bytes of the whole tensor of a collective, at the opt sizes.
-  double whole_bytes(const ir::Node& node) const {
-    SymbolValues values;
-    for (const program::Symbol& symbol : options_.symbols) values[symbol.name] = symbol.opt;
-    values[std::string(kRankSymbol)] = 0;
-    const TensorType& in = graph_.type(node.inputs[0]);
-    const TensorType& out = graph_.type(node.outputs[0]);
-    if (node.op == "all_to_all") {
-      const TensorType whole{in.dtype, node.attributes.dims("shape")};
-      return static_cast<double>(whole.bytes().evaluate(values));
-    }
-    return static_cast<double>((node.op == "reduce_scatter" ? in : out).bytes().evaluate(values));
   }
 
   void copy_outputs() {
@@ -337,13 +280,12 @@ class Lowerer {
   const capabilities::Capabilities& capabilities_;
   const Options& options_;
   capabilities::Fusion fusion_;
-  std::vector<std::optional<View>> views_;
+  capabilities::ViewWalk views_;
   std::vector<Home> homes_;
   std::vector<ir::ValueId> weights_;
   std::vector<Instruction> instructions_;
   std::vector<Buffer> buffers_;
   std::vector<ArenaUse> arena_uses_;
-  std::set<int32_t> costed_;
   int64_t arena_bytes_ = 0;
   int64_t workspace_bytes_ = 0;
 };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <string_view>
 #include <vector>
 
 #include "capabilities/capabilities.h"
@@ -15,10 +14,8 @@ namespace cleave::lower {
 struct Options {
   int64_t ranks = 1;
   std::vector<program::Symbol> symbols;
-  // Predicted time of a planned group, by its index, and of a collective that ends with so many
-  // bytes of the whole tensor; both may be empty.
-  std::function<double(int32_t group)> group_us;
-  std::function<double(std::string_view op, double bytes)> collective_us;
+  // Predicted time of an instruction, for its `predicted_us`; may be empty.
+  std::function<double(const program::Instruction&)> instruction_us;
 };
 
 struct Lowered {

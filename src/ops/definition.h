@@ -63,6 +63,8 @@ struct Work {
     Dim batch, m, n, k;
   };
   std::optional<Product> product;
+  // Elements that are worked on together, where the time of a byte depends on it; else 0.
+  Dim width = 0;
 };
 
 class OpDefinition {

@@ -1,11 +1,9 @@
 #include "planner/candidates.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "base/check.h"
-#include "cost/op_cost.h"
 
 namespace cleave::planner {
 
@@ -22,26 +20,17 @@ struct CandidateBuilder::Draft {
   std::vector<std::pair<ir::ValueId, Copy>> inner;
 };
 
-CandidateBuilder::CandidateBuilder(const ir::Graph& graph, const ops::Registry& registry,
-                                   const cost::MachineModel& machine, const Sizes& sizes,
-                                   const ReshardCosts& reshards,
+CandidateBuilder::CandidateBuilder(const ir::Graph& graph, const cost::MachineModel& machine,
+                                   const Sizes& sizes, const ReshardCosts& reshards,
                                    const std::vector<ShardingRule>& rules,
-                                   const CutCandidates& cuts,
-                                   const capabilities::Capabilities& capabilities)
+                                   const CutCandidates& cuts, GroupCosts& costs)
     : graph_(graph),
-      registry_(registry),
       machine_(machine),
       sizes_(sizes),
       reshards_(reshards),
       rules_(rules),
       cuts_(cuts),
-      free_(graph.node_count(), false) {
-  const auto uses = graph.uses();
-  for (ir::NodeId id : graph.order()) {
-    free_[id.index()] =
-        capabilities::is_free_view(graph, graph.node(id), uses, registry, capabilities);
-  }
-}
+      costs_(costs) {}
 
 std::vector<Strategy> CandidateBuilder::strategies(ir::NodeId node) const {
   std::vector<Strategy> result = {Strategy::whole()};
@@ -209,9 +198,9 @@ void CandidateBuilder::finish(const FusionGroup& group, Candidate& candidate) {
                Sizes::dynamic(member.strategy.cut);
       });
   if (!dynamic || sizes_.points() == 1) return;
-  const double whole_opt = rank_us(group, nullptr, sizes_.opt(), 0);
+  const double whole_opt = costs_.us(group, nullptr, sizes_.opt(), 0);
   for (size_t p = 0; p < sizes_.points(); ++p) {
-    const double whole = rank_us(group, nullptr, p, 0);
+    const double whole = costs_.us(group, nullptr, p, 0);
     if (whole <= 0) continue;
     candidate.time_us =
         std::max(candidate.time_us, time_us(group, &candidate, p) * whole_opt / whole);
@@ -223,115 +212,12 @@ double CandidateBuilder::time_us(const FusionGroup& group, const Candidate* cand
   double slowest = 0;
   double total = 0;
   for (int64_t r = 0; r < sizes_.ranks(); ++r) {
-    const double us = rank_us(group, candidate, point, r);
+    const double us = costs_.us(group, candidate, point, r);
     slowest = std::max(slowest, us);
     total += us;
   }
   // Devices that share cores finish no sooner than the cores get through the work of all.
   return std::max(slowest, total / static_cast<double>(machine_.cores()));
-}
-
-double CandidateBuilder::rank_us(const FusionGroup& group, const Candidate* candidate, size_t point,
-                                 int64_t rank) {
-  const double us = kernel_us(group, candidate, 0, group.nodes.size(), point, rank);
-  const bool parted = candidate != nullptr && !candidate->inner.empty() && group.nodes.size() > 1;
-  if (!parted) return us;
-  // A reshard behind the anchor parts the group into two kernels: the second reads what the
-  // reshard left, and writes the result.
-  const ir::ValueId result = graph_.node(group.root()).outputs[0];
-  cost::KernelWork second;
-  second.op = "fused_elementwise";
-  second.bytes = 2.0 * static_cast<double>(size_of(graph_.type(result).dtype));
-  for (int64_t extent :
-       sizes_.local(result, candidate->members.back().placements.outputs[0], point, rank)) {
-    second.bytes *= static_cast<double>(extent);
-  }
-  return us + machine_.kernel_us(second, sizes_.ranks());
-}
-
-// One kernel that carries out the members [first, last); `candidate` null: whole.
-double CandidateBuilder::kernel_us(const FusionGroup& group, const Candidate* candidate,
-                                   size_t first, size_t last, size_t point, int64_t rank) {
-  if (last - first == 1 && free_[group.nodes[first].index()]) return 0;
-  cost::KernelWork work;
-  double us = 0;
-  double extra_flops = 0;
-  double extra_bytes = 0;
-  for (size_t m = first; m < last; ++m) {
-    const ir::NodeId id = group.nodes[m];
-    const ir::Node& node = graph_.node(id);
-    const auto local = [&](ir::ValueId value, const std::vector<Placement>* placements, size_t i) {
-      static const Placement kWhole;
-      const Placement& placement = placements != nullptr ? (*placements)[i] : kWhole;
-      const std::vector<int64_t> shape = sizes_.local(value, placement, point, rank);
-      return TensorType{graph_.type(value).dtype, Shape(shape.begin(), shape.end())};
-    };
-    const auto* in = candidate != nullptr ? &candidate->members[m].placements.inputs : nullptr;
-    const auto* out = candidate != nullptr ? &candidate->members[m].placements.outputs : nullptr;
-    std::vector<TensorType> inputs;
-    std::vector<TensorType> outputs;
-    std::unique_ptr<bool[]> present(new bool[node.inputs.size() + 1]);
-    std::string key = node.op;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      present[i] = node.inputs[i].valid();
-      inputs.push_back(present[i] ? local(node.inputs[i], in, i) : TensorType{});
-      key += inputs.back().text();
-    }
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      outputs.push_back(local(node.outputs[i], out, i));
-      key += outputs.back().text();
-    }
-    const ops::OpDefinition& definition = registry_.at(node.op);
-    const bool fused = last - first > 1 && id != group.anchor;
-    if (fused) {
-      // Inside a kernel only operands from outside and the last result touch memory.
-      const double elements = static_cast<double>(outputs[0].elements().constant());
-      extra_flops += elements * cost::arithmetic_weight(node.op);
-      for (size_t i = 0; i < node.inputs.size(); ++i) {
-        if (!node.inputs[i].valid()) continue;
-        const ir::NodeId producer = graph_.value(node.inputs[i]).producer;
-        const bool inside = producer.valid() && std::find(group.nodes.begin(), group.nodes.end(),
-                                                          producer) != group.nodes.end();
-        // A broadcast is read from cache.
-        const bool broadcast = producer.valid() && graph_.node(producer).op == "broadcast";
-        if (!inside && !broadcast) {
-          extra_bytes += static_cast<double>(inputs[i].bytes().constant());
-        }
-      }
-      if (!group.anchor.valid() && id == group.root()) {
-        extra_bytes += static_cast<double>(outputs[0].bytes().constant());
-      }
-      continue;
-    }
-    if (const auto known = kernel_times_.find(key); known != kernel_times_.end()) {
-      us += known->second;
-      continue;
-    }
-    const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
-    const cost::OpCost cost = cost::op_cost(definition, context, outputs);
-    work.op = node.op;
-    work.flops = cost.flops;
-    work.bytes = cost.bytes;
-    work.has_product = cost.has_product;
-    work.product = cost.product;
-    work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
-    if (cost.has_product && node.inputs.size() > 1) {
-      work.product.packed = graph_.value(node.inputs[1]).is_constant();
-    }
-    const double own = machine_.kernel_us(work, sizes_.ranks());
-    kernel_times_.emplace(std::move(key), own);
-    us += own;
-  }
-  if (extra_flops > 0) {
-    cost::KernelWork extra;
-    extra.op = "fused_elementwise";
-    extra.flops = extra_flops;
-    extra.bytes = extra_bytes;
-    // The epilogue of an anchor is no launch of its own.
-    us += machine_.kernel_us(extra, sizes_.ranks());
-    if (group.anchor.valid()) us -= machine_.kernel_us({"fused_elementwise"}, sizes_.ranks());
-  }
-  return us;
 }
 
 std::vector<Candidate> CandidateBuilder::build(const FusionGroup& group) {
@@ -342,7 +228,7 @@ std::vector<Candidate> CandidateBuilder::build(const FusionGroup& group) {
 }
 
 double CandidateBuilder::unsplit_us(const FusionGroup& group) {
-  return rank_us(group, nullptr, sizes_.opt(), 0);
+  return costs_.us(group, nullptr, sizes_.opt(), 0);
 }
 
 }  // namespace cleave::planner

@@ -33,7 +33,9 @@ class Planner {
         reshards_(graph, sizes_, machine),
         rules_(rules_of(graph, registry)),
         cuts_(graph, rules_),
-        builder_(graph, registry, machine, sizes_, reshards_, rules_, cuts_, capabilities) {
+        group_costs_(graph, registry, machine, sizes_, fusion_, capabilities,
+                     std::max(options.ranks, options.devices)),
+        builder_(graph, machine, sizes_, reshards_, rules_, cuts_, group_costs_) {
     for (const capabilities::FusionGroup& group : fusion_.groups) {
       candidates_.push_back(builder_.build(group));
     }
@@ -206,6 +208,7 @@ class Planner {
   ReshardCosts reshards_;
   std::vector<layout::ShardingRule> rules_;
   CutCandidates cuts_;
+  GroupCosts group_costs_;
   CandidateBuilder builder_;
   std::vector<std::vector<Candidate>> candidates_;
 };

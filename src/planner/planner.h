@@ -20,6 +20,9 @@ struct Pin {
 
 struct Options {
   int64_t ranks = 1;
+  // Devices that are at work at once, as costs depend on it: more than `ranks` where these are some
+  // of them. 0: the ranks.
+  int64_t devices = 0;
   // Sizes of the dynamic dimensions at which costs are taken; `points[opt]` is the one planned for.
   std::vector<SymbolValues> points = {{}};
   size_t opt = 0;

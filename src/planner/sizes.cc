@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "cost/kernel_cost.h"
+
 namespace cleave::planner {
 
 using layout::Placement;
@@ -79,10 +81,16 @@ double ReshardCosts::step_us(ir::ValueId value, const Placement& from, const Pla
     return machine_.collective_us(layout::step_op(from, to), sizes_.ranks(),
                                   sizes_.whole_bytes(value));
   }
-  cost::KernelWork work;
-  work.op = "copy";
-  work.bytes = 2 * sizes_.largest_bytes(value, to);
-  return machine_.kernel_us(work, sizes_.ranks());
+  // A part of leading dimensions lies there as it is.
+  const std::vector<int64_t>& whole = sizes_.whole(value, sizes_.opt());
+  const auto dim = whole.begin() + to.dim;
+  const bool leads = std::all_of(whole.begin(), dim, [](int64_t extent) { return extent == 1; });
+  if (leads && to.cut.segments.size() == 1) return 0;
+  const std::vector<int64_t> part = sizes_.local(value, to, sizes_.opt(), 0);
+  int64_t run = 1;
+  for (size_t d = static_cast<size_t>(to.dim); d < part.size(); ++d) run *= part[d];
+  return cost::copy_us(machine_, sizes_.ranks(), sizes_.largest_bytes(value, to),
+                       std::max<int64_t>(1, run));
 }
 
 // The costs of layout::reshard_path, without making the steps.

@@ -18,6 +18,7 @@ class Sizes {
 
   size_t points() const { return points_.size(); }
   size_t opt() const { return opt_; }
+  const SymbolValues& values(size_t point) const { return points_[point]; }
   int64_t ranks() const { return ranks_; }
   // The whole's shape at a point.
   const std::vector<int64_t>& whole(ir::ValueId value, size_t point) const {

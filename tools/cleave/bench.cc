@@ -52,13 +52,12 @@ struct Result {
   double error_of_model() const { return error_of(predicted_us, latencies.median()); }
 };
 
-Result measure(const Options& options, const Session& session, const RuntimeOptions& runtime_with,
-               double predicted_us) {
+Result measure(const Options& options, const Session& session, const RuntimeOptions& runtime_with) {
   Runtime runtime(session.devices, runtime_with);
   ExecutionContext context = runtime.create_context(session.engine);
   Result result;
   result.devices = session.devices.size();
-  result.predicted_us = predicted_us;
+  result.predicted_us = session.engine.predicted_us();
   result.latencies = measure_latencies(context, session.inputs, options.timing);
   for (const DeviceMemory& memory : runtime.memory()) result.peak_memory.push_back(memory.peak);
   const auto runs = static_cast<int64_t>(result.latencies.sorted.size());
@@ -78,23 +77,16 @@ Result measure_unsplit(const Options& options) {
   const TensorMap tensors = read_inputs(given);
   const Model model =
       load_model(given.target, given.build, devices, given.log.sink(), shapes_of(tensors));
-  BuilderConfig free = model.config;
-  free.memory_limit = 0;
-  free.pins.clear();
-  free.plan.clear();
-  const double predicted_us = build(model.network, free).unsplit_us();
-  free.devices = DeviceList::cpu(1);
-  free.log = {};
-  Engine engine = build(model.network, free);
+  Engine engine = build_unsplit(model.network, model.config);
   TensorMap inputs =
       make_inputs(engine, tensors, given.inputs, given.build.static_shapes(), given.build.seed);
-  const Session session{std::move(engine), free.devices, std::move(inputs)};
-  return measure(options, session, unsplit_runtime_options(given, devices.size()), predicted_us);
+  const Session session{std::move(engine), DeviceList::cpu(1), std::move(inputs)};
+  return measure(options, session, unsplit_runtime_options(given, devices.size()));
 }
 
 Result measure_split(const Options& options) {
   const Session session = open_session(options.session);
-  return measure(options, session, runtime_options(options.session), session.engine.predicted_us());
+  return measure(options, session, runtime_options(options.session));
 }
 
 Json to_json(const Result& result) {

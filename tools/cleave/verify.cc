@@ -107,14 +107,7 @@ void run(const Options& options) {
   const TensorMap inputs =
       make_inputs(engine, given, session.inputs, session.build.static_shapes(), session.build.seed);
   const TensorMap split = run_once(engine, devices, runtime_options(session), inputs);
-  // What the split is compared with has no use for pins, plans or limits that are for N devices.
-  BuilderConfig whole = model.config;
-  whole.devices = DeviceList::cpu(1);
-  whole.memory_limit = 0;
-  whole.pins.clear();
-  whole.plan.clear();
-  whole.log = {};
-  const TensorMap unsplit = run_once(build(model.network, whole), whole.devices,
+  const TensorMap unsplit = run_once(build_unsplit(model.network, model.config), DeviceList::cpu(1),
                                      unsplit_runtime_options(session, devices.size()), inputs);
 
   const auto comparisons = compare_all(split, unsplit, expected, options.tolerance);

@@ -140,6 +140,7 @@ class Attention : public OpDefinition {
     const Dim width = context.inputs[kValue].shape[kDepth];
     Work work = OpDefinition::work(context, outputs);
     work.flops = scores * (Dim(2) * (q[kDepth] + width) + 5);
+    work.width = q[kDepth];
     return work;
   }
 

@@ -61,6 +61,12 @@ class Reduce : public OpDefinition {
   Work work(const OpContext& context, std::span<const TensorType> outputs) const override {
     Work work = OpDefinition::work(context, outputs);
     work.flops = context.inputs[0].elements();
+    // Rows of the dimensions behind the reduced ones are added up as a whole.
+    const std::vector<bool> reduced = reduced_dims(context);
+    work.width = 1;
+    for (size_t d = reduced.size(); d-- > 0 && !reduced[d];) {
+      work.width *= context.inputs[0].shape[d];
+    }
     return work;
   }
 

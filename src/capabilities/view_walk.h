@@ -1,0 +1,45 @@
+// ViewWalk: which results lie in another value's memory and which of them are copied, group by
+// group in the order of execution.
+//
+// Planner and lowering both walk it: the copies that are costed are those that run.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "capabilities/fusion.h"
+#include "capabilities/views.h"
+
+namespace cleave::capabilities {
+
+class ViewWalk {
+ public:
+  // `copy` is told of each value that a reader takes only dense: it gets memory of its own, for
+  // this and all later readers. `of` still gives the view that is to be copied.
+  ViewWalk(const ir::Graph& graph, const ops::Registry& registry, const Capabilities& capabilities,
+           std::function<void(ir::ValueId)> copy);
+
+  // Where a value lies that has been made. Inputs and constants lie in memory of their own.
+  const View& of(ir::ValueId id);
+  // Takes the next group: copies what it reads dense, and places its results. True where they are
+  // all views of what was there, so that nothing runs.
+  bool advance(const FusionGroup& group);
+
+ private:
+  bool make_views(const ir::Node& node);
+  void make_dense(ir::ValueId id);
+  void make_dense_operands(const ir::Node& node);
+  View own_view(ir::ValueId id) const;
+
+  const ir::Graph& graph_;
+  const ops::Registry& registry_;
+  const Capabilities& capabilities_;
+  std::function<void(ir::ValueId)> copy_;
+  std::vector<std::optional<View>> views_;  // by value
+};
+
+// How many elements of a view lie one behind the other, counted along its last dimensions.
+Dim contiguous_elements(const View& view, std::span<const Dim> shape);
+
+}  // namespace cleave::capabilities

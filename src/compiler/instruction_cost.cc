@@ -1,0 +1,133 @@
+#include "compiler/instruction_cost.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "capabilities/view_walk.h"
+#include "cost/kernel_cost.h"
+#include "types/fused.h"
+
+namespace cleave::compiler {
+
+using program::Instruction;
+using program::Operand;
+using program::Space;
+
+namespace {
+
+TensorType numeric(const Operand& operand, const SymbolValues& values) {
+  const std::vector<int64_t> shape = evaluate(operand.type.shape, values);
+  return {operand.type.dtype, Shape(shape.begin(), shape.end())};
+}
+
+double bytes_of(const Operand& operand, const SymbolValues& values) {
+  return static_cast<double>(numeric(operand, values).bytes().constant());
+}
+
+// Read again and again, from cache.
+bool is_broadcast(const Operand& operand) {
+  for (size_t d = 0; d < operand.strides.size(); ++d) {
+    if (operand.strides[d].is(0) && !operand.type.shape[d].is(1)) return true;
+  }
+  return false;
+}
+
+// How many elements a copy finds one behind the other.
+int64_t copied_together(const Instruction& copy, const SymbolValues& values) {
+  const Operand& from = copy.inputs.at(0);
+  const Shape& shape = from.type.shape;
+  Dim run = 1;
+  if (copy.op == "shard") {
+    const Shape& part = copy.outputs.at(0).type.shape;
+    for (size_t d = part.size(); d-- > static_cast<size_t>(copy.attributes.integer("axis"));) {
+      run *= part[d];
+    }
+  } else {
+    run = capabilities::contiguous_elements(
+        {{}, 0, from.strides.empty() ? capabilities::dense_strides(shape) : from.strides}, shape);
+  }
+  return std::max<int64_t>(1, run.evaluate(values));
+}
+
+}  // namespace
+
+InstructionCosts::InstructionCosts(const cost::MachineModel& machine, const ops::Registry& registry,
+                                   const std::vector<program::Symbol>& symbols, int64_t ranks,
+                                   int64_t devices)
+    : machine_(machine), registry_(registry), devices_(std::max(ranks, devices)) {
+  SymbolValues values;
+  for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.opt;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    values[std::string(kRankSymbol)] = rank;
+    values_.push_back(values);
+  }
+}
+
+double InstructionCosts::us(const Instruction& instruction) const {
+  const ops::OpDefinition* definition = registry_.find(instruction.op);
+  if (definition != nullptr && definition->is_collective()) return collective_us(instruction);
+  double slowest = 0;
+  double total = 0;
+  for (const SymbolValues& values : values_) {
+    const double us = rank_us(instruction, values);
+    slowest = std::max(slowest, us);
+    total += us;
+  }
+  return std::max(slowest, total / static_cast<double>(machine_.cores()));
+}
+
+double InstructionCosts::rank_us(const Instruction& instruction, const SymbolValues& values) const {
+  if (instruction.op == "copy" || instruction.op == "shard") {
+    return cost::copy_us(machine_, devices_, bytes_of(instruction.outputs.at(0), values),
+                         copied_together(instruction, values));
+  }
+  cost::KernelCost kernel(machine_, devices_);
+  const bool alone = instruction.op == "fused_elementwise";
+  const std::string prefix = alone ? "" : "epilogue_";
+  if (!alone) kernel.set_op(op_us(instruction, values));
+  if (!instruction.attributes.has(prefix + "steps")) return kernel.us();
+  const FusedProgram chain = FusedProgram::from_attributes(instruction.attributes, prefix);
+  const double elements =
+      static_cast<double>(numeric(instruction.outputs.at(0), values).elements().constant());
+  for (const FusedStep& step : chain.steps) kernel.add_step(step.op, elements);
+  // The op's own operands come first; its result is the chain's operand 0.
+  const size_t operands = static_cast<size_t>(chain.inputs) - (alone ? 0 : 1);
+  for (size_t i = instruction.inputs.size() - operands; i < instruction.inputs.size(); ++i) {
+    const Operand& operand = instruction.inputs[i];
+    if (!is_broadcast(operand)) kernel.add_bytes(bytes_of(operand, values));
+  }
+  if (alone) kernel.add_bytes(bytes_of(instruction.outputs[0], values));
+  return kernel.us();
+}
+
+double InstructionCosts::op_us(const Instruction& instruction, const SymbolValues& values) const {
+  const ops::OpDefinition& definition = registry_.at(instruction.op);
+  const Attributes attributes = instruction.attributes.evaluated(values);
+  std::vector<TensorType> inputs;
+  std::vector<TensorType> outputs;
+  const std::unique_ptr<bool[]> present(new bool[instruction.inputs.size() + 1]);
+  for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+    present[i] = instruction.inputs[i].space != Space::kNone;
+    inputs.push_back(present[i] ? numeric(instruction.inputs[i], values) : TensorType{});
+  }
+  for (const Operand& output : instruction.outputs) outputs.push_back(numeric(output, values));
+  const bool packed =
+      instruction.inputs.size() > 1 && instruction.inputs[1].space == Space::kWeight;
+  return cost::KernelCost(machine_, devices_)
+      .op_us(definition, {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
+}
+
+// By the bytes of the whole tensor.
+double InstructionCosts::collective_us(const Instruction& instruction) const {
+  const SymbolValues& values = values_.front();
+  const Operand& in = instruction.inputs.at(0);
+  const Operand& out = instruction.outputs.at(0);
+  double bytes = bytes_of(instruction.op == "reduce_scatter" ? in : out, values);
+  if (instruction.op == "all_to_all") {
+    const TensorType whole{in.type.dtype, instruction.attributes.dims("shape")};
+    bytes = static_cast<double>(whole.bytes().evaluate(values));
+  }
+  return machine_.collective_us(instruction.op, static_cast<int64_t>(values_.size()), bytes);
+}
+
+}  // namespace cleave::compiler

@@ -1,0 +1,49 @@
+// KernelCost: the time of one kernel as planner and lowering both describe it, so that what is
+// costed is what runs: an op, a chain of element-wise ops, or a chain that runs in an op's kernel.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "cost/op_cost.h"
+
+namespace cleave::cost {
+
+class KernelCost {
+ public:
+  // For a device of which `devices` are at work at once.
+  KernelCost(const MachineModel& machine, int64_t devices) : machine_(machine), devices_(devices) {}
+
+  // The op whose kernel it is, with the time that `op_us` gave for it.
+  void set_op(double us) {
+    op_us_ = us;
+    has_op_ = true;
+  }
+  double op_us(const ops::OpDefinition& definition, const ops::OpContext& context,
+               std::span<const TensorType> outputs, bool packed) const;
+
+  // An element-wise op of the chain, on so many elements.
+  void add_step(std::string_view op, double elements) {
+    flops_ += elements * arithmetic_weight(op);
+    has_chain_ = true;
+  }
+  // Bytes that the chain reads or writes outside the kernel's own cache: its operands (but what is
+  // broadcast to it), and, where there is no op before it, its result.
+  void add_bytes(double bytes) { bytes_ += bytes; }
+
+  double us() const;
+
+ private:
+  const MachineModel& machine_;
+  int64_t devices_;
+  double op_us_ = 0;
+  double flops_ = 0;
+  double bytes_ = 0;
+  bool has_op_ = false;
+  bool has_chain_ = false;
+};
+
+// The time of copying `bytes`, `run` elements of which lie one behind the other at a time.
+double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run);
+
+}  // namespace cleave::cost
