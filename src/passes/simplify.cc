@@ -5,6 +5,7 @@
 #include "passes/matmul_operands.h"
 #include "passes/rewriter.h"
 #include "passes/split_recovery.h"
+#include "passes/transposed_reshape.h"
 
 namespace cleave::passes {
 namespace {
@@ -128,7 +129,8 @@ bool simplify(ir::Graph& graph, const ops::Registry& registry) {
     bool more = rewrite_nodes(graph, registry, [&](Rewriter& r, ir::NodeId id) {
       const ir::Node node = graph.node(id);  // a copy: adding nodes moves the graph's own
       if (!node.regions.empty()) return false;
-      return drop_unchanged(r, node) || merge_chain(r, node) || fold_transposes(r, id);
+      return drop_unchanged(r, node) || merge_chain(r, node) || part_before_transpose(r, id) ||
+             fold_transposes(r, id);
     });
     more = share_transposed_constants(graph) || more;
     more = recover_splits(graph, registry) || more;

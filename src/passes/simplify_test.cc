@@ -54,6 +54,33 @@ TEST(Simplify, KeepsWhatChangesSomething) {
   EXPECT_EQ(ops_of(graph), "broadcast=2 cast=2 div=1 mul=1 slice=1 sub=1 transpose=1");
 }
 
+// Heads as PyTorch's MultiheadAttention makes them: joined with the batch while they are
+// transposed.
+TEST(Simplify, DimensionsArePartedBeforeTheyAreTransposed) {
+  const ir::Graph graph = checked(R"(
+  input %x : f32[7, n, 12]
+  %a = reshape(%x) {shape=[1, 7, 3*n, 4]} : f32[1, 7, 3*n, 4]
+  %b = transpose(%a) {perm=[0, 2, 1, 3]} : f32[1, 3*n, 7, 4]
+  %y = reshape(%b) {shape=[n, 3, 7, 2, 2, 1]} : f32[n, 3, 7, 2, 2, 1]
+  return %y)",
+                                  simplify, kSizes);
+  EXPECT_EQ(ops_of(graph), "reshape=1 transpose=1");
+  EXPECT_EQ(testing::only(graph, "reshape").attributes.dims("shape"),
+            (Shape{7, Dim::symbol("n"), 3, 2, 2, 1}));
+  EXPECT_EQ(testing::only(graph, "transpose").attributes.dims("perm"), (Shape{1, 2, 0, 3, 4, 5}));
+}
+
+TEST(Simplify, DimensionsThatAreJoinedAreTransposedFirst) {
+  const ir::Graph graph = checked(R"(
+  input %x : f32[7, n, 12]
+  %a = reshape(%x) {shape=[7, n, 3, 4]} : f32[7, n, 3, 4]
+  %b = transpose(%a) {perm=[1, 2, 0, 3]} : f32[n, 3, 7, 4]
+  %y = reshape(%b) {shape=[3*n, 28]} : f32[3*n, 28]
+  return %y)",
+                                  simplify, kSizes);
+  EXPECT_EQ(ops_of(graph), "reshape=2 transpose=1");
+}
+
 TEST(Simplify, ResultsAndInputsKeepTheirNames) {
   const ir::Graph graph = checked(R"(
   input %x : f32[4]
