@@ -166,5 +166,27 @@ TEST(Cut, AttributesAreReadBack) {
   EXPECT_THROW(Cut::from_attributes(attributes), Error);
 }
 
+TEST(Cut, RepeatsItsSegments) {
+  const Cut cut({{4, 1, 1}, {6, 2, 3}});
+  const Cut twice = cut.repeated(2);
+  EXPECT_EQ(twice.segments.size(), 4u);
+  EXPECT_EQ(twice.extent(), Dim(20));
+  EXPECT_EQ(twice.period(2), cut);
+  EXPECT_EQ(twice.period(1), twice);
+  EXPECT_EQ(twice.period(4), std::nullopt);
+  EXPECT_EQ(twice.period(3), std::nullopt);
+  EXPECT_EQ(Cut().period(1), std::nullopt);
+  EXPECT_EQ(cut.units(), (std::vector<Dim>{4, 9}));
+}
+
+TEST(Cut, IsWholeOnRanksThatAllHoldIt) {
+  EXPECT_TRUE(Cut({{64, 64, 3}}).whole_on_all(3));
+  EXPECT_TRUE(Cut({{64, 64, 3}, {n, n, 4}}).whole_on_all(2));
+  EXPECT_FALSE(Cut({{64, 64, 3}}).whole_on_all(4));
+  EXPECT_FALSE(Cut({{64, 32, 8}}).whole_on_all(2));
+  EXPECT_TRUE(Cut::even(64, 64).whole_on_all(1));
+  EXPECT_FALSE(Cut().whole_on_all(1));
+}
+
 }  // namespace
 }  // namespace cleave::layout

@@ -7,21 +7,31 @@
 namespace cleave::layout {
 namespace {
 
-// The product of the sizes of the factors behind the first one that is not 1 long; nullopt where
-// `factor` is not that first one.
+// A dimension is cut in no more segments than these times those of the factor's own cut.
+constexpr int64_t kMostRepeats = 8;
+
+// How a dimension runs along a factor: `lead` times over, in steps of `minor` elements.
 struct Position {
   FactorUse use;
+  int64_t lead = 1;
   Dim minor = 1;
 };
-std::optional<Position> major_position(const ShardingRule& rule, const DimFactors& factors,
-                                       uint32_t factor) {
+
+// nullopt where the dimension does not run along `factor`, or where the factors before it have no
+// constant and small size: each of their elements is a segment with a piece for every rank.
+std::optional<Position> position_of(const ShardingRule& rule, const DimFactors& factors,
+                                    uint32_t factor) {
+  Position position;
   size_t at = 0;
-  while (at < factors.size() && factors[at].factor != factor) {
-    if (!rule.factors[factors[at].factor].size.is(1)) return std::nullopt;
-    ++at;
+  for (; at < factors.size() && factors[at].factor != factor; ++at) {
+    const Dim& size = rule.factors[factors[at].factor].size;
+    if (!size.is_constant() || size.constant() < 1) return std::nullopt;
+    if (factors[at].extent || factors[at].divisor != 1) return std::nullopt;
+    if (size.constant() > kMostRepeats / position.lead) return std::nullopt;
+    position.lead *= size.constant();
   }
   if (at == factors.size()) return std::nullopt;
-  Position position{factors[at], 1};
+  position.use = factors[at];
   for (size_t i = at + 1; i < factors.size(); ++i) {
     position.minor *= rule.factors[factors[i].factor].size;
   }
@@ -122,21 +132,22 @@ std::string text_of(const Strategy& strategy, const ShardingRule& rule) {
 
 std::optional<Cut> dim_cut(const ShardingRule& rule, const OperandFactors& operand, size_t dim,
                            uint32_t factor, const Cut& factor_cut) {
-  const auto position = major_position(rule, operand.at(dim), factor);
+  const auto position = position_of(rule, operand.at(dim), factor);
   if (!position) return std::nullopt;
   std::optional<Cut> cut = factor_cut;
   if (position->use.extent) cut = factor_cut.part(position->use.begin, *position->use.extent);
   if (cut) cut = grouped(*cut, position->use.divisor);
   if (!cut) return std::nullopt;
-  return cut->scaled(position->minor);
+  return cut->scaled(position->minor).repeated(position->lead);
 }
 
 std::optional<Cut> factor_cut(const ShardingRule& rule, const OperandFactors& operand, size_t dim,
                               uint32_t factor, const Cut& dim_cut) {
-  const auto position = major_position(rule, operand.at(dim), factor);
+  const auto position = position_of(rule, operand.at(dim), factor);
   // A part of a factor says nothing of the rest: concat and split join their operands' cuts.
   if (!position || position->use.extent) return std::nullopt;
-  const auto cut = dim_cut.divided(position->minor);
+  const auto period = dim_cut.period(position->lead);
+  const auto cut = period ? period->divided(position->minor) : std::nullopt;
   if (!cut) return std::nullopt;
   const auto whole = ungrouped(*cut, position->use.divisor);
   if (!whole || whole->extent() != rule.factors[factor].size) return std::nullopt;
@@ -144,6 +155,12 @@ std::optional<Cut> factor_cut(const ShardingRule& rule, const OperandFactors& op
     if (!exact_div(segment.grain, rule.factors[factor].grain)) return std::nullopt;
   }
   return whole;
+}
+
+bool replicates_all(const OperandPlacements& placements) {
+  const auto whole = [](const Placement& placement) { return placement.is_replicate(); };
+  return std::all_of(placements.inputs.begin(), placements.inputs.end(), whole) &&
+         std::all_of(placements.outputs.begin(), placements.outputs.end(), whole);
 }
 
 std::optional<OperandPlacements> placements(const ShardingRule& rule, const Strategy& strategy) {
@@ -189,6 +206,20 @@ std::optional<OperandPlacements> placements(const ShardingRule& rule, const Stra
     // Elements held twice would enter the reduction twice.
     if (strategy.cut.shared()) return std::nullopt;
     result.outputs[i] = Placement::partial(factor.reduce);
+  }
+  return result;
+}
+
+std::optional<OperandPlacements> placements(const ShardingRule& rule, const Strategy& strategy,
+                                            int64_t ranks) {
+  auto result = placements(rule, strategy);
+  if (!result) return result;
+  for (std::vector<Placement>* list : {&result->inputs, &result->outputs}) {
+    for (Placement& placement : *list) {
+      if (placement.is_shard() && placement.cut.whole_on_all(ranks)) {
+        placement = Placement::replicate();
+      }
+    }
   }
   return result;
 }

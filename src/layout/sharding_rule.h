@@ -3,8 +3,9 @@
 // A rule names the factors and the dimension of each operand that each runs along. Everything else
 // (strategies, the layouts they need and give, reshards, costs) is derived from it. A matrix
 // product has the factors m, n and k: splitting m or n splits the result, splitting k leaves a
-// Partial result. A dimension may be several factors, major to minor (hidden = heads × head size);
-// a split runs along the major one only, in grains of the minor ones.
+// Partial result. A dimension may be several factors, major to minor (hidden = heads × head size):
+// a split along one of them is in grains of those behind it, and in as many segments as those
+// before it have elements (3 × heads × head size split by heads: three segments).
 #pragma once
 
 #include <cstdint>
@@ -85,15 +86,20 @@ struct Strategy {
 std::string text_of(const Strategy& strategy, const ShardingRule& rule);
 
 // What a strategy needs of each input and gives for each output. nullopt where the strategy cannot
-// be carried out (a cut that does not fit an operand, a minor factor).
+// be carried out (a cut that does not fit an operand).
 struct OperandPlacements {
   std::vector<Placement> inputs;
   std::vector<Placement> outputs;
+  bool operator==(const OperandPlacements&) const = default;
 };
+bool replicates_all(const OperandPlacements& placements);
 std::optional<OperandPlacements> placements(const ShardingRule& rule, const Strategy& strategy);
+// On so many ranks: a shard that every one of them holds whole is Replicate.
+std::optional<OperandPlacements> placements(const ShardingRule& rule, const Strategy& strategy,
+                                            int64_t ranks);
 
 // The cut of a factor that a shard of an operand's dimension implies, and the reverse; nullopt
-// where there is none. `minor` factors scale the grains.
+// where there is none. Factors behind it scale the grains, those before it repeat the segments.
 std::optional<Cut> factor_cut(const ShardingRule& rule, const OperandFactors& operand, size_t dim,
                               uint32_t factor, const Cut& dim_cut);
 std::optional<Cut> dim_cut(const ShardingRule& rule, const OperandFactors& operand, size_t dim,

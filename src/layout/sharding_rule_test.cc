@@ -99,11 +99,50 @@ TEST(ShardingRule, MinorFactorsAreTheGrainOfMajorOnes) {
   ASSERT_TRUE(result);
   EXPECT_EQ(result->inputs[0], Placement::shard(0, Cut::even(768, 64)));
   EXPECT_EQ(result->outputs[0], Placement::shard(0, Cut::even(12)));
-  EXPECT_FALSE(placements(heads_rule(), split(1, Cut::even(64))));  // minor in the operand
+  EXPECT_FALSE(placements(heads_rule(), split(1, Cut::even(64))));  // too many segments
   EXPECT_EQ(factor_cut(heads_rule(), heads_rule().inputs[0], 0, 0, Cut::even(768, 128)),
             Cut::even(12, 2));
   EXPECT_EQ(factor_cut(heads_rule(), heads_rule().inputs[0], 0, 0, Cut::even(768, 32)),
             std::nullopt);
+}
+
+// [3 · heads · size] as [3, heads, size]: a fused weight of three.
+TEST(ShardingRule, FactorsBeforeTheOneThatIsSplitRepeatItsSegments) {
+  ShardingRule rule;
+  rule.add_factor("p", 3);
+  rule.add_factor("h", 12);
+  rule.add_factor("d", 64);
+  rule.inputs = {{along({0, 1, 2})}};
+  rule.outputs = {{along({0}), along({1}), along({2})}};
+  const auto result = placements(rule, split(1, Cut::even(12)));
+  ASSERT_TRUE(result);
+  const Cut fused({{768, 64, 1}, {768, 64, 1}, {768, 64, 1}});
+  EXPECT_EQ(result->inputs[0], Placement::shard(0, fused));
+  EXPECT_EQ(result->outputs[0], Placement::shard(1, Cut::even(12)));
+  EXPECT_EQ(factor_cut(rule, rule.inputs[0], 0, 1, fused), Cut::even(12));
+  // Cuts of the dimension that are not the same three times over are none of the factor.
+  EXPECT_EQ(factor_cut(rule, rule.inputs[0], 0, 1, Cut::even(2304, 64)), std::nullopt);
+  EXPECT_EQ(
+      factor_cut(rule, rule.inputs[0], 0, 1, Cut({{768, 64, 1}, {768, 128, 1}, {768, 64, 1}})),
+      std::nullopt);
+  // A factor of several segments.
+  const Cut two({{4, 1, 1}, {8, 2, 1}});
+  EXPECT_EQ(factor_cut(rule, rule.inputs[0], 0, 1, *dim_cut(rule, rule.inputs[0], 0, 1, two)), two);
+  // How many there are must be known.
+  rule.factors[0].size = Dim::symbol("n");
+  EXPECT_FALSE(placements(rule, split(1, Cut::even(12))));
+}
+
+TEST(ShardingRule, WhatEachRankHoldsWholeIsReplicated) {
+  const Cut shared({{64, 64, 3}});
+  const ShardingRule rule = heads_rule(1);
+  for (int64_t ranks : {2, 3}) {
+    EXPECT_TRUE(replicates_all(*placements(rule, split(1, shared), ranks)));
+  }
+  // One of four ranks holds nothing.
+  EXPECT_EQ(placements(rule, split(1, shared), 4)->outputs[0], Placement::shard(1, shared));
+  EXPECT_EQ(placements(rule, split(1, Cut::even(64)), 2),
+            placements(rule, split(1, Cut::even(64))));
 }
 
 TEST(ShardingRule, MajorFactorsOfOneAreNoObstacle) {

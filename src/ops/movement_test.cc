@@ -109,6 +109,16 @@ TEST(Slice, Rules) {
   RuleCase half{"slice",   slice({n}, {n}, {1}), {random_integers(kF32, {10}, 1)}, 0, {{n * 2}},
                 {{"n", 5}}};
   EXPECT_EQ(check_rules(half), with_partial({"d0"}, " 0"));
+  // One of three interleaved tensors: a rank holds whole steps.
+  for (int64_t begin : {0, 1, 2}) {
+    RuleCase interleaved{"slice",
+                         slice({0, begin}, {2, n}, {1, 3}),
+                         {random_integers(kF32, {2, 21}, 1)},
+                         0,
+                         {{2, n * 3}},
+                         {{"n", 7}}};
+    EXPECT_EQ(check_rules(interleaved), with_partial({"d0", "d1"}, " 0"));
+  }
 }
 
 TEST(Slice, Errors) {

@@ -32,14 +32,19 @@ CandidateBuilder::CandidateBuilder(const ir::Graph& graph, const cost::MachineMo
       cuts_(cuts),
       costs_(costs) {}
 
+std::optional<layout::OperandPlacements> CandidateBuilder::place(ir::NodeId node,
+                                                                 const Strategy& strategy) const {
+  return layout::placements(rules_[node.index()], strategy, sizes_.ranks());
+}
+
 std::vector<Strategy> CandidateBuilder::strategies(ir::NodeId node) const {
   std::vector<Strategy> result = {Strategy::whole()};
   const ShardingRule& rule = rules_[node.index()];
   for (uint32_t f = 0; f < rule.factors.size(); ++f) {
-    // One element cannot be shared out.
-    if (rule.factors[f].size.is(1)) continue;
     for (layout::Cut& cut : cuts_.of_factor(node, f)) {
-      result.push_back({Strategy::Kind::kFactor, f, std::move(cut), 0});
+      Strategy strategy{Strategy::Kind::kFactor, f, std::move(cut), 0};
+      const auto placed = place(node, strategy);
+      if (placed && !layout::replicates_all(*placed)) result.push_back(std::move(strategy));
     }
   }
   for (uint32_t l = 0; l < rule.linear.size(); ++l) {
@@ -59,7 +64,7 @@ size_t CandidateBuilder::member_index(const FusionGroup& group, ir::NodeId node)
 std::vector<Candidate> CandidateBuilder::build_single(ir::NodeId node) {
   std::vector<Candidate> result;
   for (const Strategy& strategy : strategies(node)) {
-    const auto placed = layout::placements(rules_[node.index()], strategy);
+    const auto placed = place(node, strategy);
     if (!placed) continue;
     Candidate candidate;
     candidate.name = layout::text_of(strategy, rules_[node.index()]);
@@ -73,7 +78,6 @@ std::vector<Candidate> CandidateBuilder::build_single(ir::NodeId node) {
 bool CandidateBuilder::assign(const FusionGroup& group, Draft& draft, ir::NodeId id,
                               const Placement& required) {
   const size_t index = member_index(group, id);
-  const ShardingRule& rule = rules_[id.index()];
   const ir::Node& node = graph_.node(id);
   if (draft.members[index]) {
     // Read twice: both readers must agree.
@@ -83,7 +87,7 @@ bool CandidateBuilder::assign(const FusionGroup& group, Draft& draft, ir::NodeId
     return there == required;
   }
   if (id == group.anchor) {
-    const auto placed = layout::placements(rule, draft.anchor_strategy);
+    const auto placed = place(id, draft.anchor_strategy);
     if (!placed) return false;
     const Placement& given = placed->outputs[0];
     draft.members[index] = NodePlan{draft.anchor_strategy, *placed};
@@ -95,13 +99,13 @@ bool CandidateBuilder::assign(const FusionGroup& group, Draft& draft, ir::NodeId
   }
   std::vector<Strategy> fitting;
   for (const Strategy& strategy : strategies(id)) {
-    const auto placed = layout::placements(rule, strategy);
+    const auto placed = place(id, strategy);
     if (placed && placed->outputs[0] == required) fitting.push_back(strategy);
   }
   // A Shard that no candidate cut of this member names is tried along the same dimension.
   for (const Strategy& strategy : fitting) {
     Draft attempt = draft;
-    const auto placed = layout::placements(rule, strategy);
+    const auto placed = place(id, strategy);
     attempt.members[index] = NodePlan{strategy, *placed};
     bool good = true;
     for (size_t i = 0; i < node.inputs.size() && good; ++i) {
@@ -129,7 +133,7 @@ std::vector<Candidate> CandidateBuilder::build_tree(const FusionGroup& group) {
     }
   };
   for (const Strategy& strategy : strategies(root)) {
-    if (const auto placed = layout::placements(rules_[root.index()], strategy)) {
+    if (const auto placed = place(root, strategy)) {
       add_target(placed->outputs[0]);
     }
   }
@@ -137,7 +141,7 @@ std::vector<Candidate> CandidateBuilder::build_tree(const FusionGroup& group) {
   if (group.anchor.valid()) {
     anchors = strategies(group.anchor);
     for (const Strategy& strategy : anchors) {
-      const auto placed = layout::placements(rules_[group.anchor.index()], strategy);
+      const auto placed = place(group.anchor, strategy);
       if (placed) add_target(placed->outputs[0]);
     }
   }

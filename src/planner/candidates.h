@@ -26,6 +26,9 @@ class CandidateBuilder {
 
  private:
   struct Draft;
+  // What a strategy needs and gives on these ranks.
+  std::optional<layout::OperandPlacements> place(ir::NodeId node,
+                                                 const layout::Strategy& strategy) const;
   std::vector<layout::Strategy> strategies(ir::NodeId node) const;
   std::vector<Candidate> build_single(ir::NodeId node);
   std::vector<Candidate> build_tree(const capabilities::FusionGroup& group);

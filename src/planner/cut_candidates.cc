@@ -27,16 +27,27 @@ void for_each_operand(const ir::Node& node, const ShardingRule& rule, F&& f) {
   }
 }
 
-// True where an op looks at `factor` in another way than as a whole dimension, so that it has its
-// own cut to ask for.
-bool originates(const ir::Node& node, const ShardingRule& rule, uint32_t factor) {
-  if (!rule.factors[factor].grain.is(1)) return true;
-  bool result = false;
+// How an op looks at a factor.
+enum class Look : uint8_t {
+  kWhole,  // as whole dimensions: it has no cut of its own to ask for
+  kMinor,  // behind other factors of a dimension: one of several tensors that lie side by side
+  kMajor,  // before other factors of a dimension, in grains, or shared: it asks for its own cut
+};
+Look look_at(const ir::Node& node, const ShardingRule& rule, uint32_t factor) {
+  Look result = rule.factors[factor].grain.is(1) ? Look::kWhole : Look::kMajor;
   for_each_operand(node, rule, [&](ir::ValueId, const OperandFactors& operand) {
     for (const layout::DimFactors& dim : operand) {
-      for (const FactorUse& use : dim) {
-        if (use.factor == factor && (use.divisor != 1 || dim.size() > 1)) result = true;
-      }
+      const auto at = std::find_if(dim.begin(), dim.end(),
+                                   [&](const FactorUse& use) { return use.factor == factor; });
+      if (at == dim.end()) continue;
+      // Factors of 1 are in nobody's way.
+      const auto is_long = [&](const FactorUse& use) {
+        return !rule.factors[use.factor].size.is(1);
+      };
+      const bool minor = std::any_of(dim.begin(), at, is_long);
+      const bool major = !minor && std::any_of(at + 1, dim.end(), is_long);
+      if (major || at->divisor != 1) result = Look::kMajor;
+      if (minor) result = std::max(result, Look::kMinor);
     }
   });
   return result;
@@ -52,7 +63,7 @@ CutCandidates::CutCandidates(const ir::Graph& graph, const std::vector<ShardingR
   // First what ops ask for; then tensors that are joined or split and that no op asked anything of
   // are cut evenly part by part.
   spread_all();
-  seed_parts_ = true;
+  seed_ = true;
   spread_all();
 }
 
@@ -80,37 +91,80 @@ const CutCandidates::Cuts* CutCandidates::find(ir::ValueId value, size_t dim) co
   return cuts.empty() ? nullptr : &cuts;
 }
 
-// The cut of a factor whose parts are the operands of a concat or split: theirs, joined.
-std::optional<Cut> CutCandidates::join_parts(const ir::Node& node, const ShardingRule& rule,
-                                             uint32_t factor) const {
-  struct Part {
-    Dim begin;
-    Cut cut;
-  };
+// The parts that operands hold of a factor, in their order, with what a slice leaves out before and
+// behind its own; none where they do not lie side by side.
+std::vector<CutCandidates::Part> CutCandidates::parts_of(const ir::Node& node,
+                                                         const ShardingRule& rule,
+                                                         uint32_t factor) const {
   std::vector<Part> parts;
-  bool known = false;
+  Dim at;
+  bool adjacent = true;
   for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
     for (size_t d = 0; d < operand.size(); ++d) {
       if (operand[d].size() != 1 || operand[d][0].factor != factor || !operand[d][0].extent) {
         continue;
       }
-      const Cuts* cuts = find(value, d);
-      known |= cuts != nullptr;
-      parts.push_back({operand[d][0].begin,
-                       cuts != nullptr ? cuts->front() : Cut::even(*operand[d][0].extent)});
+      const FactorUse& use = operand[d][0];
+      if (use.begin != at) {
+        adjacent &= parts.empty();
+        parts.push_back({use.begin, false, nullptr});
+      }
+      parts.push_back({*use.extent, true, find(value, d)});
+      at = use.begin + *use.extent;
     }
   });
-  if (parts.empty() || (!known && !seed_parts_)) return std::nullopt;
-  // Parts are operands in their order; each begins where the one before it ends.
-  std::vector<Cut> cuts;
-  Dim at;
-  for (const Part& part : parts) {
-    if (part.begin != at) return std::nullopt;
-    at += part.cut.extent();
-    cuts.push_back(part.cut);
+  if (!adjacent) return {};
+  const Dim rest = rule.factors[factor].size - at;
+  if (!parts.empty() && !rest.is(0)) parts.push_back({rest, false, nullptr});
+  return parts;
+}
+
+// The cut of the part that shares it out as `other` does another part; else the first known one.
+Cut CutCandidates::Part::cut_like(const Cut& other) const {
+  const std::vector<Dim> units = other.units();
+  if (known == nullptr) {
+    // What cannot be shared out is held by all: the one key head of many query heads.
+    const bool one = extent.is(1) && units.size() == 1 && units[0].is_constant();
+    return one ? Cut({{1, 1, std::max<int64_t>(1, units[0].constant())}}) : Cut::even(extent);
   }
-  if (at != rule.factors[factor].size) return std::nullopt;
-  return Cut::concat(cuts);
+  const auto alike = std::find_if(known->begin(), known->end(),
+                                  [&](const Cut& cut) { return cut.units() == units; });
+  return alike != known->end() ? *alike : known->front();
+}
+
+// The cuts of a factor whose parts are the operands of a concat, split or slice: theirs, joined.
+// Parts are shared out alike where they can be: who uses them together, as attention uses query
+// heads and the key heads that they share, has one strategy for all.
+CutCandidates::Cuts CutCandidates::join_parts(const ir::Node& node, const ShardingRule& rule,
+                                              uint32_t factor) const {
+  const std::vector<Part> parts = parts_of(node, rule, factor);
+  const auto count = [](const Part& part) { return part.known ? part.known->size() : size_t{0}; };
+  const auto leader =
+      std::max_element(parts.begin(), parts.end(),
+                       [&](const Part& a, const Part& b) { return count(a) < count(b); });
+  if (leader == parts.end()) return {};
+  Cuts leading;
+  if (leader->known != nullptr) {
+    leading = *leader->known;
+  } else if (seed_ && std::all_of(parts.begin(), parts.end(), [](const Part& part) {
+               return part.held && !part.extent.is(1);
+             })) {
+    leading = {Cut::even(leader->extent)};
+  }
+  Cuts result;
+  for (const Cut& cut : leading) {
+    std::vector<Cut> alike;
+    std::vector<Cut> once;
+    for (auto part = parts.begin(); part != parts.end(); ++part) {
+      alike.push_back(part == leader ? cut : part->cut_like(cut));
+      // To compute what several ranks hold once and to move it may be cheaper.
+      const bool shared = alike.back().shared() && !part->extent.is(1);
+      once.push_back(shared ? Cut::even(part->extent) : alike.back());
+    }
+    result.push_back(Cut::concat(alike));
+    if (once != alike) result.push_back(Cut::concat(once));
+  }
+  return result;
 }
 
 CutCandidates::Cuts CutCandidates::gather(ir::NodeId id, uint32_t factor) const {
@@ -130,12 +184,18 @@ CutCandidates::Cuts CutCandidates::gather(ir::NodeId id, uint32_t factor) const 
     }
   });
   // What the parts are cut by comes first where it is asked for, last where it is a default.
-  if (const auto joined = join_parts(node, rule, factor)) {
-    if (std::find(cuts.begin(), cuts.end(), *joined) == cuts.end()) {
-      cuts.insert(seed_parts_ ? cuts.end() : cuts.begin(), *joined);
-    }
+  const Cuts of_operands = std::move(cuts);
+  cuts.clear();
+  const auto take_all = [&](const Cuts& from) { std::for_each(from.begin(), from.end(), take); };
+  if (seed_) take_all(of_operands);
+  take_all(join_parts(node, rule, factor));
+  take_all(of_operands);
+  // One element cannot be shared out, only held by several.
+  if (rule.factors[factor].size.is(1)) {
+    std::erase_if(cuts, [](const Cut& cut) { return !cut.shared(); });
+    return cuts;
   }
-  if (cuts.empty() && originates(node, rule, factor)) {
+  if (cuts.empty() && look_at(node, rule, factor) >= (seed_ ? Look::kMinor : Look::kMajor)) {
     cuts.push_back(Cut::even(rule.factors[factor].size, rule.factors[factor].grain));
   }
   if (cuts.size() > kMaxCuts) cuts.resize(kMaxCuts);
@@ -165,7 +225,7 @@ std::vector<Cut> CutCandidates::of_factor(ir::NodeId id, uint32_t factor) const 
   const Factor& f = rules_[id.index()].factors[factor];
   if (f.kind == Factor::Kind::kReplicate) return {};
   Cuts cuts = gather(id, factor);
-  if (cuts.empty()) cuts.push_back(Cut::even(f.size, f.grain));
+  if (cuts.empty() && !f.size.is(1)) cuts.push_back(Cut::even(f.size, f.grain));
   return cuts;
 }
 

@@ -28,14 +28,22 @@ class CutCandidates {
   bool add(ir::ValueId value, size_t dim, const layout::Cut& cut);
   const Cuts* find(ir::ValueId value, size_t dim) const;
   Cuts gather(ir::NodeId node, uint32_t factor) const;
-  std::optional<layout::Cut> join_parts(const ir::Node& node, const layout::ShardingRule& rule,
-                                        uint32_t factor) const;
+  // A part of a factor: what an operand of a concat, split or slice holds, or a slice leaves out.
+  struct Part {
+    Dim extent;
+    bool held;          // by an operand
+    const Cuts* known;  // its cuts; null: none
+    layout::Cut cut_like(const layout::Cut& other) const;
+  };
+  std::vector<Part> parts_of(const ir::Node& node, const layout::ShardingRule& rule,
+                             uint32_t factor) const;
+  Cuts join_parts(const ir::Node& node, const layout::ShardingRule& rule, uint32_t factor) const;
   bool spread(ir::NodeId node);
   void spread_all();
 
   const ir::Graph& graph_;
   const std::vector<layout::ShardingRule>& rules_;
-  bool seed_parts_ = false;              // parts without known cuts count as cut evenly
+  bool seed_ = false;                    // what no op asks anything of is cut evenly
   std::vector<std::vector<Cuts>> cuts_;  // by value, by dimension
 };
 

@@ -76,6 +76,12 @@ bool Cut::shared() const {
                      [](const Segment& s) { return s.group != 1; });
 }
 
+bool Cut::whole_on_all(int64_t ranks) const {
+  return !segments.empty() && std::all_of(segments.begin(), segments.end(), [&](const Segment& s) {
+    return s.extent == s.grain && s.group >= ranks;
+  });
+}
+
 Cut Cut::scaled(const Dim& factor) const {
   Cut result = *this;
   for (Segment& segment : result.segments) {
@@ -117,6 +123,25 @@ Cut Cut::concat(const std::vector<Cut>& parts) {
   for (const Cut& part : parts) {
     result.segments.insert(result.segments.end(), part.segments.begin(), part.segments.end());
   }
+  return result;
+}
+
+Cut Cut::repeated(int64_t times) const {
+  return concat(std::vector<Cut>(static_cast<size_t>(times), *this));
+}
+
+std::optional<Cut> Cut::period(int64_t times) const {
+  const auto count = static_cast<int64_t>(segments.size());
+  if (times < 1 || count == 0 || count % times != 0) return std::nullopt;
+  Cut result;
+  result.segments.assign(segments.begin(), segments.begin() + count / times);
+  if (result.repeated(times) != *this) return std::nullopt;
+  return result;
+}
+
+std::vector<Dim> Cut::units() const {
+  std::vector<Dim> result;
+  for (const Segment& segment : segments) result.push_back(grains_of(segment) * segment.group);
   return result;
 }
 

@@ -46,6 +46,8 @@ struct Cut {
   Dim largest_share(int64_t ranks) const;
   // True where some element is held by two ranks.
   bool shared() const;
+  // True where every one of `ranks` holds all of it: one grain that each has a unit of.
+  bool whole_on_all(int64_t ranks) const;
   // Every extent and grain times `factor` (a dimension with minor factors below the cut one).
   Cut scaled(const Dim& factor) const;
   // The inverse; nullopt where an extent or grain is not divisible.
@@ -53,6 +55,13 @@ struct Cut {
   // The part of this cut that covers [begin, begin + extent): whole segments only.
   std::optional<Cut> part(const Dim& begin, const Dim& extent) const;
   static Cut concat(const std::vector<Cut>& parts);
+  // This cut `times` times over: that of a dimension with a major factor of `times` before the one
+  // that is cut, as of [3, heads, size] by heads.
+  Cut repeated(int64_t times) const;
+  // The inverse; nullopt where this is not the same cut `times` times over.
+  std::optional<Cut> period(int64_t times) const;
+  // How many units each segment deals out. Cuts of equal units give every rank the same share.
+  std::vector<Dim> units() const;
 
   // "384/32" for extent/grain, "x3" behind it for a group, segments joined by " | ".
   std::string text() const;

@@ -61,6 +61,8 @@ std::vector<Cut> cuts_of(const layout::ShardingRule& rule, uint32_t index) {
   if (const auto coarse = exact_div(factor.size, factor.grain * 2)) {
     cuts.push_back(Cut::even(factor.size, factor.grain * 2));
   }
+  // All of it on each of three ranks, and on three of four.
+  if (!factor.size.is(0)) cuts.push_back(Cut({{factor.size, factor.size, 3}}));
   return cuts;
 }
 
@@ -162,29 +164,41 @@ class RuleCheck {
     return outputs;
   }
 
-  // Carries out one strategy; false where the rule says that it cannot be.
+  // Carries out one strategy; false where the rule says that it cannot be. What all ranks hold
+  // whole is a shard, then replicated.
   bool check(const std::string& name, const Strategy& strategy, int64_t ranks) {
-    const auto placements = layout::placements(rule_, strategy);
-    if (!placements) return false;
+    const auto shards = layout::placements(rule_, strategy);
+    if (!shards) return false;
+    check_placed(name, strategy, *shards, ranks);
+    const auto replicated = layout::placements(rule_, strategy, ranks);
+    EXPECT_TRUE(replicated.has_value());
+    const bool same = !replicated || (replicated->inputs == shards->inputs &&
+                                      replicated->outputs == shards->outputs);
+    if (!same) check_placed(name, strategy, *replicated, ranks);
+    return true;
+  }
+
+  void check_placed(const std::string& name, const Strategy& strategy,
+                    const OperandPlacements& placements, int64_t ranks) {
     SCOPED_TRACE(case_.op + case_.attributes.text() + " split by " + name + " [" +
                  strategy.cut.text() + "] over " + std::to_string(ranks) + " ranks, rule " +
                  rule_.text());
     // parts[i][r]: what rank r holds of input i.
     std::vector<std::vector<HostTensor>> parts(types_.size());
     for (size_t i = 0; i < types_.size(); ++i) {
-      if (present_[i]) parts[i] = parts_of(i, placements->inputs[i], ranks);
+      if (present_[i]) parts[i] = parts_of(i, placements.inputs[i], ranks);
     }
     for (bool symbolic : {false, true}) {
       std::vector<std::vector<HostTensor>> results(outputs_.size());
       for (int64_t rank = 0; rank < ranks; ++rank) {
         const Dim rank_dim = symbolic ? Dim::rank() : Dim(rank);
         std::vector<HostTensor> local =
-            run_rank(strategy, *placements, parts, rank_dim, rank, ranks);
-        if (local.size() != outputs_.size()) return true;  // has failed
+            run_rank(strategy, placements, parts, rank_dim, rank, ranks);
+        if (local.size() != outputs_.size()) return;  // has failed
         for (size_t i = 0; i < local.size(); ++i) results[i].push_back(std::move(local[i]));
       }
       for (size_t i = 0; i < outputs_.size(); ++i) {
-        Placement placement = placements->outputs[i];
+        Placement placement = placements.outputs[i];
         placement.cut = evaluated(placement.cut, case_.symbols);
         std::vector<std::string> problems;
         const HostTensor whole = assemble(placement, results[i], expected_[i].shape, problems);
@@ -193,7 +207,6 @@ class RuleCheck {
         EXPECT_EQ(difference(whole, expected_[i], case_.tolerance), "") << "output " << i;
       }
     }
-    return true;
   }
 
   std::vector<HostTensor> parts_of(size_t input, const Placement& placement, int64_t ranks) const {

@@ -109,7 +109,8 @@ class Attention : public OpDefinition {
     Attributes attributes = context.whole.attributes;
     const layout::Placement& q = context.placements.inputs[kQuery];
     if (!q.is_shard()) return attributes;
-    const auto begin = [&](const layout::Placement& placement) {
+    const auto begin = [&](const layout::Placement& placement) -> Dim {
+      if (placement.is_replicate()) return 0;  // the one key head of all query heads
       const auto pieces = placement.cut.pieces(context.rank, context.ranks);
       CLEAVE_CHECK(pieces.size() == 1, "heads and rows of attention are split in one piece a rank");
       return pieces[0].begin;

@@ -1,7 +1,9 @@
 #include "ops/reshape/factorise.h"
 
+#include <map>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "ops/operands.h"
 
@@ -85,6 +87,7 @@ class Factoriser {
     // What is left has products that are not provably equal, but no sizes in common either.
     leave_whole(rule_.inputs[0], a, 0);
     leave_whole(rule_.outputs[0], b, 0);
+    add_ones();
   }
 
   ShardingRule take() { return std::move(rule_); }
@@ -114,6 +117,51 @@ class Factoriser {
     for (size_t i = first; i < extents.size(); ++i) {
       const uint32_t factor = add(extents[i].size, Factor::Kind::kReplicate);
       operand[extents[i].dim].push_back({.factor = factor});
+    }
+  }
+
+  // A dimension that has factors, and the dimensions of 1 right before it.
+  struct Longer {
+    size_t dim;
+    std::vector<size_t> ones;
+  };
+  // By the first factor.
+  static std::map<uint32_t, Longer> longer_dimensions(const layout::OperandFactors& operand) {
+    std::map<uint32_t, Longer> result;
+    std::vector<size_t> ones;
+    for (size_t d = 0; d < operand.size(); ++d) {
+      if (operand[d].empty()) {
+        ones.push_back(d);
+      } else {
+        result[operand[d][0].factor] = {d, std::exchange(ones, {})};
+      }
+    }
+    return result;
+  }
+
+  // A dimension of 1 is the other side's, where it has one before the same elements; else a major
+  // factor of these. Ranks may all hold the one element, as they do a key head that all query heads
+  // share; then they hold all elements behind it.
+  void add_ones() {
+    const auto attach = [](layout::OperandFactors& operand, Longer& longer, uint32_t one) {
+      const layout::FactorUse use{.factor = one};
+      if (longer.ones.empty()) {
+        operand[longer.dim].insert(operand[longer.dim].begin(), use);
+      } else {
+        operand[longer.ones.back()] = {use};
+        longer.ones.pop_back();
+      }
+    };
+    auto outputs = longer_dimensions(rule_.outputs[0]);
+    auto inputs = longer_dimensions(rule_.inputs[0]);
+    for (auto& [first, from] : inputs) {
+      const auto to = outputs.find(first);
+      if (to == outputs.end()) continue;
+      while (!from.ones.empty() || !to->second.ones.empty()) {
+        const uint32_t one = add(1, Factor::Kind::kParallel);
+        attach(rule_.inputs[0], from, one);
+        attach(rule_.outputs[0], to->second, one);
+      }
     }
   }
 

@@ -40,8 +40,10 @@ TEST(Factorise, WhatIsNotSharedIsWhole) {
   EXPECT_EQ(rule_text({b, s, 64}, {n, 64}), "f1 f2 f0 -> f3 f0; whole f1; whole f2; whole f3");
 }
 
-TEST(Factorise, DimensionsOfOneHaveNoFactor) {
-  EXPECT_EQ(rule_text({1, b, 1, 8}, {b, 8, 1}), "1 f0 1 f1 -> f0 f1 1");
+TEST(Factorise, DimensionsOfOneAreFactorsOfWhatIsBehindThem) {
+  EXPECT_EQ(rule_text({1, b, 1, 8}, {b, 8, 1}), "f2 f0 f3 f1 -> f2.f0 f3.f1 1");
+  EXPECT_EQ(rule_text({b, 1, 1, 8}, {b, 1, 8}), "f0 f3 f2 f1 -> f0 f2 f3.f1");
+  EXPECT_EQ(rule_text({b, 24}, {b, 8, 1, 3}), "f0 f1.f2 -> f0 f1 1 f2");
   EXPECT_EQ(rule_text({1, 1}, {}), "1 1 -> ");
   EXPECT_EQ(rule_text({0, 3}, {3, 0}), "1 1 -> 1 1");
 }
@@ -60,9 +62,12 @@ Names with(Names names) {
 }
 
 TEST(Reshape, Rules) {
-  EXPECT_EQ(check({2, 3, 8}, {6, 8}), with({"f0", "f2"}));
-  EXPECT_EQ(check({2, 3, 15}, {2, 3, 5, 3}), with({"f0", "f1", "f2"}));
-  EXPECT_EQ(check({4, 6}, {8, 3}), with({"f0"}));
+  EXPECT_EQ(check({2, 3, 8}, {6, 8}), with({"f0", "f1", "f2"}));
+  EXPECT_EQ(check({2, 3, 15}, {2, 3, 5, 3}), with({"f0", "f1", "f2", "f3"}));
+  EXPECT_EQ(check({4, 6}, {8, 3}), with({"f0", "f1", "f2"}));
+  // Query, key and value of one matrix: by part, by head and by element of a head.
+  EXPECT_EQ(check({2, 24}, {2, 3, 4, 2}), with({"f0", "f1", "f2"}));
+  EXPECT_EQ(check({5, 2, 6}, {10, 1, 6}), with({"f0", "f1", "f2", "f3"}));
   EXPECT_EQ(check({4, 9}, {6, 6}), with({"f0"}));
   EXPECT_EQ(check({2, 3}, {3, 2}), with({}));
   EXPECT_EQ(check({0, 3}, {3, 0}), with({}));
@@ -72,7 +77,7 @@ TEST(Reshape, Rules) {
 
 TEST(Reshape, RulesWithSymbols) {
   EXPECT_EQ(check({2, 5, 12}, {b * s, 3, 4}, {{b, s, 12}}, {{"b", 2}, {"s", 5}}),
-            with({"f0", "f2"}));
+            with({"f0", "f2", "f3"}));
   EXPECT_EQ(check({10, 12}, {b, s, 12}, {{b * s, 12}}, {{"b", 2}, {"s", 5}}), with({"f0", "f2"}));
 }
 

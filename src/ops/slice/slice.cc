@@ -38,16 +38,24 @@ class Slice final : public OpDefinition {
   }
 
   // A dimension that is sliced in steps of 1 has the operand's factor, of which the result is a
-  // part: it can be split where the slice's borders are borders of segments.
+  // part: it can be split where the slice's borders are borders of segments. Steps that divide a
+  // dimension (one of interleaved tensors) make the operand's factor the result's with a minor one.
   layout::ShardingRule rule(const OpContext& context) const override {
     const TensorType& x = context.inputs[0];
     layout::ShardingRule rule = elementwise_rule(context, x.shape);
     for (size_t d = 0; d < x.rank(); ++d) {
       if (is_whole(context, d)) continue;
-      if (context.attributes.dims("step")[d].is(1)) {
+      const Dim& step = context.attributes.dims("step")[d];
+      const Dim& extent = context.attributes.dims("extent")[d];
+      if (step.is(1)) {
         layout::FactorUse& use = rule.outputs[0][d][0];
         use.begin = context.attributes.dims("begin")[d];
-        use.extent = context.attributes.dims("extent")[d];
+        use.extent = extent;
+      } else if (extent * step == x.shape[d]) {
+        rule.factors[d].size = extent;
+        const uint32_t minor =
+            rule.add_factor("s" + std::to_string(d), step, layout::Factor::Kind::kReplicate);
+        rule.inputs[0][d].push_back({.factor = minor});
       } else {
         rule.inputs[0][d].clear();
         rule.outputs[0][d].clear();
@@ -63,10 +71,12 @@ class Slice final : public OpDefinition {
     local.set("extent", context.local_outputs[0].shape);
     const layout::Placement& placement = context.placements.inputs[0];
     if (!placement.is_shard()) return local;
-    // A rank's part begins behind what it holds of the segments before the slice.
+    // A rank's part begins behind what it holds of the segments before the slice; where steps are
+    // taken, as far into a step as the whole.
     std::vector<Dim> begin = local.dims("begin");
-    Dim& first = begin[static_cast<size_t>(placement.dim)];
-    if (!first.is(0)) {
+    const auto dim = static_cast<size_t>(placement.dim);
+    Dim& first = begin[dim];
+    if (!first.is(0) && local.dims("step")[dim].is(1)) {
       const auto before = placement.cut.part(0, first);
       CLEAVE_CHECK(before.has_value(), "a slice begins inside of a segment");
       first = before->local_extent(context.rank, context.ranks);
