@@ -17,7 +17,9 @@ class Capabilities {
   virtual bool fuses_epilogue(std::string_view op) const = 0;
   // The kernel of `op` reads operand `input` through strides (a view), not only dense.
   virtual bool reads_strided(std::string_view op, size_t input) const = 0;
-  // The same for its results.
+  // The same where the last dimension has no gaps: rows may lie anywhere.
+  virtual bool reads_rows(std::string_view op, size_t input) const = 0;
+  // As `reads_strided`, for its results.
   virtual bool writes_strided(std::string_view op) const = 0;
   // Upper bounds on the bytes that a kernel of `op` may use beside its operands.
   virtual int64_t workspace_bytes(std::string_view op) const = 0;

@@ -9,9 +9,14 @@ class Cpu final : public Capabilities {
   bool fuses_epilogue(std::string_view op) const override { return op == "matmul"; }
   bool reads_strided(std::string_view op, size_t input) const override {
     if (op == "fused_elementwise" || op == "copy") return true;
-    if (op == "matmul") return input >= 2;  // operands of the epilogue
+    // b is packed, which reads it once; operands from the third on are those of the epilogue.
+    if (op == "matmul") return input >= 1;
     if (op == "attention") return input < 3;
     return false;
+  }
+  // a is packed once for each block of columns: with gaps in many rows, a copy is faster.
+  bool reads_rows(std::string_view op, size_t input) const override {
+    return reads_strided(op, input) || (op == "matmul" && input == 0);
   }
   bool writes_strided(std::string_view) const override { return false; }
   int64_t workspace_bytes(std::string_view op) const override {

@@ -35,8 +35,8 @@ bool ViewWalk::advance(const FusionGroup& group) {
   const ops::OpDefinition* definition = registry_.find(root.op);
   const bool chain = definition != nullptr && definition->is_elementwise();
   // Operands of a chain are read through strides.
-  if (!chain) make_dense_operands(root);
-  if (chain && group.anchor.valid()) make_dense_operands(graph_.node(group.anchor));
+  if (!chain) make_readable(root);
+  if (chain && group.anchor.valid()) make_readable(graph_.node(group.anchor));
   for (ir::ValueId output : root.outputs) views_[output.index()] = own_view(output);
   return false;
 }
@@ -56,14 +56,16 @@ bool ViewWalk::make_views(const ir::Node& node) {
   return true;
 }
 
-void ViewWalk::make_dense_operands(const ir::Node& node) {
+void ViewWalk::make_readable(const ir::Node& node) {
   for (size_t i = 0; i < node.inputs.size(); ++i) {
-    if (!capabilities_.reads_strided(node.op, i)) make_dense(node.inputs[i]);
+    const ir::ValueId id = node.inputs[i];
+    if (!id.valid()) continue;
+    if (!reads(capabilities_, node.op, i, of(id), graph_.type(id).shape)) make_dense(id);
   }
 }
 
 void ViewWalk::make_dense(ir::ValueId id) {
-  if (!id.valid() || is_dense(of(id), graph_.type(id).shape)) return;
+  if (is_dense(of(id), graph_.type(id).shape)) return;
   copy_(id);
   views_[id.index()] = own_view(id);
 }

@@ -15,21 +15,21 @@ namespace cleave::capabilities {
 
 class ViewWalk {
  public:
-  // `copy` is told of each value that a reader takes only dense: it gets memory of its own, for
-  // this and all later readers. `of` still gives the view that is to be copied.
+  // `copy` is told of each value that a reader does not take as it lies: it gets memory of its own,
+  // dense, for this and all later readers. `of` still gives the view that is to be copied.
   ViewWalk(const ir::Graph& graph, const ops::Registry& registry, const Capabilities& capabilities,
            std::function<void(ir::ValueId)> copy);
 
   // Where a value lies that has been made. Inputs and constants lie in memory of their own.
   const View& of(ir::ValueId id);
-  // Takes the next group: copies what it reads dense, and places its results. True where they are
+  // Takes the next group: copies what it cannot read, and places its results. True where they are
   // all views of what was there, so that nothing runs.
   bool advance(const FusionGroup& group);
 
  private:
   bool make_views(const ir::Node& node);
   void make_dense(ir::ValueId id);
-  void make_dense_operands(const ir::Node& node);
+  void make_readable(const ir::Node& node);
   View own_view(ir::ValueId id) const;
 
   const ir::Graph& graph_;

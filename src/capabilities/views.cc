@@ -106,6 +106,11 @@ std::optional<View> shard_view(const ir::Node& node, const View& input) {
 
 }  // namespace
 
+bool is_view_op(std::string_view op) {
+  return op == "reshape" || op == "broadcast" || op == "slice" || op == "split" ||
+         op == "transpose" || op == "shard";
+}
+
 std::vector<Dim> dense_strides(std::span<const Dim> shape) {
   std::vector<Dim> strides(shape.size(), Dim(1));
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
@@ -137,9 +142,11 @@ std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t
   return std::nullopt;
 }
 
-bool is_view_op(std::string_view op) {
-  return op == "reshape" || op == "broadcast" || op == "slice" || op == "split" ||
-         op == "transpose" || op == "shard";
+bool reads(const Capabilities& capabilities, std::string_view op, size_t input, const View& view,
+           std::span<const Dim> shape) {
+  if (capabilities.reads_strided(op, input) || is_dense(view, shape)) return true;
+  const bool gaps = !shape.empty() && !shape.back().is(1) && !view.strides.back().is(1);
+  return !gaps && capabilities.reads_rows(op, input);
 }
 
 }  // namespace cleave::capabilities

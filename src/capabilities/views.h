@@ -22,12 +22,16 @@ std::vector<Dim> dense_strides(std::span<const Dim> shape);
 // Row-major without gaps, apart from where it begins; dimensions of size 1 do not matter.
 bool is_dense(const View& view, std::span<const Dim> shape);
 
+// Ops whose results may be views.
+bool is_view_op(std::string_view op);
+
 // The view that output `output` of `node` is of its input, given the input's own view; nullopt
 // where the op moves data.
 std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
                             const View& input);
 
-// Ops whose results may be views.
-bool is_view_op(std::string_view op);
+// True where the kernel of `op` reads operand `input` as it lies.
+bool reads(const Capabilities& capabilities, std::string_view op, size_t input, const View& view,
+           std::span<const Dim> shape);
 
 }  // namespace cleave::capabilities

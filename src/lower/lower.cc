@@ -128,13 +128,9 @@ class Lowerer {
     return result;
   }
 
-  Operand read(ir::ValueId id, bool strided, size_t position) {
+  Operand read(ir::ValueId id, size_t position) {
     const View v = view(id);
-    const TensorType& type = graph_.type(id);
-    if (strided || capabilities::is_dense(v, type.shape)) {
-      return operand(homes_[v.base.index()], v, type, false, position);
-    }
-    internal_error(graph_.value(id).name + " is read dense, and is not", __FILE__, __LINE__);
+    return operand(homes_[v.base.index()], v, graph_.type(id), false, position);
   }
 
   Operand write(ir::ValueId id, size_t position) {
@@ -184,9 +180,7 @@ class Lowerer {
     instruction.name = node.name;
     instruction.attributes = node.attributes;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      instruction.inputs.push_back(
-          node.inputs[i].valid() ? read(node.inputs[i], capabilities_.reads_strided(node.op, i), i)
-                                 : Operand{});
+      instruction.inputs.push_back(node.inputs[i].valid() ? read(node.inputs[i], i) : Operand{});
     }
     for (size_t o = 0; o < node.outputs.size(); ++o) {
       instruction.outputs.push_back(write(node.outputs[o], o));
@@ -238,12 +232,11 @@ class Lowerer {
     if (group.anchor.valid()) {
       const ir::Node& anchor = graph_.node(group.anchor);
       for (size_t i = 0; i < anchor.inputs.size(); ++i) {
-        instruction.inputs.push_back(
-            read(anchor.inputs[i], capabilities_.reads_strided(anchor.op, i), i));
+        instruction.inputs.push_back(read(anchor.inputs[i], i));
       }
     }
     for (ir::ValueId external : externals) {
-      instruction.inputs.push_back(read(external, true, instruction.inputs.size()));
+      instruction.inputs.push_back(read(external, instruction.inputs.size()));
     }
     instruction.outputs.push_back(write(root.outputs[0], 0));
     push(std::move(instruction));

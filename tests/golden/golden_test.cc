@@ -113,7 +113,9 @@ TEST_P(Golden, CompilesAsExpected) {
   EXPECT_EQ(actual, read(expected)) << "see the head of golden_test.cc for how to update";
 }
 
-INSTANTIATE_TEST_SUITE_P(Graphs, Golden, ::testing::Values("mlp", "fused_qkv", "dynamic_rows"),
+INSTANTIATE_TEST_SUITE_P(Graphs, Golden,
+                         ::testing::Values("mlp", "fused_qkv", "stacked_qkv", "dynamic_rows",
+                                           "strided_products"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace
