@@ -76,6 +76,41 @@ CASES = [
         {"input_ids": TOKENS, "attention_mask": TOKENS},
         [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
     ),
+    # The spellings of a fused query, key and value.
+    *(
+        Case(
+            "vit",
+            {"layers": 1, "hidden": 320, "heads": 5, "patches": 49, "qkv": qkv},
+            {"patches": ("1x49x48", "4x49x48", "8x49x48")},
+            [{"batch": 1}, {"batch": 7}],
+            label=f"vit-{qkv}",
+        )
+        for qkv in ("split", "slice", "packed")
+    ),
+    *(
+        Case(
+            "gpt2",
+            {"size": "mini", "layers": 1, "qkv": qkv},
+            {"input_ids": TOKENS},
+            [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 53}],
+            label=f"gpt2-{qkv}",
+        )
+        for qkv in ("neox", "bloom")
+    ),
+    *(
+        Case(
+            "llama",
+            {"layers": 1, "head_size": 64, "inner": 1537, **options},
+            {"input_ids": TOKENS, "attention_mask": TOKENS},
+            [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
+            label=label,
+        )
+        for label, options in {
+            "llama-fused": {"qkv": "fused", "gate_up": "interleaved"},
+            "llama-grouped": {"qkv": "grouped", "gate_up": "halves"},
+            "llama-one-key-head": {"qkv": "fused", "heads": 8, "kv_heads": 1},
+        }.items()
+    ),
     Case(
         "functions",
         {},

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from .cleave import cpus
+from .cleave import cpus, profile
 
 TWO = cpus(2)
 
@@ -16,15 +16,15 @@ def factors(plan: dict, op: str) -> list[str]:
     return [node["strategy"].split("[")[0] for node in plan["nodes"] if op in node["op"].lower()]
 
 
-def collectives(cleave, model, engine, *options) -> dict[str, int]:
+def collectives(cleave, model, engine, *options, devices=TWO) -> dict[str, int]:
     """What the engine for this model moves between devices, without what it has none of."""
-    cleave("build", model, "-o", engine, TWO, "--randomWeights", *options)
+    cleave("build", model, "-o", engine, devices, "--randomWeights", *options)
     found = cleave("inspect", engine, "--json", "-").json["collectives"]
     return {name: count for name, count in found.items() if count}
 
 
-def plan_of(cleave, model, *options) -> dict:
-    plan = cleave("plan", model, TWO, *options, "--json", "-").json
+def plan_of(cleave, model, *options, devices=TWO) -> dict:
+    plan = cleave("plan", model, devices, *options, "--json", "-").json
     assert plan["optimal"]
     return plan
 
@@ -69,6 +69,103 @@ def test_attention_is_split_by_heads(cleave, decoder):
     assert attention["time_us"] < attention["unsplit_us"]
 
 
+VIT = ("vit", {"layers": 1, "hidden": 1024, "heads": 16, "patches": 15}, "patches:1x15x48")
+GPT2 = ("gpt2", {"layers": 1, "size": "medium"}, "input_ids:1x8")
+LLAMA = (
+    "llama",
+    {"layers": 1, "heads": 12, "kv_heads": 4, "head_size": 128, "inner": 4096},
+    "input_ids:1x8,attention_mask:1x8",
+)
+SPELLINGS = [
+    (VIT, {"qkv": "gather"}, "n[1024/64 | 1024/64 | 1024/64]"),
+    (VIT, {"qkv": "split"}, "n[1024/64 | 1024/64 | 1024/64]"),
+    (VIT, {"qkv": "slice"}, "n[1024/64 | 1024/64 | 1024/64]"),
+    (VIT, {"qkv": "packed"}, "n[1024/64 | 1024/64 | 1024/64]"),
+    (GPT2, {"qkv": "split"}, "n[1024/64 | 1024/64 | 1024/64]"),
+    (GPT2, {"qkv": "neox"}, "n[3072/192]"),
+    (GPT2, {"qkv": "bloom"}, "n[3072/192]"),
+    (LLAMA, {"qkv": "fused"}, "n[1536/384 | 512/128 | 512/128]"),
+    (LLAMA, {"qkv": "grouped"}, "n[2560/640]"),
+]
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+@pytest.mark.parametrize("family, options, cut", SPELLINGS, ids=str)
+def test_a_fused_weight_is_cut_by_heads(family, options, cut, devices, cleave, models):
+    """However query, key and value are told apart, nothing is moved before attention."""
+    name, sizes, shape = family
+    model = models(name, weights="absent", **{**sizes, **options})[0]
+    nodes = plan_of(cleave, model, f"--shapes={shape}", devices=cpus(devices))["nodes"]
+    (attention,) = [i for i, node in enumerate(nodes) if "attention" in node["op"]]
+    fused = max(i for i in range(attention) if "matmul" in nodes[i]["op"])
+    assert nodes[attention]["strategy"].split("[")[0] == "h"
+    assert nodes[fused]["strategy"] == cut
+    assert all(node["communication_us"] == 0 for node in nodes[fused:attention])
+
+
+def test_heads_joined_with_a_dynamic_batch_are_split(cleave, models):
+    name, sizes, _ = VIT
+    model = models(name, weights="absent", **{**sizes, "qkv": "packed"})[0]
+    batches = profile(*({"patches": f"{batch}x15x48"} for batch in (1, 2, 4)))
+    plan = plan_of(cleave, model, *batches, f"--memory={limit_of(cleave, model, batches)}MiB")
+    assert factors(plan, "attention") == ["h"]
+
+
+def limit_of(cleave, model, shapes) -> int:
+    """MiB that hold no more than two thirds of the weights."""
+    whole = plan_of(cleave, model, *shapes, *pin_all(cleave, model, shapes, "whole"))
+    return max(whole["memory_bytes"]) * 2 // 3 // 2**20
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize(
+    "heads, kv_heads, cut",
+    [
+        (9, 3, "n[1152/128 | 384/128x3 | 384/128x3]"),
+        (9, 3, "n[1152/384 | 384/128 | 384/128]"),
+        (8, 1, "n[1024/128 | 128/128x8 | 128/128x8]"),
+    ],
+)
+def test_devices_may_hold_the_same_key_heads(
+    heads, kv_heads, cut, devices, cleave, models, tmp_path
+):
+    """Devices share query heads unevenly; nothing is moved before attention, nor gathered twice."""
+    name, sizes, shape = LLAMA
+    options = {**sizes, "heads": heads, "kv_heads": kv_heads, "qkv": "fused"}
+    model = models(name, weights="absent", **options)[0]
+    shape = f"--shapes={shape}"
+    free = plan_of(cleave, model, shape, devices=cpus(devices))
+    assert factors(free, "attention") == ["h"]
+    fused, project = [node["name"] for node in free["nodes"] if "matmul" in node["op"]][:2]
+    (attention,) = [node["name"] for node in free["nodes"] if "attention" in node["op"]]
+    grain = cut[2 : cut.index(" ")]
+    h = "h" if grain == f"{heads * 128}/128" else "h[9/3]"
+    pins = [f"--pin={attention}={h}", f"--pin={fused}={cut}", f"--pin={project}=k[{grain}]"]
+    pinned = plan_of(cleave, model, shape, *pins, devices=cpus(devices))
+    assert pinned["cost_us"] >= free["cost_us"]
+    engine = tmp_path / "shared.cleave"
+    moved = collectives(cleave, model, engine, shape, *pins, devices=cpus(devices))
+    assert moved == {"all_gather": 1, "all_reduce": 2}
+
+
+@pytest.mark.parametrize(
+    "gate_up, cut",
+    [
+        ("split", "n[4096/1 | 4096/1]"),
+        ("halves", "n[4096/1 | 4096/1]"),
+        ("interleaved", "n[8192/2]"),
+    ],
+)
+def test_gate_and_up_of_one_weight_are_cut_alike(gate_up, cut, cleave, models):
+    """Two products around them, then one sum: nothing is moved between."""
+    name, sizes, shape = LLAMA
+    model = models(name, weights="absent", **{**sizes, "gate_up": gate_up})[0]
+    nodes = plan_of(cleave, model, f"--shapes={shape}")["nodes"]
+    fused, down, _ = [i for i, node in enumerate(nodes) if "matmul" in node["op"]][-3:]
+    assert [nodes[i]["strategy"] for i in (fused, down)] == [cut, "k"]
+    assert all(node["communication_us"] == 0 for node in nodes[fused:down])
+
+
 def test_many_rows_split_the_rows_where_memory_allows(cleave, mlp, tmp_path):
     shape = "--shapes=x:2048x1024"
     free = plan_of(cleave, mlp, shape)
@@ -89,13 +186,13 @@ def test_many_rows_split_the_rows_where_memory_allows(cleave, mlp, tmp_path):
 
 def test_many_rows_of_one_layer_split_its_columns_under_a_memory_limit(cleave, fc):
     shape = "--shapes=x:512x4096"
-    whole = plan_of(cleave, fc, shape, *pin_all(cleave, fc, shape, "whole"))
+    whole = plan_of(cleave, fc, shape, *pin_all(cleave, fc, [shape], "whole"))
     limit = max(whole["memory_bytes"]) // 2**20 - 8
     assert factors(plan_of(cleave, fc, shape, f"--memory={limit}MiB"), "matmul") == ["n"]
 
 
-def pin_all(cleave, model, shape, strategy) -> list[str]:
-    nodes = plan_of(cleave, model, shape)["nodes"]
+def pin_all(cleave, model, shapes, strategy) -> list[str]:
+    nodes = plan_of(cleave, model, *shapes)["nodes"]
     return [f"--pin={node['name']}={strategy}" for node in nodes]
 
 

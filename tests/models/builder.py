@@ -164,12 +164,24 @@ class GraphBuilder:
             return self.add("Split", [x, self.int64(list(sizes))], len(sizes), axis=axis)
         return self.add("Split", [x], len(sizes), axis=axis, split=list(sizes))
 
-    def slice(self, x: str, axis: int, start, end) -> str:
-        """x[start:end] along an axis; the bounds are integers or names of 1-D int64 tensors."""
+    def slice(self, x: str, axis: int, start, end, step: int = 1) -> str:
+        """x[start:end:step] along an axis; the bounds are integers or names of 1-D int64
+        tensors."""
         bounds = [
             self.int64([bound]) if isinstance(bound, int) else bound for bound in (start, end)
         ]
-        return self.add("Slice", [x, *bounds, self.int64([axis]), self.int64([1])])
+        return self.add("Slice", [x, *bounds, self.int64([axis]), self.int64([step])])
+
+    def unbind(self, x: str, axis: int, count: int, how: str) -> list[str]:
+        """x[0], x[1], … along an axis of `count`, by "gather" of an index, or by "split" or "slice"
+        and Squeeze."""
+        if how == "gather":
+            return [self.add("Gather", [x, self.int64(i)], axis=axis) for i in range(count)]
+        if how == "split":
+            parts = self.split(x, [1] * count, axis)
+        else:
+            parts = [self.slice(x, axis, i, i + 1) for i in range(count)]
+        return [self.squeeze(part, axis) for part in parts]
 
     def clip_min(self, x: str, minimum: float) -> str:
         if self.opset >= 11:

@@ -10,6 +10,7 @@ from .layers import gelu_tanh, layer_norm, lowest, merge_heads, split_heads
 # The published sizes: layers, hidden, heads, positions, vocabulary.
 SIZES = {
     "tiny": (2, 64, 4, 64, 211),
+    "mini": (2, 320, 5, 64, 1001),
     "small": (12, 768, 12, 1024, 50257),
     "medium": (24, 1024, 16, 1024, 50257),
     "large": (36, 1280, 20, 1024, 50257),
@@ -24,10 +25,13 @@ def build(
     size: str = "tiny",
     layers: int | None = None,
     conv1d: str = "matmul",
+    qkv: str = "split",
 ) -> Model:
     """input_ids int64 [batch, sequence] → logits [batch, sequence, vocabulary].
 
     conv1d: "matmul", MatMul and Add; "gemm", Reshape to two dimensions, Gemm and Reshape back.
+    qkv: "split", [.., 3·hidden] into three; "neox", [.., heads, 3·size] into three behind a
+    Transpose; "bloom", [.., heads, 3, size] by Gather.
     """
     depth, hidden, heads, positions, vocabulary = SIZES[size]
     depth = layers or depth
@@ -38,11 +42,13 @@ def build(
         x = _embeddings(b, ids, table, positions, hidden)
     for layer in range(depth):
         with b.scope(f"h.{layer}"):
-            x = _block(b, x, f"h.{layer}", hidden, heads, positions, conv1d)
+            x = _block(b, x, f"h.{layer}", hidden, heads, positions, conv1d, qkv)
     x = layer_norm(b, x, "ln_f", hidden)
     logits = b.add("MatMul", [x, b.add("Transpose", [table], perm=[1, 0])])
     b.output(logits, "logits", ["batch", "sequence", vocabulary])
-    return b.build(layers=depth, hidden=hidden, heads=heads, vocabulary=vocabulary, seed=seed)
+    return b.build(
+        layers=depth, hidden=hidden, heads=heads, vocabulary=vocabulary, qkv=qkv, seed=seed
+    )
 
 
 def _embeddings(b: GraphBuilder, ids: str, table: str, positions: int, hidden: int) -> str:
@@ -53,12 +59,20 @@ def _embeddings(b: GraphBuilder, ids: str, table: str, positions: int, hidden: i
 
 
 def _block(
-    b: GraphBuilder, x: str, name: str, hidden: int, heads: int, positions: int, conv1d: str
+    b: GraphBuilder,
+    x: str,
+    name: str,
+    hidden: int,
+    heads: int,
+    positions: int,
+    conv1d: str,
+    qkv: str,
 ) -> str:
     with b.scope("attn"):
         normed = layer_norm(b, x, f"{name}.ln_1", hidden)
         fused = _conv1d(b, normed, f"{name}.attn.c_attn", hidden, 3 * hidden, conv1d)
-        context = _attention(b, fused, hidden, heads, positions)
+        query, key, value = _heads(b, fused, hidden, heads, qkv)
+        context = _attention(b, query, key, value, hidden, heads, positions)
         x = b.add("Add", [_conv1d(b, context, f"{name}.attn.c_proj", hidden, hidden, conv1d), x])
     with b.scope("mlp"):
         normed = layer_norm(b, x, f"{name}.ln_2", hidden)
@@ -78,14 +92,26 @@ def _conv1d(b: GraphBuilder, x: str, name: str, inputs: int, outputs: int, spell
     return b.reshape(flat, shape)
 
 
-def _attention(b: GraphBuilder, fused: str, hidden: int, heads: int, positions: int) -> str:
+def _heads(b: GraphBuilder, fused: str, hidden: int, heads: int, qkv: str) -> list[str]:
+    """Query, key (turned) and value by heads."""
     size = hidden // heads
-    query, key, value = (
-        split_heads(b, part, heads, size) for part in b.split(fused, [hidden] * 3, axis=2)
-    )
-    query = b.add("Transpose", [query], perm=[0, 2, 1, 3])
-    key = b.add("Transpose", [key], perm=[0, 2, 3, 1])
-    value = b.add("Transpose", [value], perm=[0, 2, 1, 3])
+    perms = [[0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]]
+    if qkv == "neox":
+        fused = b.add("Transpose", [split_heads(b, fused, heads, 3 * size)], perm=[0, 2, 1, 3])
+        parts = b.split(fused, [size] * 3, axis=3)
+        return [parts[0], b.add("Transpose", [parts[1]], perm=[0, 1, 3, 2]), parts[2]]
+    if qkv == "bloom":
+        fused = b.reshape(fused, [b.size(fused, 0), b.size(fused, 1), heads, 3, size])
+        parts = b.unbind(fused, 3, 3, "gather")
+    else:
+        parts = [split_heads(b, part, heads, size) for part in b.split(fused, [hidden] * 3, axis=2)]
+    return [b.add("Transpose", [part], perm=perm) for part, perm in zip(parts, perms, strict=True)]
+
+
+def _attention(
+    b: GraphBuilder, query: str, key: str, value: str, hidden: int, heads: int, positions: int
+) -> str:
+    size = hidden // heads
     scores = b.add("Div", [b.add("MatMul", [query, key]), b.scalar(math.sqrt(size))])
     masked = b.add(
         "Where", [_causal_mask(b, query, key, positions), scores, b.scalar(lowest(b.dtype))]

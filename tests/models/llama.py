@@ -20,9 +20,17 @@ def build(
     inner: int = 384,
     positions: int = 64,
     vocabulary: int = 1001,
+    qkv: str = "separate",
+    gate_up: str = "split",
 ) -> Model:
-    """input_ids and attention_mask int64 [batch, sequence] → logits [.., vocabulary]."""
-    b = _Llama(opset, dtype, seed, heads, kv_heads, head_size, positions)
+    """input_ids and attention_mask int64 [batch, sequence] → logits [.., vocabulary].
+
+    qkv: "separate", three matrices; "fused", one with its columns split unevenly; "grouped", one
+    whose columns are [kv heads, query heads of the group + 2, size], taken by Slice.
+    gate_up: one matrix, by "split" of its columns; "halves", Reshape to [.., 2, inner] and Gather;
+    "interleaved", Slice with steps of 2.
+    """
+    b = _Llama(opset, dtype, seed, heads, kv_heads, head_size, positions, qkv, gate_up)
     ids = b.input("input_ids", ["batch", "sequence"], "int64")
     mask = b.input("attention_mask", ["batch", "sequence"], "int64")
     table = b.random_weight("embed_tokens.weight", (vocabulary, b.hidden), 0.5)
@@ -44,16 +52,18 @@ def build(
         head_size=head_size,
         inner=inner,
         vocabulary=vocabulary,
+        qkv=qkv,
+        gate_up=gate_up,
         seed=seed,
     )
 
 
 class _Llama(GraphBuilder):
-    def __init__(self, opset, dtype, seed, heads, kv_heads, head_size, positions):
+    def __init__(self, opset, dtype, seed, heads, kv_heads, head_size, positions, qkv, gate_up):
         super().__init__("llama", opset, dtype, seed)
         self.hidden = heads * head_size
         self._heads, self._kv_heads, self._head_size = heads, kv_heads, head_size
-        self._positions = positions
+        self._positions, self._qkv, self._gate_up = positions, qkv, gate_up
         self._cos = self._sin = ""
 
     def additive_mask(self, ids: str, mask: str) -> str:
@@ -89,15 +99,24 @@ class _Llama(GraphBuilder):
         with self.scope("mlp"):
             normed = rms_norm(self, x, f"{name}.post_attention_layernorm", self.hidden)
             fused = linear(self, normed, f"{name}.mlp.gate_up_proj", self.hidden, 2 * inner, False)
-            gate, up = self.split(fused, [inner, inner], axis=-1)
+            gate, up = self._halves(fused, inner)
             product = self.add("Mul", [silu(self, gate), up])
             down = linear(self, product, f"{name}.mlp.down_proj", inner, self.hidden, False)
             return self.add("Add", [x, down])
 
+    def _halves(self, fused: str, inner: int) -> list[str]:
+        if self._gate_up == "interleaved":
+            return [self.slice(fused, 2, first, INT64_MAX, 2) for first in range(2)]
+        if self._gate_up == "halves":
+            wide = self.reshape(fused, [self.size(fused, 0), self.size(fused, 1), 2, inner])
+            return self.unbind(wide, 2, 2, "gather")
+        return self.split(fused, [inner, inner], axis=-1)
+
     def _attention(self, x: str, mask: str, name: str) -> str:
-        query = self._rotate(self._project(x, f"{name}.q_proj", self._heads))
-        key = self._rotate(self._project(x, f"{name}.k_proj", self._kv_heads))
-        value = self._project(x, f"{name}.v_proj", self._kv_heads)
+        query, key, value = (
+            self.add("Transpose", [part], perm=[0, 2, 1, 3]) for part in self._parts(x, name)
+        )
+        query, key = self._rotate(query), self._rotate(key)
         key, value = self._repeat_heads(key), self._repeat_heads(value)
         scores = self.add("MatMul", [query, self.add("Transpose", [key], perm=[0, 1, 3, 2])])
         scores = self.add("Div", [scores, self.scalar(math.sqrt(self._head_size))])
@@ -105,10 +124,32 @@ class _Llama(GraphBuilder):
         context = merge_heads(self, self.add("MatMul", [weights, value]), self.hidden)
         return linear(self, context, f"{name}.o_proj", self.hidden, self.hidden, False)
 
-    def _project(self, x: str, name: str, heads: int) -> str:
-        y = linear(self, x, name, self.hidden, heads * self._head_size, False)
-        y = split_heads(self, y, heads, self._head_size)
-        return self.add("Transpose", [y], perm=[0, 2, 1, 3])
+    def _parts(self, x: str, name: str) -> list[str]:
+        """Query, key and value, [batch, sequence, heads, size]."""
+        size, counts = self._head_size, [self._heads, self._kv_heads, self._kv_heads]
+        if self._qkv == "separate":
+            parts = [
+                linear(self, x, f"{name}.{part}_proj", self.hidden, count * size, False)
+                for part, count in zip("qkv", counts, strict=True)
+            ]
+        else:
+            fused = linear(self, x, f"{name}.qkv_proj", self.hidden, sum(counts) * size, False)
+            if self._qkv == "grouped":
+                return self._group_parts(fused)
+            parts = self.split(fused, [count * size for count in counts], axis=-1)
+        return [
+            split_heads(self, part, count, size) for part, count in zip(parts, counts, strict=True)
+        ]
+
+    def _group_parts(self, fused: str) -> list[str]:
+        """Of [.., kv heads, query heads of the group, key and value, size]."""
+        batch, length, size = self.size(fused, 0), self.size(fused, 1), self._head_size
+        groups = self._heads // self._kv_heads
+        wide = self.reshape(fused, [batch, length, self._kv_heads, groups + 2, size])
+        bounds = [(0, groups), (groups, groups + 1), (groups + 1, groups + 2)]
+        query, key, value = (self.slice(wide, 3, *bound) for bound in bounds)
+        query = self.reshape(query, [batch, length, self._heads, size])
+        return [query, self.squeeze(key, 3), self.squeeze(value, 3)]
 
     def _rotate(self, x: str) -> str:
         half = self._head_size // 2

@@ -38,7 +38,12 @@ def vit(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
         normed = _layer_norm(w, f"{name}.norm1", x, 1e-6)
         parts = np.split(_linear(w, f"{name}.attention.qkv", normed), 3, axis=-1)
         query, key, value = (_heads(part, options["heads"]) for part in parts)
-        x = x + _linear(w, f"{name}.attention.projection", _attend(query, key, value, 0.0))
+        context = _attend(query, key, value, 0.0)
+        if options["qkv"] == "packed":  # its projection is a Gemm
+            context = context @ _wide(w[f"{name}.attention.projection.weight"]).T
+            x = x + context + w[f"{name}.attention.projection.bias"]
+        else:
+            x = x + _linear(w, f"{name}.attention.projection", context)
         normed = _layer_norm(w, f"{name}.norm2", x, 1e-6)
         x = x + _linear(w, f"{name}.mlp.fc2", gelu(_linear(w, f"{name}.mlp.fc1", normed)))
     x = _layer_norm(w, "norm", x, 1e-6)[:, 0]
@@ -52,6 +57,9 @@ def gpt2(w: Weights, options: dict, input_ids: np.ndarray) -> np.ndarray:
     for layer in range(options["layers"]):
         name = f"h.{layer}"
         fused = _linear(w, f"{name}.attn.c_attn", _layer_norm(w, f"{name}.ln_1", x))
+        if options["qkv"] != "split":  # [.., heads, 3, size]
+            parts = fused.reshape(*fused.shape[:2], options["heads"], 3, -1)
+            fused = parts.transpose(0, 1, 3, 2, 4).reshape(fused.shape)
         query, key, value = (_heads(p, options["heads"]) for p in np.split(fused, 3, axis=-1))
         x = x + _linear(w, f"{name}.attn.c_proj", _attend(query, key, value, mask))
         inner = gelu_tanh(_linear(w, f"{name}.mlp.c_fc", _layer_norm(w, f"{name}.ln_2", x)))
@@ -69,15 +77,33 @@ def llama(
     for layer in range(options["layers"]):
         name = f"layers.{layer}"
         normed = _rms_norm(w, f"{name}.input_layernorm", x)
-        query = _rotary(_heads(_project(w, f"{name}.self_attn.q_proj", normed), heads))
-        key = _rotary(_heads(_project(w, f"{name}.self_attn.k_proj", normed), kv_heads))
-        value = _heads(_project(w, f"{name}.self_attn.v_proj", normed), kv_heads)
+        query, key, value = _llama_parts(w, options, f"{name}.self_attn", normed)
+        query, key = _rotary(_heads(query, heads)), _rotary(_heads(key, kv_heads))
+        value = _heads(value, kv_heads)
         key, value = (np.repeat(part, heads // kv_heads, axis=1) for part in (key, value))
         x = x + _project(w, f"{name}.self_attn.o_proj", _attend(query, key, value, mask))
         normed = _rms_norm(w, f"{name}.post_attention_layernorm", x)
-        gate, up = np.split(_project(w, f"{name}.mlp.gate_up_proj", normed), 2, axis=-1)
+        fused = _project(w, f"{name}.mlp.gate_up_proj", normed)
+        gate, up = np.split(fused, 2, axis=-1)
+        if options["gate_up"] == "interleaved":
+            gate, up = fused[..., 0::2], fused[..., 1::2]
         x = x + _project(w, f"{name}.mlp.down_proj", silu(gate) * up)
     return _project(w, "lm_head", _rms_norm(w, "norm", x))
+
+
+def _llama_parts(w: Weights, options: dict, name: str, x: np.ndarray) -> list[np.ndarray]:
+    """Query, key and value, [batch, length, heads·size]."""
+    heads, kv_heads = options["heads"], options["kv_heads"]
+    if options["qkv"] == "separate":
+        return [_project(w, f"{name}.{part}_proj", x) for part in "qkv"]
+    fused = _project(w, f"{name}.qkv_proj", x)
+    if options["qkv"] == "grouped":
+        groups = heads // kv_heads
+        wide = fused.reshape(*fused.shape[:2], kv_heads, groups + 2, -1)
+        parts = np.split(wide, [groups, groups + 1], axis=3)
+        return [part.reshape(*fused.shape[:2], -1) for part in parts]
+    size = fused.shape[-1] // (heads + 2 * kv_heads)
+    return np.split(fused, [heads * size, (heads + kv_heads) * size], axis=-1)
 
 
 def functions(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:

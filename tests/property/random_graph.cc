@@ -91,7 +91,7 @@ class Generator {
   }
 
   void add_op() {
-    switch (uniform(0, 11)) {
+    switch (uniform(0, 13)) {
       case 0:
       case 1:
         return add_matmul();
@@ -112,6 +112,9 @@ class Generator {
         return add_slice();
       case 10:
         return add_split_or_concat();
+      case 11:
+      case 12:
+        return add_fused();
       default:
         return add_gather();
     }
@@ -224,17 +227,119 @@ class Generator {
     const Shape dims = shape(x);
     const auto at = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
     if (!dims[at].is_constant() || dims[at].constant() < 2) return;
+    const int64_t step = chance(70) ? 1 : uniform(2, 3);
+    const int64_t first = uniform(0, dims[at].constant() - 1);
+    const int64_t extent = uniform(1, (dims[at].constant() - first + step - 1) / step);
+    made(part(x.id, at, first, extent, step), x.magnitude);
+  }
+
+  ir::ValueId part(ir::ValueId x, size_t axis, int64_t first, const Dim& count, int64_t step = 1) {
+    const Shape dims = model_.graph.type(x).shape;
     std::vector<Dim> begin(dims.size(), Dim(0));
     std::vector<Dim> extent(dims.begin(), dims.end());
-    std::vector<Dim> step(dims.size(), Dim(1));
-    const int64_t first = uniform(0, dims[at].constant() - 1);
-    begin[at] = first;
-    extent[at] = uniform(1, dims[at].constant() - first);
-    Attributes attributes;
-    attributes.set("begin", begin);
-    attributes.set("extent", extent);
-    attributes.set("step", step);
-    made(op("slice", attributes, {x.id}), x.magnitude);
+    std::vector<Dim> steps(dims.size(), Dim(1));
+    begin[axis] = first;
+    extent[axis] = count;
+    steps[axis] = step;
+    return op("slice", {{"begin", begin}, {"extent", extent}, {"step", steps}}, {x});
+  }
+
+  ir::ValueId reshaped(ir::ValueId x, const Shape& to) {
+    return op("reshape", {{"shape", to}}, {x});
+  }
+
+  // The product of one weight that is several side by side, as query, key and value: their heads,
+  // told apart in one of the ways in which models do it, and used together.
+  void add_fused() {
+    const Known a = bounded(pick());
+    Shape rows = shape(a);
+    if (rows.size() < 2 || rows.size() > 3 || !rows.back().is_constant()) return;
+    const int64_t k = rows.back().constant();
+    rows.pop_back();
+    const int64_t parts = uniform(2, 3);
+    const int64_t heads = uniform(1, 5);
+    const int64_t size = uniform(1, 3);
+    const Known weight = constant({k, parts * heads * size}, 3);
+    const double magnitude = a.magnitude * 3 * static_cast<double>(k);
+    const ir::ValueId fused = op("matmul", {}, {a.id, weight.id});
+    std::vector<ir::ValueId> found;
+    switch (uniform(0, 3)) {
+      case 0:
+        found = side_by_side(fused, rows, parts, heads, size);
+        break;
+      case 1:
+        found = stacked(fused, rows, {parts, heads, size}, rows.size());
+        break;
+      case 2:
+        found = stacked(fused, rows, {heads, parts, size}, rows.size() + 1);
+        break;
+      default:
+        found = interleaved(fused, rows, parts, heads, size);
+        break;
+    }
+    ir::ValueId sum = found[0];
+    for (size_t i = 1; i < found.size(); ++i) sum = op("add", {}, {sum, found[i]});
+    made(found[0], magnitude);
+    if (chance(50)) return made(sum, magnitude * static_cast<double>(parts));
+    Shape joined = rows;
+    joined.push_back(heads * size);
+    made(reshaped(sum, joined), magnitude * static_cast<double>(parts));
+  }
+
+  Shape with(Shape rows, std::initializer_list<int64_t> dims) {
+    rows.insert(rows.end(), dims.begin(), dims.end());
+    return rows;
+  }
+
+  // [.., parts · heads · size] split along the last dimension.
+  std::vector<ir::ValueId> side_by_side(ir::ValueId fused, const Shape& rows, int64_t parts,
+                                        int64_t heads, int64_t size) {
+    const std::vector<Dim> sizes(static_cast<size_t>(parts), Dim(heads * size));
+    auto found =
+        builder_.add("split" + std::to_string(next_++), "split",
+                     {{"axis", Dim(static_cast<int64_t>(rows.size()))}, {"sizes", sizes}}, {fused});
+    for (ir::ValueId& value : found) value = reshaped(value, with(rows, {heads, size}));
+    return found;
+  }
+
+  // Reshaped to `dims` behind the rows, the parts along `axis` of that; these lie before all other
+  // dimensions when they are taken, or stay where they are.
+  std::vector<ir::ValueId> stacked(ir::ValueId fused, const Shape& rows,
+                                   std::initializer_list<int64_t> dims, size_t axis) {
+    ir::ValueId wide = reshaped(fused, with(rows, dims));
+    if (chance(50)) {
+      std::vector<Dim> perm = {static_cast<int64_t>(axis)};
+      for (size_t d = 0; d < rows.size() + 3; ++d) {
+        if (d != axis) perm.emplace_back(static_cast<int64_t>(d));
+      }
+      wide = op("transpose", {{"perm", perm}}, {wide});
+      axis = 0;
+    }
+    Shape taken = model_.graph.type(wide).shape;
+    const int64_t parts = taken[axis].constant();
+    std::vector<ir::ValueId> found;
+    if (chance(50)) {
+      found = builder_.add("split" + std::to_string(next_++), "split",
+                           {{"axis", Dim(static_cast<int64_t>(axis))},
+                            {"sizes", std::vector<Dim>(static_cast<size_t>(parts), Dim(1))}},
+                           {wide});
+    } else {
+      for (int64_t i = 0; i < parts; ++i) found.push_back(part(wide, axis, i, 1));
+    }
+    taken.erase(taken.begin() + static_cast<std::ptrdiff_t>(axis));
+    for (ir::ValueId& value : found) value = reshaped(value, taken);
+    return found;
+  }
+
+  // Every element of the last dimension belongs to the next part.
+  std::vector<ir::ValueId> interleaved(ir::ValueId fused, const Shape& rows, int64_t parts,
+                                       int64_t heads, int64_t size) {
+    std::vector<ir::ValueId> found;
+    for (int64_t i = 0; i < parts; ++i) {
+      const ir::ValueId value = part(fused, rows.size(), i, heads * size, parts);
+      found.push_back(reshaped(value, with(rows, {heads, size})));
+    }
+    return found;
   }
 
   void add_split_or_concat() {
