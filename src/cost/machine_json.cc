@@ -1,9 +1,9 @@
 // The machine model as JSON.
-#include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/file.h"
-#include "cleave/error.h"
+#include "base/json_reader.h"
 #include "cost/machine_model.h"
 #include "types/dtype.h"
 
@@ -14,7 +14,6 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
-constexpr double kLargest = 1e18;  // of any figure: sums and products of them stay finite
 
 ordered_json to_object(const DeviceModel& device) {
   ordered_json out;
@@ -51,45 +50,12 @@ ordered_json to_object(const DeviceModel& device) {
   return out;
 }
 
-// Reads fields with checks; errors name the file and the key.
-class Reader {
+class Reader : public JsonReader {
  public:
-  explicit Reader(std::string name) : name_(std::move(name)) {}
+  explicit Reader(std::string name)
+      : JsonReader(std::move(name), "a machine model",
+                   "make one with `cleave measure -o MACHINE.json`") {}
 
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorCode::kInvalid, name_ + " is not a machine model: " + what,
-                "make one with `cleave measure -o MACHINE.json`");
-  }
-  const json& member(const json& object, const char* key) const {
-    if (!object.is_object() || !object.contains(key)) fail(std::string("'") + key + "' is missing");
-    return object.at(key);
-  }
-  double number(const json& object, const char* key, double least) const {
-    const json& value = member(object, key);
-    if (!value.is_number()) fail(std::string("'") + key + "' is not a number");
-    const double result = value.get<double>();
-    if (!(result >= least && result <= kLargest)) {
-      fail(std::string("'") + key + "' is out of range");
-    }
-    return result;
-  }
-  double positive(const json& object, const char* key) const { return number(object, key, 1e-9); }
-  int64_t count(const json& object, const char* key, double least = 1) const {
-    const double value = number(object, key, least);
-    if (value > 1e12) fail(std::string("'") + key + "' is out of range");
-    if (value != std::floor(value)) fail(std::string("'") + key + "' is not a whole number");
-    return static_cast<int64_t>(value);
-  }
-  std::string text(const json& object, const char* key) const {
-    const json& value = member(object, key);
-    if (!value.is_string()) fail(std::string("'") + key + "' is not a text");
-    return value.get<std::string>();
-  }
-  const json& list(const json& object, const char* key) const {
-    const json& value = member(object, key);
-    if (!value.is_array()) fail(std::string("'") + key + "' is not a list");
-    return value;
-  }
   DeviceModel device(const json& in) const {
     DeviceModel device;
     device.threads = count(in, "threads");
@@ -119,9 +85,6 @@ class Reader {
     }
     return device;
   }
-
- private:
-  std::string name_;
 };
 
 }  // namespace
@@ -138,7 +101,7 @@ std::string MachineModel::to_json() const {
 
 MachineModel MachineModel::parse(std::string_view text, const std::string& name) {
   const Reader reader(name);
-  const json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json in = Reader::parse(text);
   if (reader.count(in, "cleave_machine") != kVersion) reader.fail("it is of another version");
   MachineModel model;
   model.name_ = reader.text(in, "name");

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 #include <memory>
 #include <sstream>
 
+#include "base/cpu_info.h"
 #include "base/wait_word.h"
 #include "command.h"
 #include "options.h"
@@ -19,17 +19,6 @@
 
 namespace cleave::cli {
 namespace {
-
-// The value of the first line of /proc/cpuinfo that begins with `key`.
-std::string cpu_info(const std::string& key) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (!line.starts_with(key) || colon == std::string::npos) continue;
-    return colon + 2 <= line.size() ? line.substr(colon + 2) : "";
-  }
-  return "";
-}
 
 // The instruction sets that make matrix products fast, of those that the processor has.
 std::string instruction_sets() {
@@ -70,10 +59,10 @@ void print_machine() {
 void print_libraries() {
 #ifdef CLEAVE_HAVE_ONEDNN
   const dnnl_version_t* version = dnnl_version();
-  print_row("oneDNN", fmt::format("{}.{}.{}: found; no kernel uses it so far", version->major,
-                                  version->minor, version->patch));
+  print_row("oneDNN", fmt::format("{}.{}.{}: matmul.onednn uses it, where --tune finds it faster",
+                                  version->major, version->minor, version->patch));
 #else
-  print_row("oneDNN", "not found, and not needed: no kernel uses it so far");
+  print_row("oneDNN", "not used: matrix products have the built-in kernels alone");
 #endif
   print_row("protobuf", google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION));
 }
