@@ -12,17 +12,18 @@ add_library(cleave_xxhash INTERFACE)
 target_include_directories(cleave_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE_DIR})
 target_link_libraries(cleave_xxhash INTERFACE ${XXHASH_LIBRARY})
 
-# oneDNN is optional: matrix products have a kernel of our own (docs/adr/0004-own-matrix-product.md).
+# oneDNN is optional: it adds kernels to those of our own (docs/adr/0004-own-matrix-product.md).
+option(CLEAVE_ONEDNN "Use oneDNN's kernels where the library is found" ON)
 find_path(DNNL_INCLUDE_DIR dnnl.hpp)
 find_library(DNNL_LIBRARY dnnl)
 add_library(cleave_onednn INTERFACE)
-if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
+if(CLEAVE_ONEDNN AND DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
   set(CLEAVE_HAVE_ONEDNN ON)
   target_include_directories(cleave_onednn SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
-  target_link_libraries(cleave_onednn INTERFACE ${DNNL_LIBRARY})
+  target_link_libraries(cleave_onednn INTERFACE ${DNNL_LIBRARY} ${CMAKE_DL_LIBS})
 else()
   set(CLEAVE_HAVE_ONEDNN OFF)
-  message(STATUS "oneDNN was not found: matrix products use the built-in kernel")
+  message(STATUS "oneDNN is not used: matrix products have the built-in kernels alone")
 endif()
 
 # ONNX's schema comes with the Python package `onnx` (scripts/setup puts it into .venv).

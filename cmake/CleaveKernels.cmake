@@ -17,18 +17,28 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
 endif()
 
-# The list of built-in kernels: every src/ops/<folder>/cpu.cc defines
+# The list of built-in kernels, in the order in which those of an op are tried: every
+# src/ops/<folder>/cpu.cc defines
 #   std::vector<std::shared_ptr<const Kernel>> make_<folder>_cpu()
-# in cleave::backend; the calls are written into KernelRegistry::builtin_cpu.
+# in cleave::backend, and src/ops/<folder>/cpu_onednn.cc, compiled only where oneDNN is used,
+# make_<folder>_cpu_onednn(). The calls are written into KernelRegistry::builtin_cpu, the one place
+# that knows which optional libraries there are.
 function(cleave_write_kernel_list file)
-  file(GLOB folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cpu.cc)
+  set(parts cpu)
+  if(CLEAVE_HAVE_ONEDNN)
+    list(APPEND parts cpu_onednn)
+  endif()
   set(declarations "")
   set(calls "")
-  foreach(path ${folders})
-    get_filename_component(folder ${path} DIRECTORY)
-    get_filename_component(folder ${folder} NAME)
-    string(APPEND declarations "std::vector<std::shared_ptr<const Kernel>> make_${folder}_cpu();\n")
-    string(APPEND calls "  for (auto& kernel : make_${folder}_cpu()) registry.add(std::move(kernel));\n")
+  foreach(part ${parts})
+    file(GLOB paths CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/${part}.cc)
+    foreach(path ${paths})
+      get_filename_component(folder ${path} DIRECTORY)
+      get_filename_component(folder ${folder} NAME)
+      set(function make_${folder}_${part})
+      string(APPEND declarations "std::vector<std::shared_ptr<const Kernel>> ${function}();\n")
+      string(APPEND calls "  for (auto& kernel : ${function}()) registry.add(std::move(kernel));\n")
+    endforeach()
   endforeach()
   file(CONFIGURE OUTPUT ${file} @ONLY CONTENT
 "// Written by cmake/CleaveKernels.cmake.
@@ -49,10 +59,4 @@ KernelRegistry KernelRegistry::builtin_cpu() {
 endfunction()
 
 cleave_write_kernel_list(${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
-get_target_property(cleave_kernels_type cleave_kernels TYPE)
-if(NOT cleave_kernels_type STREQUAL INTERFACE_LIBRARY)
-  target_sources(cleave_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
-  if(CLEAVE_HAVE_ONEDNN)
-    target_compile_definitions(cleave_kernels PRIVATE CLEAVE_HAVE_ONEDNN)
-  endif()
-endif()
+target_sources(cleave_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)

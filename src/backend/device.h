@@ -65,7 +65,10 @@ class Device {
 
   virtual std::string name() const = 0;          // "cpu:1"
   virtual std::string_view backend() const = 0;  // "cpu"
-  virtual int threads() const = 0;               // that kernels use at once
+  // What times hold for, besides threads: the model and the instruction set that kernels use,
+  // "AMD EPYC, avx2".
+  virtual std::string kind() const = 0;
+  virtual int threads() const = 0;  // that kernels use at once
   virtual ThreadPool& pool() = 0;
 
   // `bytes` of memory, aligned to 64 bytes, zeroed; `what` it is for is named where it fails.

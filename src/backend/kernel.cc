@@ -1,5 +1,6 @@
 #include "backend/kernel.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "cleave/error.h"
@@ -93,25 +94,57 @@ std::span<const std::shared_ptr<const Kernel>> KernelRegistry::of(std::string_vi
   return found->second;
 }
 
-KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem) const {
+std::vector<const Kernel*> KernelRegistry::takers(const KernelProblem& problem) const {
+  std::vector<const Kernel*> result;
+  for (const auto& kernel : of(problem.op)) {
+    if (!kernel->refuses(problem)) result.push_back(kernel.get());
+  }
+  return result;
+}
+
+KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem,
+                                              const KernelTimes* times) const {
   Choice choice;
+  const std::string timed = times == nullptr || times->empty() ? "" : times->front().kernel;
+  if (!timed.empty()) {
+    std::string reason = "the timing cache names it, but it is not there";
+    for (const auto& kernel : of(problem.op)) {
+      if (kernel->name() != timed) continue;
+      const auto refusal = kernel->refuses(problem);
+      if (!refusal) {
+        choice.kernel = kernel.get();
+        choice.times = *times;
+        return choice;
+      }
+      reason = "the timing cache names it, but " + *refusal;
+    }
+    choice.refusals.push_back({timed, std::move(reason)});
+  }
   for (const auto& kernel : of(problem.op)) {
     auto reason = kernel->refuses(problem);
     if (!reason) {
       choice.kernel = kernel.get();
       break;
     }
+    if (kernel->name() == timed) continue;  // said already
     choice.refusals.push_back({std::string(kernel->name()), std::move(*reason)});
   }
   return choice;
 }
 
 std::string KernelRegistry::Choice::text() const {
-  std::string out = kernel == nullptr ? "none" : std::string(kernel->name());
-  for (size_t i = 0; i < refusals.size(); ++i) {
-    out += (i == 0 ? " (" : "; ") + refusals[i].kernel + ": " + refusals[i].reason;
+  std::string notes;
+  for (const KernelTime& time : times) {
+    char us[40];
+    std::snprintf(us, sizeof us, "%.4g us", time.us);
+    notes += notes.empty() ? "tuned: " : "; " + time.kernel + " ";
+    notes += us;
   }
-  return refusals.empty() ? out : out + ")";
+  for (const Refusal& refusal : refusals) {
+    notes += (notes.empty() ? "" : "; ") + refusal.kernel + ": " + refusal.reason;
+  }
+  const std::string name = kernel == nullptr ? "none" : std::string(kernel->name());
+  return notes.empty() ? name : name + " (" + notes + ")";
 }
 
 const Kernel& KernelRegistry::at(const KernelProblem& problem) const {

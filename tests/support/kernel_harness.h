@@ -105,35 +105,58 @@ inline Lay lay_of(const std::vector<Lay>& lays, size_t i) {
   return i < lays.size() ? lays[i] : Lay::kDense;
 }
 
+// The operands of a case in memory, and its problem. The case must outlive it.
+struct CaseOperands {
+  explicit CaseOperands(const KernelCase& test)
+      : problem{.op = test.op, .attributes = test.attributes, .threads = test.threads} {
+    in.reserve(test.inputs.size());
+    out.reserve(test.outputs.size());
+    for (size_t i = 0; i < test.inputs.size(); ++i) {
+      if (test.inputs[i] == nullptr) {
+        problem.inputs.push_back(TensorView::absent());
+        sources.push_back(nullptr);
+      } else {
+        in.emplace_back(*test.inputs[i], lay_of(test.input_lays, i));
+        problem.inputs.push_back(in.back().view());
+        sources.push_back(in.back().data());
+      }
+      const bool constant = i < test.weights.size() && test.weights[i];
+      problem.constant_inputs.push_back(constant ? sources.back() : nullptr);
+      problem.constant_keys.push_back(constant ? 1000 + i : 0);
+    }
+    for (size_t i = 0; i < test.outputs.size(); ++i) {
+      out.emplace_back(test.outputs[i], lay_of(test.output_lays, i));
+      problem.outputs.push_back(out.back().view());
+      targets.push_back(out.back().data());
+    }
+  }
+  CaseOperands(const CaseOperands&) = delete;
+  CaseOperands& operator=(const CaseOperands&) = delete;
+
+  std::vector<LaidOut> in;
+  std::vector<LaidOut> out;
+  std::vector<const void*> sources;
+  std::vector<void*> targets;
+  KernelProblem problem;
+};
+
+// The names of all kernels that take the case, or of `test.kernel` alone.
+inline std::vector<std::string> kernels_of(const KernelCase& test) {
+  if (!test.kernel.empty()) return {test.kernel};
+  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  std::vector<std::string> names;
+  for (const Kernel* kernel : registry.takers(CaseOperands(test).problem)) {
+    names.emplace_back(kernel->name());
+  }
+  return names;
+}
+
 // The results, or a test failure and what the outputs held before.
 inline std::vector<HostTensor> run_case(const KernelCase& test) {
   const auto device = make_cpu_device({.threads = test.threads});
   KernelCache cache(*device);
-  std::vector<LaidOut> in;
-  std::vector<LaidOut> out;
-  KernelProblem problem{.op = test.op, .attributes = test.attributes, .threads = test.threads};
-  std::vector<const void*> sources;
-  std::vector<void*> targets;
-  in.reserve(test.inputs.size());
-  out.reserve(test.outputs.size());
-  for (size_t i = 0; i < test.inputs.size(); ++i) {
-    if (test.inputs[i] == nullptr) {
-      problem.inputs.push_back(TensorView::absent());
-      sources.push_back(nullptr);
-    } else {
-      in.emplace_back(*test.inputs[i], lay_of(test.input_lays, i));
-      problem.inputs.push_back(in.back().view());
-      sources.push_back(in.back().data());
-    }
-    const bool constant = i < test.weights.size() && test.weights[i];
-    problem.constant_inputs.push_back(constant ? sources.back() : nullptr);
-    problem.constant_keys.push_back(constant ? 1000 + i : 0);
-  }
-  for (size_t i = 0; i < test.outputs.size(); ++i) {
-    out.emplace_back(test.outputs[i], lay_of(test.output_lays, i));
-    problem.outputs.push_back(out.back().view());
-    targets.push_back(out.back().data());
-  }
+  CaseOperands operands(test);
+  auto& [in, out, sources, targets, problem] = operands;
   const KernelRegistry registry = KernelRegistry::builtin_cpu();
   const Kernel* kernel = nullptr;
   for (const auto& candidate : registry.of(test.op)) {
@@ -192,13 +215,21 @@ inline double tolerance_of(DType type) {
   return type == DType::kFloat64 ? 1e-12 : 4e-6;
 }
 
-// Against the reference, within the type's tolerance (exactly for integers).
+// Every kernel that takes the case (one at least does) against the reference, within the type's
+// tolerance (exactly for integers).
 inline void check_case(const KernelCase& test) {
-  const auto actual = run_case(test);
+  const auto kernels = kernels_of(test);
+  EXPECT_FALSE(kernels.empty()) << "no kernel takes " << test.op;
   const auto expected = reference_of(test);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const DType type = expected[i].dtype;
-    expect_near(actual[i], expected[i], is_floating(type) ? tolerance_of(type) : 0);
+  for (const std::string& kernel : kernels) {
+    SCOPED_TRACE(kernel);
+    KernelCase one = test;
+    one.kernel = kernel;
+    const auto actual = run_case(one);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const DType type = expected[i].dtype;
+      expect_near(actual[i], expected[i], is_floating(type) ? tolerance_of(type) : 0);
+    }
   }
 }
 

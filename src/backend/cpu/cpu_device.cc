@@ -9,7 +9,9 @@
 #include <mutex>
 #include <new>
 
+#include "backend/cpu/simd/simd.h"
 #include "base/check.h"
+#include "base/cpu_info.h"
 #include "base/thread_pool.h"
 #include "base/wait_word.h"
 #include "cleave/error.h"
@@ -35,6 +37,10 @@ class CpuDevice final : public Device {
 
   std::string name() const override { return name_; }
   std::string_view backend() const override { return "cpu"; }
+  std::string kind() const override {
+    const std::string model = cpu_info("model name");
+    return (model.empty() ? "unknown model" : model) + ", " + simd::best().name;
+  }
   int threads() const override { return pool_.threads(); }
   ThreadPool& pool() override { return pool_; }
 

@@ -169,14 +169,20 @@ void MatmulEpilogue::run(const void* product, int64_t batch, int64_t row, int64_
                  std::span(out).first(output_types_.size()));
 }
 
-float* MatmulEpilogue::direct(std::span<void* const> outputs, int64_t batch, int64_t row,
-                              int64_t column, int64_t& leading) const {
+std::optional<int64_t> MatmulEpilogue::direct_leading() const {
   if (!plain_ || product_ != DType::kFloat32 || output_types_.size() != 1 ||
       output_types_[0] != DType::kFloat32 || layout_.column_strides[inputs_] != 1 ||
       !layout_.rows.is_linear(inputs_)) {
-    return nullptr;
+    return std::nullopt;
   }
-  leading = layout_.rows.linear_stride(inputs_);
+  return layout_.rows.linear_stride(inputs_);
+}
+
+float* MatmulEpilogue::direct(std::span<void* const> outputs, int64_t batch, int64_t row,
+                              int64_t column, int64_t& leading) const {
+  const auto stride = direct_leading();
+  if (!stride) return nullptr;
+  leading = *stride;
   return static_cast<float*>(outputs[0]) + layout_.batch_space.offset(inputs_, batch) +
          row * leading + column;
 }

@@ -44,8 +44,9 @@ class MatmulEpilogue {
   // `count` elements of one row, from column `first`.
   void run(const void* product, int64_t batch, int64_t row, int64_t first, int64_t count,
            std::span<const void* const> inputs, std::span<void* const> outputs) const;
-  // Where float rows of the product can be written as they are, with `leading` elements between
-  // them: the address of the element; else null.
+  // Where float rows of the product can be written as they are: the elements between them.
+  std::optional<int64_t> direct_leading() const;
+  // Then the address of the element, and `leading`; else null.
   float* direct(std::span<void* const> outputs, int64_t batch, int64_t row, int64_t column,
                 int64_t& leading) const;
 

@@ -1,3 +1,6 @@
+#include <filesystem>
+#include <iterator>
+
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
@@ -30,6 +33,11 @@ const Sizes kSizes[] = {
     {{4, 0}, {0, 3}, {4, 3}},
     {{4, 5}, {5, 0}, {4, 0}},
     {{0, 4, 5}, {0, 5, 3}, {0, 4, 3}},
+    // Several blocks of rows and columns, whole and not.
+    {{300, 200}, {200, 601}, {300, 601}},
+    {{2, 65, 200}, {600, 200}, {2, 65, 600}, false, true},
+    {{200, 257}, {200, 500}, {257, 500}, true, false},
+    {{1, 1000}, {1000, 700}, {1, 700}},
 };
 
 Attributes attributes_of(const Sizes& sizes) {
@@ -66,10 +74,13 @@ TEST(Matmul, TakesStridedOperandsAndResults) {
     const HostTensor b = random_tensor(DType::kFloat32, sizes.b, 4);
     for (Lay lay : {Lay::kGaps, Lay::kSwapped, Lay::kSparse}) {
       for (Lay out : {Lay::kDense, lay}) {
-        KernelCase test = case_of(sizes, a, b, DType::kFloat32);
-        test.input_lays = {lay, lay};
-        test.output_lays = {out};
-        check_case(test);
+        for (bool weight : {false, true}) {
+          KernelCase test = case_of(sizes, a, b, DType::kFloat32);
+          test.weights = {false, weight};
+          test.input_lays = {lay, lay};
+          test.output_lays = {out};
+          check_case(test);
+        }
       }
     }
   }
@@ -79,10 +90,18 @@ TEST(Matmul, ResultsDoNotDependOnThreads) {
   const HostTensor a = random_tensor(DType::kFloat32, {150, 500}, 5);
   const HostTensor b = random_tensor(DType::kFloat32, {500, 600}, 6);
   KernelCase test = case_of({{150, 500}, {500, 600}, {150, 600}}, a, b, DType::kFloat32);
-  test.threads = 1;
-  const auto one = run_case(test);
-  test.threads = 3;
-  EXPECT_EQ(one[0], run_case(test)[0]);
+  for (bool weight : {false, true}) {
+    test.weights = {false, weight};
+    test.kernel.clear();
+    for (const std::string& kernel : kernels_of(test)) {
+      SCOPED_TRACE(kernel);
+      test.kernel = kernel;
+      test.threads = 1;
+      const auto one = run_case(test);
+      test.threads = 3;
+      EXPECT_EQ(one[0], run_case(test)[0]);
+    }
+  }
 }
 
 TEST(Matmul, CarriesOutItsEpilogue) {
@@ -93,6 +112,7 @@ TEST(Matmul, CarriesOutItsEpilogue) {
                                      {.op = "add", .args = {4, 2}}},
                            .outputs = {5, 3}};
   for (int64_t rows : {1, 2, 13, 200}) {
+    SCOPED_TRACE(rows);
     const HostTensor a = random_tensor(DType::kFloat32, {2, rows, 50}, 7);
     const HostTensor b = random_tensor(DType::kFloat32, {50, 70}, 8);
     const HostTensor bias = random_tensor(DType::kFloat32, {70}, 9);
@@ -104,7 +124,6 @@ TEST(Matmul, CarriesOutItsEpilogue) {
                     .input_lays = {Lay::kDense, Lay::kDense, Lay::kSparse, Lay::kGaps},
                     .weights = {false, true}};
     chain.to_attributes(test.attributes, "epilogue_");
-    const auto actual = run_case(test);
     KernelCase plain{.op = "matmul",
                      .inputs = {&a, &b},
                      .outputs = {HostTensor(DType::kFloat32, {2, rows, 70})}};
@@ -115,34 +134,103 @@ TEST(Matmul, CarriesOutItsEpilogue) {
       sum.set(i, x);
       result.set(i, 0.5 * x * (1 + std::erf(x * M_SQRT1_2)) + residual.get(i));
     }
-    expect_near(actual[0], result, 4e-6);
-    expect_near(actual[1], sum, 4e-6);
+    for (const std::string& kernel : kernels_of(test)) {
+      SCOPED_TRACE(kernel);
+      KernelCase one = test;
+      one.kernel = kernel;
+      const auto actual = run_case(one);
+      expect_near(actual[0], result, 4e-6);
+      expect_near(actual[1], sum, 4e-6);
+    }
   }
 }
 
 TEST(Matmul, PacksAWeightOnceForAllShapes) {
-  const auto device = make_cpu_device({.threads = 1});
-  KernelCache cache(*device);
   const HostTensor b = random_tensor(DType::kFloat32, {64, 64}, 11);
   const KernelRegistry registry = KernelRegistry::builtin_cpu();
-  int64_t packed = 0;
-  for (int64_t rows : {1, 5, 300}) {
-    const Attributes attributes;
-    const KernelProblem problem{.op = "matmul",
-                                .attributes = attributes,
-                                .inputs = {TensorView::dense(DType::kFloat32, {rows, 64}),
-                                           TensorView::dense(DType::kFloat32, {64, 64})},
-                                .outputs = {TensorView::dense(DType::kFloat32, {rows, 64})},
-                                .constant_inputs = {nullptr, b.bytes.data()},
-                                .constant_keys = {0, 7}};
-    const auto prepared = registry.at(problem).prepare(problem, cache);
-    EXPECT_FALSE(prepared->reads_input(1));
-    EXPECT_TRUE(packed == 0 || packed == cache.packed_bytes());
-    packed = cache.packed_bytes();
+  const Attributes attributes;
+  const auto problem = [&](int64_t rows) {
+    return KernelProblem{.op = "matmul",
+                         .attributes = attributes,
+                         .inputs = {TensorView::dense(DType::kFloat32, {rows, 64}),
+                                    TensorView::dense(DType::kFloat32, {64, 64})},
+                         .outputs = {TensorView::dense(DType::kFloat32, {rows, 64})},
+                         .constant_inputs = {nullptr, b.bytes.data()},
+                         .constant_keys = {0, 7}};
+  };
+  for (const Kernel* kernel : registry.takers(problem(1))) {
+    SCOPED_TRACE(kernel->name());
+    const auto device = make_cpu_device({.threads = 1});
+    KernelCache cache(*device);
+    int64_t packed = 0;
+    for (int64_t rows : {1, 5, 300}) {
+      const auto prepared = kernel->prepare(problem(rows), cache);
+      EXPECT_FALSE(prepared->reads_input(1));
+      EXPECT_TRUE(packed == 0 || packed == cache.packed_bytes());
+      packed = cache.packed_bytes();
+    }
+    EXPECT_EQ(packed, 64 * 64 * 4);
+    cache.drop_unused();
+    EXPECT_EQ(cache.packed_bytes(), 0);
   }
-  EXPECT_EQ(packed, 64 * 64 * 4);
-  cache.drop_unused();
-  EXPECT_EQ(cache.packed_bytes(), 0);
+}
+
+// What matmul.onednn says to problems that only others take; nothing to test where this build is
+// without oneDNN.
+class OneDnnMatmul : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const auto& kernel : registry_.of("matmul")) {
+      if (kernel->name() == "matmul.onednn") kernel_ = kernel.get();
+    }
+    if (kernel_ == nullptr) GTEST_SKIP() << "built without oneDNN";
+  }
+  std::string refusal(const KernelCase& test) const {
+    return kernel_->refuses(CaseOperands(test).problem).value_or("");
+  }
+
+  const KernelRegistry registry_ = KernelRegistry::builtin_cpu();
+  const Kernel* kernel_ = nullptr;
+};
+
+TEST_F(OneDnnMatmul, SaysWhatItDoesNotTake) {
+  const HostTensor a = random_tensor(DType::kFloat32, {2, 3, 16}, 1);
+  const HostTensor b = random_tensor(DType::kFloat32, {16, 8}, 2);
+  KernelCase test = case_of({{2, 3, 16}, {16, 8}, {2, 3, 8}}, a, b, DType::kFloat32);
+  EXPECT_EQ(refusal(test), "b is no weight");
+  test.weights = {false, true};
+  EXPECT_EQ(refusal(test), "");
+  test.input_lays = {Lay::kSparse};
+  EXPECT_EQ(refusal(test), "a is no plain matrix in memory");
+  test.input_lays = {};
+
+  const HostTensor batched = random_tensor(DType::kFloat32, {2, 16, 8}, 3);
+  test.inputs[1] = &batched;
+  EXPECT_EQ(refusal(test), "it takes one b for all rows");
+  const HostTensor half = random_tensor(DType::kFloat16, {16, 8}, 4);
+  test.inputs[1] = &half;
+  EXPECT_EQ(refusal(test), "it takes f32");
+  const HostTensor none(DType::kFloat32, {2, 0, 16});
+  test.inputs = {&none, &b};
+  test.outputs = {HostTensor(DType::kFloat32, {2, 0, 8})};
+  EXPECT_EQ(refusal(test), "there is nothing to multiply");
+}
+
+// A team of oneDNN's own would show as threads of this process.
+TEST_F(OneDnnMatmul, StartsNoThreads) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  const HostTensor a = random_tensor(DType::kFloat32, {256, 512}, 5);
+  const HostTensor b = random_tensor(DType::kFloat32, {512, 512}, 6);
+  KernelCase test = case_of({{256, 512}, {512, 512}, {256, 512}}, a, b, DType::kFloat32);
+  test.weights = {false, true};
+  test.kernel = "matmul.onednn";
+  test.threads = 1;
+  const auto before = threads();
+  run_case(test);
+  EXPECT_EQ(threads(), before);
 }
 
 }  // namespace
