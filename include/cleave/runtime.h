@@ -11,6 +11,7 @@
 #include "cleave/log.h"
 #include "cleave/tensor.h"
 #include "cleave/timeline.h"
+#include "cleave/timing_cache.h"
 
 namespace cleave {
 
@@ -19,6 +20,13 @@ struct RuntimeOptions {
   int threads_per_device = 0;  // CPU devices; 0: they share out the cores evenly
   int64_t memory_limit = 0;    // bytes a device may use; 0: what the machine has
   bool pin_threads = false;    // CPU devices: ranks' threads stay on one core each
+  // Kernels are chosen by it, and by rule where it says nothing. The same engine, inputs, kind of
+  // machine and timing cache give the same bits.
+  TimingCache timing_cache;
+  // Where several kernels take an instruction and the cache does not know which is fastest, all are
+  // timed when it is prepared (at the sizes that are run, for a bounded time each); see
+  // Runtime::timing_cache.
+  bool tune = false;
   // How long a rank waits for the others in a collective before the group fails; 0: for ever.
   std::chrono::milliseconds lateness_limit = std::chrono::minutes(10);
 };
@@ -57,6 +65,8 @@ class Runtime {
   // By rank.
   std::vector<DeviceMemory> memory() const;
   void reset_peak_memory();
+  // What the runtime was given, and what it has tuned since.
+  TimingCache timing_cache() const;
 
   // After a rank has failed every run fails with an Error(kDevice) that says so, until this is
   // called. Waits for runs under way.
@@ -68,6 +78,11 @@ class Runtime {
  private:
   std::shared_ptr<Impl> impl_;
 };
+
+// Tunes the engine's kernels on `devices` at the opt sizes of its profiles, without loading its
+// weights. Returns `options.timing_cache` with what was found. Errors as Runtime's.
+TimingCache tune(const Engine& engine, const DeviceList& devices,
+                 const RuntimeOptions& options = {});
 
 // One in-flight use of an engine. Kernels are chosen and weights loaded at the first run, and for
 // each new combination of sizes; what was prepared is kept for the last few sizes.

@@ -127,9 +127,7 @@ std::string ExecutionContext::Impl::place_of(const Run& run, uint32_t number) co
   uint32_t left = number;
   for (const program::Segment& segment : program.segments) {
     if (left < segment.instructions.size()) {
-      const program::Instruction& instruction = segment.instructions[left];
-      return "instruction " + std::to_string(number) + " (" + instruction.op + " " +
-             instruction.name + ")";
+      return runtime::place_of(segment.instructions[left], number);
     }
     left -= static_cast<uint32_t>(segment.instructions.size());
   }

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "runtime/timing_cache_impl.h"
 
 namespace cleave::runtime {
 
@@ -39,12 +40,18 @@ std::shared_ptr<PreparedShapes> LoadedEngine::prepare_now(const BoundShapes& sha
   }
   result->ranks.resize(ranks_.size());
   const program::Program& program = engine_->data.programs[shapes.program];
+  if (core_->options().tune) core_->tune(engine_->data, program, shapes.symbols);
+  const std::shared_ptr<const TimingCacheImpl> timings = core_->timings();
   core_->run_on_all([&](int rank) {
     Rank& resources = *ranks_[static_cast<size_t>(rank)];
-    result->ranks[static_cast<size_t>(rank)] =
-        prepare_rank(engine_->data, program, shapes.symbols,
-                     {core_->device(rank), core_->kernels(), resources.cache, resources.weights,
-                      core_->options().log});
+    result->ranks[static_cast<size_t>(rank)] = prepare_rank(engine_->data, program, shapes.symbols,
+                                                            {.device = core_->device(rank),
+                                                             .kernels = core_->kernels(),
+                                                             .cache = resources.cache,
+                                                             .weights = resources.weights,
+                                                             .kind = core_->kind(),
+                                                             .timings = timings->table,
+                                                             .log = core_->options().log});
   });
   for (const RankProgram& rank : result->ranks) {
     CLEAVE_CHECK(rank.schedule == result->ranks[0].schedule,

@@ -9,21 +9,17 @@
 
 #include "backend/device.h"
 #include "backend/kernel.h"
+#include "backend/timing_table.h"
 #include "cleave/log.h"
 #include "program/program.h"
 #include "runtime/collective.h"
+#include "runtime/located.h"
 #include "runtime/weight_store.h"
 
 namespace cleave::runtime {
 
-// Where an operand's first element lies.
-struct Address {
-  program::Space space = program::Space::kNone;
-  uint32_t index = 0;  // of the input or output; of RankProgram::weights
-  int64_t bytes = 0;   // from the start
-};
-
-// One instruction. Either a kernel or a collective.
+// One instruction. Either a kernel or a collective. Addresses of weights have their index in
+// RankProgram::weights.
 struct Step {
   uint32_t instruction = 0;  // its number in the program
   std::string kernel;        // name, for people
@@ -47,6 +43,8 @@ struct RankResources {
   const backend::KernelRegistry& kernels;
   backend::KernelCache& cache;
   WeightStore& weights;
+  const backend::DeviceKind& kind;
+  const backend::TimingTable& timings;  // the same on all ranks: they choose alike
   const LogSink& log;
 };
 

@@ -16,6 +16,21 @@ std::string mebibytes(int64_t bytes) {
   return buffer;
 }
 
+void require_devices(const Engine& engine, const runtime::RuntimeCore& core) {
+  if (engine.backend() != core.devices().backend()) {
+    throw Error(ErrorCode::kInvalid,
+                "the engine was built for '" + engine.backend() + "', the devices are '" +
+                    core.devices().backend() + "'",
+                "build the engine again for these devices");
+  }
+  if (engine.devices() != core.ranks()) {
+    throw Error(ErrorCode::kInvalid,
+                "the engine was built for " + std::to_string(engine.devices()) + " devices, " +
+                    std::to_string(core.ranks()) + " were given",
+                "give as many devices as it was built for, or build it again");
+  }
+}
+
 // Weights and activations must be there at once: says so before anything is loaded.
 void require_memory(const Engine& engine, const runtime::RuntimeCore& core) {
   const int64_t limit = core.options().memory_limit;
@@ -65,18 +80,7 @@ const DeviceList& Runtime::devices() const { return impl_->core->devices(); }
 
 ExecutionContext Runtime::create_context(const Engine& engine) {
   const runtime::RuntimeCore& core = *impl_->core;
-  if (engine.backend() != core.devices().backend()) {
-    throw Error(ErrorCode::kInvalid,
-                "the engine was built for '" + engine.backend() + "', the devices are '" +
-                    core.devices().backend() + "'",
-                "build the engine again for these devices");
-  }
-  if (engine.devices() != core.ranks()) {
-    throw Error(ErrorCode::kInvalid,
-                "the engine was built for " + std::to_string(engine.devices()) + " devices, " +
-                    std::to_string(core.ranks()) + " were given",
-                "give as many devices as it was built for, or build it again");
-  }
+  require_devices(engine, core);
   require_memory(engine, core);
   core.require_working();
   return ExecutionContext(
@@ -96,6 +100,20 @@ void Runtime::reset_peak_memory() {
   for (int rank = 0; rank < impl_->core->ranks(); ++rank) impl_->core->device(rank).reset_peak();
 }
 
+TimingCache Runtime::timing_cache() const { return TimingCache(impl_->core->timings()); }
+
 void Runtime::recover() { impl_->core->recover(); }
+
+TimingCache tune(const Engine& engine, const DeviceList& devices, const RuntimeOptions& options) {
+  runtime::RuntimeCore core(devices, options, backend::KernelRegistry::builtin_cpu());
+  require_devices(engine, core);
+  const program::EngineData& data = engine.impl()->data;
+  for (const program::Program& program : data.programs) {
+    SymbolValues opt;
+    for (const program::Symbol& symbol : program.symbols) opt[symbol.name] = symbol.opt;
+    core.tune(data, program, opt);
+  }
+  return TimingCache(core.timings());
+}
 
 }  // namespace cleave

@@ -5,21 +5,27 @@
 #include "backend/cpu/cpu_device.h"
 #include "base/check.h"
 #include "comm/local/local_group.h"
+#include "runtime/timing_cache_impl.h"
+#include "runtime/tune.h"
 
 namespace cleave::runtime {
 namespace {
 
+std::unique_ptr<backend::Device> make_device(const DeviceList& list, size_t rank,
+                                             const RuntimeOptions& options, int64_t memory_limit) {
+  CLEAVE_CHECK(list[rank].backend == "cpu",
+               "a device list names a backend that this build has not");
+  return backend::make_cpu_device({.index = list[rank].index,
+                                   .devices = static_cast<int>(list.size()),
+                                   .threads = options.threads_per_device,
+                                   .memory_limit = memory_limit});
+}
+
 std::vector<std::unique_ptr<backend::Device>> make_devices(const DeviceList& list,
                                                            const RuntimeOptions& options) {
   std::vector<std::unique_ptr<backend::Device>> devices;
-  for (const DeviceId& id : list) {
-    CLEAVE_CHECK(id.backend == "cpu", "a device list names a backend that this build has not");
-    backend::CpuDeviceOptions cpu;
-    cpu.index = id.index;
-    cpu.devices = static_cast<int>(list.size());
-    cpu.threads = options.threads_per_device;
-    cpu.memory_limit = options.memory_limit;
-    devices.push_back(backend::make_cpu_device(cpu));
+  for (size_t rank = 0; rank < list.size(); ++rank) {
+    devices.push_back(make_device(list, rank, options, options.memory_limit));
   }
   return devices;
 }
@@ -61,11 +67,32 @@ RuntimeCore::RuntimeCore(DeviceList devices, RuntimeOptions options,
       kernels_(std::move(kernels)),
       devices_(make_devices(list_, options_)),
       workspaces_(devices_.size()),
+      kind_(*devices_.front()),
+      timings_(options_.timing_cache.impl()),
       threads_(static_cast<int>(devices_.size()), options_.pin_threads) {}
 
 std::byte* RuntimeCore::workspace(int rank, int64_t bytes) {
   return workspaces_[static_cast<size_t>(rank)].at_least(device(rank), bytes,
                                                          "the kernels' workspace");
+}
+
+std::shared_ptr<const TimingCacheImpl> RuntimeCore::timings() const {
+  const std::lock_guard lock(mutex_);
+  return timings_;
+}
+
+void RuntimeCore::tune(const program::EngineData& data, const program::Program& program,
+                       const SymbolValues& symbols) {
+  const std::lock_guard tuning(tuning_);
+  auto timings = std::make_shared<TimingCacheImpl>(*RuntimeCore::timings());
+  // On a device of its own: what is allocated for it counts for no limit and no peak.
+  const auto scratch = make_device(list_, 0, options_, 0);
+  run_on_all([&](int rank) {
+    if (rank != 0) return;
+    tune_program(data, program, symbols, kernels_, *scratch, timings->table, options_.log);
+  });
+  const std::lock_guard lock(mutex_);
+  timings_ = std::move(timings);
 }
 
 void RuntimeCore::run_on_all(const std::function<void(int)>& body) {

@@ -8,7 +8,9 @@
 
 #include "backend/device.h"
 #include "backend/kernel.h"
+#include "backend/timing_table.h"
 #include "cleave/runtime.h"
+#include "program/program.h"
 #include "runtime/rank_threads.h"
 
 namespace cleave::runtime {
@@ -35,6 +37,14 @@ class RuntimeCore {
   // Scratch space of the rank's kernels: one run executes at a time.
   std::byte* workspace(int rank, int64_t bytes);
 
+  // The devices' kind, and what is known of their kernels' times.
+  const backend::DeviceKind& kind() const { return kind_; }
+  std::shared_ptr<const TimingCacheImpl> timings() const;
+  // Times the kernels of the program at these sizes where there is a choice that was not timed yet:
+  // rank 0 does, for all ranks.
+  void tune(const program::EngineData& data, const program::Program& program,
+            const SymbolValues& symbols);
+
   // Runs `body` on all ranks; throws the error of the lowest rank that failed, naming it.
   void run_on_all(const std::function<void(int)>& body);
 
@@ -56,7 +66,11 @@ class RuntimeCore {
   std::vector<std::unique_ptr<backend::Device>> devices_;
   std::vector<GrowingBuffer> workspaces_;
 
+  backend::DeviceKind kind_;
+  std::mutex tuning_;  // one at a time adds to the timings
+
   mutable std::mutex mutex_;
+  std::shared_ptr<const TimingCacheImpl> timings_;
   std::optional<Error> failed_;
   std::vector<std::weak_ptr<Group>> groups_;
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "cleave/error.h"
 #include "command.h"
@@ -62,11 +63,12 @@ Result measure(const Options& options, const Session& session, const RuntimeOpti
   for (const DeviceMemory& memory : runtime.memory()) result.peak_memory.push_back(memory.peak);
   const auto runs = static_cast<int64_t>(result.latencies.sorted.size());
   result.traced = trace_runs(context, session.inputs, std::clamp<int64_t>(runs, 1, kTracedRuns));
+  options.session.tuning.write(runtime.timing_cache());
   return result;
 }
 
 // The model whole on one of the devices, with that one's share of the cores.
-Result measure_unsplit(const Options& options) {
+Result measure_unsplit(const Options& options, TimingCache timings) {
   const SessionOptions& given = options.session;
   if (is_engine_file(given.target)) {
     throw Error(ErrorCode::kUsage, "--unsplit takes a model: an engine is split as it was built",
@@ -81,12 +83,13 @@ Result measure_unsplit(const Options& options) {
   TensorMap inputs =
       make_inputs(engine, tensors, given.inputs, given.build.static_shapes(), given.build.seed);
   const Session session{std::move(engine), DeviceList::cpu(1), std::move(inputs)};
-  return measure(options, session, unsplit_runtime_options(given, devices.size()));
+  return measure(options, session,
+                 unsplit_runtime_options(given, std::move(timings), devices.size()));
 }
 
-Result measure_split(const Options& options) {
+Result measure_split(const Options& options, TimingCache timings) {
   const Session session = open_session(options.session);
-  return measure(options, session, runtime_options(options.session));
+  return measure(options, session, runtime_options(options.session, std::move(timings)));
 }
 
 Json to_json(const Result& result) {
@@ -162,7 +165,9 @@ void run(Options options) {
   if (options.iterations > 0) {
     options.timing.iterations = options.timing.at_most = options.iterations;
   }
-  const Result result = options.unsplit ? measure_unsplit(options) : measure_split(options);
+  TimingCache timings = options.session.tuning.read(options.session.log.sink());
+  const Result result = options.unsplit ? measure_unsplit(options, std::move(timings))
+                                        : measure_split(options, std::move(timings));
   if (!options.json.empty()) write_json(options.json, to_json(result));
   if (options.json != "-") print_result(result, options.session.log.verbose);
 }

@@ -4,7 +4,10 @@
 #include <chrono>
 #include <memory>
 #include <numeric>
+#include <utility>
 
+#include "cleave/error.h"
+#include "cleave/runtime.h"
 #include "command.h"
 #include "model.h"
 #include "progress.h"
@@ -18,6 +21,7 @@ struct Options {
   std::string output;
   DeviceOptions devices;
   BuildOptions build;
+  TuningOptions tuning;
   LogOptions log;
 };
 
@@ -27,8 +31,26 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// The engine holds no choice of kernels: what is learnt is for the runs that read the file.
+void tune_engine(const Options& options, const Engine& engine, const DeviceList& devices,
+                 TimingCache timings) {
+  options.log.progress("tuning kernels");
+  RuntimeOptions with;
+  with.log = options.log.sink();
+  with.timing_cache = std::move(timings);
+  timings = tune(engine, devices, with);
+  options.tuning.write(timings);
+  print(fmt::format("{}: {} timing(s) of kernels\n", options.tuning.file, timings.size()));
+}
+
 void run(const Options& options) {
   const auto start = Clock::now();
+  if (options.tuning.tune && options.tuning.file.empty()) {
+    throw Error(
+        ErrorCode::kUsage, "--tune has nowhere to write: an engine holds no timings",
+        "give --timingCacheFile FILE here and to the runs of the engine, or --tune to them");
+  }
+  TimingCache timings = options.tuning.read(options.log.sink());
   const DeviceList devices = options.devices.list(1, /*by_count=*/!options.build.machine.empty());
   options.log.progress(fmt::format("reading {}", options.model));
   const Model model = load_model(options.model, options.build, devices, options.log.sink());
@@ -50,6 +72,7 @@ void run(const Options& options) {
                     weights, bytes_text(static_cast<double>(engine.activation_bytes())),
                     bytes_text(static_cast<double>(engine.workspace_bytes())),
                     seconds_since(start)));
+  if (options.tuning.tune) tune_engine(options, engine, devices, std::move(timings));
 }
 
 }  // namespace
@@ -62,6 +85,7 @@ Action add_build(CLI::App& app) {
       ->required();
   options->devices.add(app);
   options->build.add(app);
+  options->tuning.add(app);
   options->log.add(app);
   return [options] { run(*options); };
 }

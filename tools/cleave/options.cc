@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <optional>
 
+#include "base/file.h"
 #include "cleave/error.h"
 
 namespace cleave::cli {
@@ -55,6 +57,29 @@ Verbosity LogOptions::verbosity() const {
 
 void LogOptions::progress(const std::string& line) const {
   if (!quiet) print_error(line);
+}
+
+void TuningOptions::add(CLI::App& app) {
+  app.add_option("--timingCacheFile", file,
+                 "choose kernels by the times in this file, where it exists; --tune writes it")
+      ->type_name("FILE");
+  app.add_flag("--tune", tune, "time all kernels that could do the work, and choose the fastest");
+}
+
+TimingCache TuningOptions::read(const LogSink& log) const {
+  if (file.empty()) return {};
+  if (tune) FileWriter probe(file);  // leaves nothing behind
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) return TimingCache::load(file);
+  if (!tune) {
+    log(LogLevel::kWarning,
+        "the timing cache " + file + " is not there: kernels are chosen by rule; --tune makes it");
+  }
+  return {};
+}
+
+void TuningOptions::write(const TimingCache& cache) const {
+  if (tune && !file.empty()) cache.save(file);
 }
 
 void DeviceOptions::add(CLI::App& app) {

@@ -9,6 +9,7 @@
 #include "cleave/builder.h"
 #include "cleave/device_list.h"
 #include "cleave/network.h"
+#include "cleave/timing_cache.h"
 #include "output.h"
 #include "shapes.h"
 
@@ -27,6 +28,19 @@ struct LogOptions {
   LogSink sink() const { return make_log(verbosity()); }
   // A line about what is being done, unless quiet.
   void progress(const std::string& line) const;
+};
+
+// --timingCacheFile and --tune: which kernels run.
+struct TuningOptions {
+  std::string file;
+  bool tune = false;
+
+  void add(CLI::App& app);
+  // The file's content where it is there, else empty. With --tune makes sure, before anything else
+  // takes its time, that the file can be written. Error(kInvalid).
+  TimingCache read(const LogSink& log) const;
+  // After --tune: writes the file, where one is named.
+  void write(const TimingCache& cache) const;
 };
 
 // --devices and --mesh. The environment variable CLEAVE_DEVICES is the default of --devices.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "command.h"
 #include "session.h"
@@ -53,13 +54,16 @@ std::string summary(const std::string& name, const Tensor& tensor) {
 
 void run(const Options& options) {
   check_places(options.outputs);
+  const TuningOptions& tuning = options.session.tuning;
+  TimingCache timings = tuning.read(options.session.log.sink());
   const Session session = open_session(options.session);
-  Runtime runtime(session.devices, runtime_options(options.session));
+  Runtime runtime(session.devices, runtime_options(options.session, std::move(timings)));
   ExecutionContext context = runtime.create_context(session.engine);
   Timeline timeline;
   RunOptions run_options;
   if (!options.trace.empty()) run_options.timeline = &timeline;
   const TensorMap outputs = context.run(session.inputs, run_options);
+  tuning.write(runtime.timing_cache());
   if (!options.trace.empty()) write_text(options.trace, chrome_trace(timeline));
   write_tensors(options.outputs, TensorRole::kOutput, outputs);
   for (const auto& [name, tensor] : outputs) print(summary(name, tensor));

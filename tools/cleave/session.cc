@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/wait_word.h"
 #include "cleave/error.h"
@@ -39,6 +40,7 @@ void SessionOptions::add(CLI::App& app, const char* target_help) {
   inputs.add(app);
   devices.add(app);
   build.add(app);
+  tuning.add(app);
   log.add(app);
 }
 
@@ -65,16 +67,19 @@ Session open_session(const SessionOptions& options) {
   return {std::move(engine), std::move(devices), std::move(inputs)};
 }
 
-RuntimeOptions runtime_options(const SessionOptions& options) {
+RuntimeOptions runtime_options(const SessionOptions& options, TimingCache timings) {
   RuntimeOptions result;
   result.log = options.log.sink();
   result.memory_limit = options.build.memory_limit();
+  result.timing_cache = std::move(timings);
+  result.tune = options.tuning.tune;
   return result;
 }
 
-RuntimeOptions unsplit_runtime_options(const SessionOptions& options, size_t devices) {
-  RuntimeOptions result;
-  result.log = options.log.sink();
+RuntimeOptions unsplit_runtime_options(const SessionOptions& options, TimingCache timings,
+                                       size_t devices) {
+  RuntimeOptions result = runtime_options(options, std::move(timings));
+  result.memory_limit = 0;
   result.threads_per_device = std::max(1, available_cores() / static_cast<int>(devices));
   return result;
 }

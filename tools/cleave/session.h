@@ -15,6 +15,7 @@ struct SessionOptions {
   DeviceOptions devices;
   BuildOptions build;
   InputOptions inputs;
+  TuningOptions tuning;
   LogOptions log;
 
   void add(CLI::App& app, const char* target_help);
@@ -33,10 +34,12 @@ Session open_session(const SessionOptions& options);
 // Reads --inputs; nameless tensors get the model's or engine's names.
 TensorMap read_inputs(const SessionOptions& options);
 
-RuntimeOptions runtime_options(const SessionOptions& options);
+// `timings`: what --timingCacheFile holds.
+RuntimeOptions runtime_options(const SessionOptions& options, TimingCache timings);
 
 // As runtime_options, for the model whole on one of `devices` devices: with that one's share of
 // the cores. --memory does not hold for it: the host's memory serves.
-RuntimeOptions unsplit_runtime_options(const SessionOptions& options, size_t devices);
+RuntimeOptions unsplit_runtime_options(const SessionOptions& options, TimingCache timings,
+                                       size_t devices);
 
 }  // namespace cleave::cli

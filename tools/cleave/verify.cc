@@ -33,10 +33,13 @@ struct Comparison {
   }
 };
 
+// `timings` becomes what is known after the run.
 TensorMap run_once(const Engine& engine, const DeviceList& devices, const RuntimeOptions& options,
-                   const TensorMap& inputs) {
+                   const TensorMap& inputs, TimingCache& timings) {
   Runtime runtime(devices, options);
-  return runtime.create_context(engine).run(inputs);
+  TensorMap outputs = runtime.create_context(engine).run(inputs);
+  timings = runtime.timing_cache();
+  return outputs;
 }
 
 std::vector<Comparison> compare_all(const TensorMap& split, const TensorMap& unsplit,
@@ -97,6 +100,7 @@ void run(const Options& options) {
                 "give the ONNX model")
         .at(session.target);
   }
+  TimingCache timings = session.tuning.read(session.log.sink());
   const DeviceList devices = session.devices.list();
   const TensorMap given = read_inputs(session);
   Model model =
@@ -106,9 +110,12 @@ void run(const Options& options) {
   const Engine engine = build(model.network, model.config);
   const TensorMap inputs =
       make_inputs(engine, given, session.inputs, session.build.static_shapes(), session.build.seed);
-  const TensorMap split = run_once(engine, devices, runtime_options(session), inputs);
-  const TensorMap unsplit = run_once(build_unsplit(model.network, model.config), DeviceList::cpu(1),
-                                     unsplit_runtime_options(session, devices.size()), inputs);
+  const TensorMap split =
+      run_once(engine, devices, runtime_options(session, timings), inputs, timings);
+  const TensorMap unsplit =
+      run_once(build_unsplit(model.network, model.config), DeviceList::cpu(1),
+               unsplit_runtime_options(session, timings, devices.size()), inputs, timings);
+  session.tuning.write(timings);
 
   const auto comparisons = compare_all(split, unsplit, expected, options.tolerance);
   bool passed = true;

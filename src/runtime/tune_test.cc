@@ -1,0 +1,230 @@
+// Tuning: what is timed, when, and what is chosen by it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "base/file.h"
+#include "cleave/error.h"
+#include "program/testing.h"
+#include "runtime/engine_impl.h"
+#include "runtime/runtime_impl.h"
+#include "runtime/test_kernels.h"
+
+namespace cleave {
+namespace {
+
+using program::testing::linear_engine;
+using ::testing::HasSubstr;
+
+constexpr int64_t kK = 12;
+constexpr int64_t kN = 8;
+
+// How often kernels were prepared, by name.
+class Counts {
+ public:
+  void count(const std::string& kernel) {
+    const std::lock_guard lock(mutex_);
+    ++counts_[kernel];
+  }
+  int of(const std::string& kernel) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = counts_.find(kernel);
+    return found == counts_.end() ? 0 : found->second;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, int> counts_;
+};
+
+// A product that takes a while.
+class PacedKernel final : public backend::Kernel {
+ public:
+  PacedKernel(std::string name, std::chrono::microseconds pace, Counts& counts)
+      : name_(std::move(name)), pace_(pace), counts_(counts) {}
+  std::string_view op() const override { return "matmul"; }
+  std::string_view name() const override { return name_; }
+  std::optional<std::string> refuses(const backend::KernelProblem&) const override {
+    return std::nullopt;
+  }
+  std::unique_ptr<backend::PreparedKernel> prepare(const backend::KernelProblem& problem,
+                                                   backend::KernelCache&) const override {
+    class Prepared final : public backend::PreparedKernel {
+     public:
+      Prepared(const backend::KernelProblem& problem, std::chrono::microseconds pace)
+          : inputs_(problem.inputs), outputs_(problem.outputs), pace_(pace) {}
+      void run(runtime::testing::Inputs in, runtime::testing::Outputs out, std::byte*,
+               ThreadPool&) const override {
+        const auto until = std::chrono::steady_clock::now() + pace_;
+        runtime::testing::multiply(inputs_, outputs_, in, out);
+        while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+      }
+
+     private:
+      std::vector<backend::TensorView> inputs_;
+      std::vector<backend::TensorView> outputs_;
+      std::chrono::microseconds pace_;
+    };
+    counts_.count(name_);
+    return std::make_unique<Prepared>(problem, pace_);
+  }
+
+ private:
+  std::string name_;
+  std::chrono::microseconds pace_;
+  Counts& counts_;
+};
+
+class Tuning : public ::testing::Test {
+ protected:
+  // By rule, the slow one is taken.
+  backend::KernelRegistry kernels(bool with_fast = true) {
+    backend::KernelRegistry registry;
+    registry.add(std::make_shared<PacedKernel>("slow", std::chrono::microseconds(150), counts_));
+    if (with_fast) {
+      registry.add(std::make_shared<PacedKernel>("fast", std::chrono::microseconds(1), counts_));
+    }
+    return registry;
+  }
+  // The kernels that a run on `ranks` devices uses; `timings` becomes what is known after it.
+  std::set<std::string> run(int ranks, RuntimeOptions options, backend::KernelRegistry registry,
+                            int64_t columns = kN) {
+    Runtime runtime = make_runtime(DeviceList::cpu(ranks), std::move(options), std::move(registry));
+    const auto engine = linear_engine(ranks, kK, columns, false);
+    ExecutionContext context = runtime.create_context(make_engine(engine.data, engine.weights));
+    Timeline timeline;
+    RunOptions traced;
+    traced.timeline = &timeline;
+    context.run({{"x", Tensor(DType::kFloat32, {4, kK})}}, traced);
+    timings_ = runtime.timing_cache();
+    peak_ = runtime.memory()[0].peak;
+    std::set<std::string> names;
+    for (const auto& events : timeline.ranks) {
+      for (const auto& event : events) {
+        if (!timeline.instructions[event.instruction].communication) names.insert(event.kernel);
+      }
+    }
+    return names;
+  }
+
+  Counts counts_;
+  TimingCache timings_;
+  int64_t peak_ = 0;
+};
+
+using Names = std::set<std::string>;
+
+TEST_F(Tuning, ChoosesTheFastest) {
+  EXPECT_EQ(run(2, {}, kernels()), Names{"slow"});
+  EXPECT_EQ(timings_.size(), 0u);
+  const int64_t untuned_peak = peak_;
+  RuntimeOptions options;
+  options.tune = true;
+  EXPECT_EQ(run(2, options, kernels()), Names{"fast"});
+  EXPECT_EQ(timings_.size(), 1u);  // equal shares are one problem
+  EXPECT_EQ(peak_, untuned_peak);  // what tuning allocates is no memory of the engine's
+}
+
+TEST_F(Tuning, TimesEachSizeOfUnevenShares) {
+  RuntimeOptions options;
+  options.tune = true;
+  EXPECT_EQ(run(2, options, kernels(), /*columns=*/7), Names{"fast"});
+  EXPECT_EQ(timings_.size(), 2u);
+}
+
+TEST_F(Tuning, TakesMemoryThatNoLimitCounts) {
+  EXPECT_EQ(run(1, {}, kernels()), Names{"slow"});
+  RuntimeOptions options;
+  options.tune = true;
+  options.memory_limit = peak_;
+  EXPECT_EQ(run(1, options, kernels()), Names{"fast"});
+}
+
+TEST_F(Tuning, WhatIsKnownIsNotTimedAgain) {
+  RuntimeOptions options;
+  options.tune = true;
+  run(2, options, kernels());
+  const int slow = counts_.of("slow");
+  const int fast = counts_.of("fast");
+  EXPECT_GT(slow, 0);
+  options.timing_cache = timings_;
+  for (const bool tune : {false, true}) {
+    options.tune = tune;
+    EXPECT_EQ(run(2, options, kernels()), Names{"fast"});
+  }
+  EXPECT_EQ(counts_.of("slow"), slow);
+  EXPECT_EQ(counts_.of("fast"), fast + 2 * 2);  // prepared once a rank and run
+}
+
+TEST_F(Tuning, AKernelThatIsGoneIsPassedOver) {
+  RuntimeOptions options;
+  options.tune = true;
+  run(1, options, kernels());
+  options.tune = false;
+  options.timing_cache = timings_;
+  std::vector<std::string> lines;
+  options.log = [&](LogLevel, std::string_view line) { lines.emplace_back(line); };
+  EXPECT_EQ(run(1, options, kernels(/*with_fast=*/false)), Names{"slow"});
+  EXPECT_THAT(lines, ::testing::Contains(
+                         HasSubstr("slow (fast: the timing cache names it, but it is not there)")));
+}
+
+TEST_F(Tuning, OneKernelIsNoChoice) {
+  RuntimeOptions options;
+  options.tune = true;
+  EXPECT_EQ(run(1, options, kernels(/*with_fast=*/false)), Names{"slow"});
+  EXPECT_EQ(timings_.size(), 0u);
+}
+
+TEST_F(Tuning, TimingsArePreparedForAnotherProcess) {
+  RuntimeOptions options;
+  options.tune = true;
+  run(2, options, kernels());
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("cleave_timings_" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  const auto path = folder / "timings.json";
+  timings_.save(path);
+  const TimingCache read = TimingCache::load(path);
+  EXPECT_EQ(read.size(), timings_.size());
+  const std::string bytes = read_file(path);
+  read.save(path);
+  EXPECT_EQ(read_file(path), bytes);
+  options.tune = false;
+  options.timing_cache = read;
+  EXPECT_EQ(run(2, options, kernels()), Names{"fast"});
+
+  EXPECT_THROW(timings_.save(folder / "none" / "timings.json"), Error);
+  EXPECT_THROW(TimingCache::load(folder / "absent.json"), Error);
+  EXPECT_THROW(TimingCache::load(folder), Error);
+  std::filesystem::remove_all(folder);
+}
+
+// The built-in kernels, at the opt sizes and without the weights.
+TEST_F(Tuning, AnEngineIsTunedWithoutItsWeights) {
+  class NoWeights final : public program::WeightSource {
+   public:
+    void stream(size_t, int64_t, const program::ByteSink&) const override {
+      ADD_FAILURE() << "weights are read";
+    }
+  };
+  const auto engine = linear_engine(2, kK, kN, false);
+  const Engine without = make_engine(engine.data, std::make_shared<NoWeights>());
+  const size_t matmuls = backend::KernelRegistry::builtin_cpu().of("matmul").size();
+  const TimingCache timings = tune(without, DeviceList::cpu(2));
+  EXPECT_EQ(timings.size(), matmuls > 2 ? 1u : 0u);  // tiled and plain alone never both take it
+  RuntimeOptions options;
+  options.timing_cache = timings;
+  EXPECT_EQ(tune(without, DeviceList::cpu(2), options).size(), timings.size());
+  EXPECT_THROW(tune(without, DeviceList::cpu(3)), Error);
+}
+
+}  // namespace
+}  // namespace cleave
