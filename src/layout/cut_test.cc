@@ -188,5 +188,18 @@ TEST(Cut, IsWholeOnRanksThatAllHoldIt) {
   EXPECT_FALSE(Cut().whole_on_all(1));
 }
 
+TEST(Cut, NumbersForSymbols) {
+  const Dim heads = Dim::symbol("heads");
+  const Cut cut({{heads * 64, 64, 3}, {heads, 1, 1}});
+  const Cut numbers = cut.evaluated({{"heads", 5}});
+  EXPECT_EQ(numbers, Cut({{320, 64, 3}, {5, 1, 1}}));
+  EXPECT_NO_THROW(numbers.validate(325));
+  EXPECT_THROW(numbers.validate(324), Error);
+  for (const Segment& wrong : {Segment{325, 2, 1}, Segment{325, 0, 1}, Segment{325, -1, 1},
+                               Segment{-325, 1, 1}, Segment{325, 1, 0}}) {
+    EXPECT_THROW(Cut({wrong}).validate(325), Error) << wrong.extent.text();
+  }
+}
+
 }  // namespace
 }  // namespace cleave::layout

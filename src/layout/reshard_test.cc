@@ -32,8 +32,7 @@ class Simulation {
     for (int64_t rank = 0; rank < ranks; ++rank) {
       parts_.push_back(from.is_shard()
                            ? testing::shard_of(subject.value, static_cast<size_t>(from.dim),
-                                               testing::evaluated(from.cut, subject.symbols), rank,
-                                               ranks)
+                                               from.cut.evaluated(subject.symbols), rank, ranks)
                            : subject.value);
     }
   }
@@ -69,8 +68,7 @@ class Simulation {
   }
 
   void expect_whole(const Placement& placement) {
-    Placement numbers = placement;
-    numbers.cut = testing::evaluated(placement.cut, subject_.symbols);
+    const Placement numbers = placement.evaluated(subject_.symbols);
     std::vector<std::string> problems;
     const HostTensor whole = testing::assemble(numbers, parts_, subject_.value.shape, problems);
     EXPECT_TRUE(problems.empty()) << problems[0];

@@ -30,20 +30,8 @@ void require(bool condition, const char* what) {
 // and `<prefix>group`.
 Shares shares_of(const Attributes& attributes, const std::string& prefix, int64_t extent,
                  int64_t ranks) {
-  const std::vector<int64_t> extents = attributes.integers(prefix + "extent");
-  const std::vector<int64_t> grains = attributes.integers(prefix + "grain");
-  const std::vector<int64_t> groups = attributes.integers(prefix + "group");
-  require(extents.size() == grains.size() && extents.size() == groups.size(),
-          "the lists of a cut have different lengths");
-  layout::Cut cut;
-  int64_t sum = 0;
-  for (size_t i = 0; i < extents.size(); ++i) {
-    require(extents[i] >= 0 && grains[i] >= 1 && groups[i] >= 1 && extents[i] % grains[i] == 0,
-            "a cut's segment has no whole number of grains");
-    sum = checked_add(sum, extents[i]);
-    cut.segments.push_back({extents[i], grains[i], groups[i]});
-  }
-  require(sum == extent, "a cut has not the extent of its dimension");
+  const layout::Cut cut = layout::Cut::from_attributes(attributes, prefix);
+  cut.validate(extent);
   Shares shares;
   for (int64_t r = 0; r < ranks; ++r) {
     auto& held = shares.emplace_back();

@@ -118,6 +118,32 @@ std::optional<Cut> Cut::part(const Dim& begin, const Dim& extent) const {
   return result;
 }
 
+void Cut::validate(int64_t extent) const {
+  int64_t sum = 0;
+  for (const Segment& segment : segments) {
+    const int64_t size = segment.extent.constant();
+    const int64_t grain = segment.grain.constant();
+    if (size < 0 || grain < 1 || segment.group < 1 || size % grain != 0) {
+      throw Error(ErrorCode::kInvalid, "a cut's segment has no whole number of grains",
+                  "build the engine again");
+    }
+    sum = checked_add(sum, size);
+  }
+  if (sum != extent) {
+    throw Error(ErrorCode::kInvalid, "a cut has not the extent of its dimension",
+                "build the engine again");
+  }
+}
+
+Cut Cut::evaluated(const SymbolValues& values) const {
+  Cut result = *this;
+  for (Segment& segment : result.segments) {
+    segment.extent = segment.extent.evaluate(values);
+    segment.grain = segment.grain.evaluate(values);
+  }
+  return result;
+}
+
 Cut Cut::concat(const std::vector<Cut>& parts) {
   Cut result;
   for (const Cut& part : parts) {

@@ -54,6 +54,10 @@ struct Cut {
   std::optional<Cut> divided(const Dim& factor) const;
   // The part of this cut that covers [begin, begin + extent): whole segments only.
   std::optional<Cut> part(const Dim& begin, const Dim& extent) const;
+  // Error(kInvalid) unless this, in numbers, cuts a dimension of `extent` in whole grains.
+  void validate(int64_t extent) const;
+  // With numbers for its symbols.
+  Cut evaluated(const SymbolValues& values) const;
   static Cut concat(const std::vector<Cut>& parts);
   // This cut `times` times over: that of a dimension with a major factor of `times` before the one
   // that is cut, as of [3, heads, size] by heads.

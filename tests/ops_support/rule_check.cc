@@ -198,8 +198,7 @@ class RuleCheck {
         for (size_t i = 0; i < local.size(); ++i) results[i].push_back(std::move(local[i]));
       }
       for (size_t i = 0; i < outputs_.size(); ++i) {
-        Placement placement = placements.outputs[i];
-        placement.cut = evaluated(placement.cut, case_.symbols);
+        const Placement placement = placements.outputs[i].evaluated(case_.symbols);
         std::vector<std::string> problems;
         const HostTensor whole = assemble(placement, results[i], expected_[i].shape, problems);
         for (const std::string& problem : problems)
@@ -216,7 +215,7 @@ class RuleCheck {
     for (int64_t rank = 0; rank < ranks; ++rank) {
       parts.push_back(placement.is_shard()
                           ? shard_of(whole, static_cast<size_t>(placement.dim),
-                                     evaluated(placement.cut, case_.symbols), rank, ranks)
+                                     placement.cut.evaluated(case_.symbols), rank, ranks)
                           : whole);
     }
     return parts;

@@ -165,13 +165,4 @@ HostTensor assemble(const layout::Placement& placement, const std::vector<HostTe
   return placement.is_partial() ? reduce_terms(placement.reduce, parts) : parts[0];
 }
 
-layout::Cut evaluated(const layout::Cut& cut, const SymbolValues& symbols) {
-  layout::Cut result = cut;
-  for (layout::Segment& segment : result.segments) {
-    segment.extent = segment.extent.evaluate(symbols);
-    segment.grain = segment.grain.evaluate(symbols);
-  }
-  return result;
-}
-
 }  // namespace cleave::testing

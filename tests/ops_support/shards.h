@@ -25,7 +25,4 @@ std::vector<HostTensor> terms_of(const HostTensor& whole, ReduceOp reduce, int64
 HostTensor assemble(const layout::Placement& placement, const std::vector<HostTensor>& parts,
                     const std::vector<int64_t>& shape, std::vector<std::string>& problems);
 
-// A cut with its symbols replaced by their values.
-layout::Cut evaluated(const layout::Cut& cut, const SymbolValues& symbols);
-
 }  // namespace cleave::testing
