@@ -30,12 +30,21 @@ struct TensorInfo {
   std::vector<DimensionInfo> shape;
 };
 
+// A tensor of the model, and how it lies over the devices: "replicate" (each holds the whole),
+// "shard(1, 384/32)" (dimension 1, dealt out in grains of 32) or "partial(sum)" (each holds a term
+// of the sum).
+struct LayoutInfo {
+  std::string tensor;
+  std::string layout;
+};
+
 // One instruction of the program, for people.
 struct InstructionInfo {
   std::string op;
   std::string name;  // of the model's nodes that it carries out
   std::string text;
   double predicted_us = 0;
+  std::vector<LayoutInfo> results;  // none where the engine does not say what they are
 };
 
 // A value; copies share the engine, which is never changed. Safe to use from several threads.
@@ -60,7 +69,11 @@ class Engine {
   // How many instructions of each kind of collective there are.
   std::map<std::string, int64_t> collectives(size_t profile = 0) const;
 
+  std::vector<LayoutInfo> weights() const;
   std::vector<int64_t> weights_bytes() const;  // by device
+  // By device: the most memory that running it takes, weights as kernels keep them and all else
+  // included. Empty where the engine does not say.
+  const std::vector<int64_t>& memory_bytes() const;
   // The largest of all profiles, by device: activations, and what kernels need at most besides.
   int64_t activation_bytes() const;
   int64_t workspace_bytes() const;

@@ -3,11 +3,18 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "types/tensor_type.h"
 
 namespace cleave::capabilities {
+
+// What a kernel is given.
+struct Operand {
+  TensorType type;
+  bool weight = false;  // known when the engine is loaded
+};
 
 class Capabilities {
  public:
@@ -21,8 +28,11 @@ class Capabilities {
   virtual bool reads_rows(std::string_view op, size_t input) const = 0;
   // As `reads_strided`, for its results.
   virtual bool writes_strided(std::string_view op) const = 0;
-  // Upper bounds on the bytes that a kernel of `op` may use beside its operands.
-  virtual int64_t workspace_bytes(std::string_view op) const = 0;
+  // Upper bounds on the bytes that a kernel of `op` may use beside its operands while it runs, and
+  // on those of the packed copy that it keeps instead of the weight `input` (0: it reads the weight
+  // itself). Types are local.
+  virtual Dim workspace_bytes(std::string_view op, std::span<const Operand> inputs) const = 0;
+  virtual Dim packed_bytes(std::string_view op, size_t input, const TensorType& weight) const = 0;
 };
 
 std::shared_ptr<const Capabilities> cpu();

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "compiler/instruction_cost.h"
+#include "compiler/memory.h"
 #include "compiler/plan_json.h"
 #include "compiler/profile.h"
 #include "ops/builder.h"
@@ -49,11 +51,16 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   options.instruction_us = [&](const program::Instruction& instruction) {
     return costs.us(instruction);
   };
+  options.tensor_of = [&](ir::ValueId local) {
+    const partition::Origin& origin = c.origins.at(local.index());
+    const ir::Value& whole = c.graph.value(origin.whole);
+    return program::ModelTensor{whole.name, whole.type, origin.placement};
+  };
   c.lowered = lower::lower(c.local, network.registry, capabilities, options);
   c.lowered.program.unsplit_us = c.plan.unsplit_us;
 }
 
-void describe(Compilation& c) {
+void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   program::EngineData& data = c.data;
   data = {};
   data.ranks = c.plan.ranks;
@@ -70,6 +77,7 @@ void describe(Compilation& c) {
     program::Weight weight;
     weight.name = value.name;
     weight.dtype = value.type.dtype;
+    weight.placement = c.origins.at(id.index()).placement;
     std::vector<uint64_t> content;
     for (int64_t rank = 0; rank < c.plan.ranks; ++rank) {
       weight.shapes.push_back(partition::constant_shape(value, rank));
@@ -88,11 +96,7 @@ void describe(Compilation& c) {
   }
   program::lay_out_weights(data, c.weight_content);
   data.programs.push_back(c.lowered.program);
-  c.memory_bytes.clear();
-  for (int64_t bytes : program::weight_bytes_by_rank(data)) {
-    c.memory_bytes.push_back(bytes + c.lowered.program.arena_bytes +
-                             c.lowered.program.workspace_bytes);
-  }
+  data.memory_bytes = device_memory(data, capabilities);
 }
 
 // The CPU has no arithmetic in half precisions: they are honoured in what is stored.
@@ -107,11 +111,84 @@ void apply_precision(ir::Graph& graph, const ops::Registry& registry, const Buil
   passes::store_weights_as(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
 }
 
+// Plans and compiles, within limits of memory where there are any.
+class Compiler {
+ public:
+  Compiler(const NetworkImpl& network, PlanningInput& input) : network_(network), input_(input) {}
+
+  // Everything from a graph to a program. Throws NoRoom where no plan keeps to so many bytes of
+  // constants a rank.
+  void compile(Compilation& c, std::optional<int64_t> constant_bytes) {
+    input_.options.constant_bytes_limit = constant_bytes;
+    c.plan =
+        planner::plan(c.graph, network_.registry, *capabilities_, input_.machine, input_.options);
+    seconds_ += c.plan.planning_seconds;
+    partition::Partitioned local = partition::partition(c.graph, c.plan, network_.registry);
+    c.local = std::move(local.graph);
+    c.origins = std::move(local.origins);
+    lower_plan(c, network_, input_.machine, *capabilities_, input_.options.devices);
+    describe(c, *capabilities_);
+  }
+
+  // Plans with less and less room for weights until all that a device needs keeps to `limit`, and
+  // ends with the fewest weights there can be. False where nothing did; `c` is the last try.
+  bool compile_within(Compilation& c, int64_t limit) {
+    int64_t room = limit;
+    for (int round = 0; round < kMaxMemoryRounds && room >= 0; ++round) {
+      try {
+        compile(c, room);
+      } catch (const planner::NoRoom&) {
+        break;
+      }
+      if (needed(c) <= limit) return true;
+      room = static_cast<int64_t>(c.plan.constant_bytes) - (needed(c) - limit);
+    }
+    compile_smallest(c);
+    return needed(c) <= limit;
+  }
+
+  // The least limit that can be kept, given what the plan with the fewest weights needs. Another
+  // plan may need less where its activations are smaller by more than its weights are larger.
+  int64_t least_limit(Compilation c) {
+    int64_t least = needed(c);
+    for (int round = 0; round < kMaxMemoryRounds && compile_within(c, least - 1); ++round) {
+      const int64_t smaller = needed(c);
+      least = smaller < least - 1 && compile_within(c, smaller) ? smaller : least - 1;
+    }
+    return least;
+  }
+
+  double seconds() const { return seconds_; }
+
+ private:
+  // The plan with the fewest weights: asked for none, the planner says how many there must be.
+  void compile_smallest(Compilation& c) {
+    for (int64_t bytes = 0;;) {
+      try {
+        return compile(c, bytes);
+      } catch (const planner::NoRoom& least) {
+        CLEAVE_CHECK(least.bytes > bytes, "the planner finds no room in what it asks for");
+        bytes = least.bytes;
+      }
+    }
+  }
+
+  static int64_t needed(const Compilation& c) {
+    return *std::max_element(c.data.memory_bytes.begin(), c.data.memory_bytes.end());
+  }
+
+  const NetworkImpl& network_;
+  PlanningInput& input_;
+  std::shared_ptr<const capabilities::Capabilities> capabilities_ = capabilities::cpu();
+  double seconds_ = 0;
+};
+
 [[noreturn]] void over_limit(int64_t needed, const BuilderConfig& config) {
+  const std::string exact = std::to_string(needed);
   throw Error(ErrorCode::kOutOfMemory,
-              "the model needs at least " + text_of_bytes(needed) + " on each of " +
-                  std::to_string(config.devices.size()) + " device(s), --memory allows " +
-                  text_of_bytes(config.memory_limit),
+              "the model needs at least " + text_of_bytes(needed) + " (" + exact +
+                  " bytes) on each of " + std::to_string(config.devices.size()) +
+                  " device(s), --memory allows " + text_of_bytes(config.memory_limit),
               "use more devices or raise --memory");
 }
 
@@ -137,36 +214,16 @@ Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
   PlanningInput input = prepare(network, config);
   input.options.random_costs = overrides.random_costs;
   input.options.devices = overrides.devices_at_work;
-  const auto capabilities = capabilities::cpu();
   Compilation c;
   c.graph = std::move(input.graph);
   c.symbols = input.symbols;
-  int64_t overhead = 0;
-  double seconds = 0;
-  for (int round = 0;; ++round) {
-    if (config.memory_limit > 0) {
-      const int64_t room = config.memory_limit - overhead;
-      if (room < 0 || round == kMaxMemoryRounds) {
-        over_limit(*std::max_element(c.memory_bytes.begin(), c.memory_bytes.end()), config);
-      }
-      input.options.constant_bytes_limit = static_cast<double>(room);
-    }
-    try {
-      c.plan =
-          planner::plan(c.graph, network.registry, *capabilities, input.machine, input.options);
-    } catch (const planner::NoRoom& least) {
-      over_limit(least.bytes + overhead, config);
-    }
-    seconds += c.plan.planning_seconds;
-    c.local = partition::partition(c.graph, c.plan, network.registry);
-    lower_plan(c, network, input.machine, *capabilities, overrides.devices_at_work);
-    describe(c);
-    if (config.memory_limit == 0) break;
-    const int64_t needed = *std::max_element(c.memory_bytes.begin(), c.memory_bytes.end());
-    if (needed <= config.memory_limit) break;
-    overhead += needed - config.memory_limit;
+  Compiler compiler(network, input);
+  if (config.memory_limit == 0) {
+    compiler.compile(c, std::nullopt);
+  } else if (!compiler.compile_within(c, config.memory_limit)) {
+    over_limit(compiler.least_limit(std::move(c)), config);
   }
-  c.plan.planning_seconds = seconds;
+  c.plan.planning_seconds = compiler.seconds();
   c.data.plan_json = plan_json(c, PlanningTime::kLeftOut);
   return c;
 }

@@ -6,6 +6,7 @@
 #include "compiler/network_impl.h"
 #include "cost/machine_model.h"
 #include "lower/lower.h"
+#include "partition/partition.h"
 #include "planner/planner.h"
 
 namespace cleave::compiler {
@@ -16,10 +17,10 @@ struct Compilation {
   std::vector<program::Symbol> symbols;  // the optimization profile
   planner::Plan plan;
   ir::Graph local;                                    // what a rank executes
+  std::vector<partition::Origin> origins;             // of its values
   lower::Lowered lowered;                             // its program
   program::EngineData data;                           // all but weights' places
   std::vector<std::vector<uint64_t>> weight_content;  // by weight and rank
-  std::vector<int64_t> memory_bytes;                  // by rank: weights, activations, workspace
 };
 
 // What callers inside the library change of a build.

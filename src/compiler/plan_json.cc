@@ -62,7 +62,7 @@ std::string plan_json(const Compilation& c, PlanningTime time) {
   json["price_per_byte"] = plan.price_per_byte;
   json["unsplit_us"] = plan.unsplit_us;
   if (time == PlanningTime::kShown) json["planning_seconds"] = plan.planning_seconds;
-  json["memory_bytes"] = c.memory_bytes;
+  json["memory_bytes"] = c.data.memory_bytes;
   json["model"] = fingerprint(c.graph);
   json["nodes"] = ordered_json::array();
   for (const planner::GroupPlan& group : plan.groups) {
@@ -111,7 +111,7 @@ std::string plan_table(const Compilation& c) {
   std::snprintf(line, sizeof line, "communication: %.1f us\n", communication);
   out += line;
   out += "memory a device:";
-  for (int64_t bytes : c.memory_bytes) out += " " + count(static_cast<double>(bytes)) + "B";
+  for (int64_t bytes : c.data.memory_bytes) out += " " + count(static_cast<double>(bytes)) + "B";
   std::snprintf(line, sizeof line, "\nvalue %.3f us, lower bound %.3f us: %s (%.3f s)\n",
                 plan.cost_us, plan.bound_us, plan.optimal ? "optimal" : "not proven optimal",
                 plan.planning_seconds);

@@ -133,9 +133,16 @@ class Lowerer {
     return operand(homes_[v.base.index()], v, graph_.type(id), false, position);
   }
 
-  Operand write(ir::ValueId id, size_t position) {
+  // Adds the result `id` to the instruction that is being made.
+  void write(ir::ValueId id, Instruction& instruction) {
     make_home(id);
-    return operand(homes_[id.index()], views_.of(id), graph_.type(id), true, position);
+    instruction.outputs.push_back(operand(homes_[id.index()], views_.of(id), graph_.type(id), true,
+                                          instruction.outputs.size()));
+    describe(id, instruction);
+  }
+
+  void describe(ir::ValueId id, Instruction& instruction) const {
+    if (options_.tensor_of) instruction.tensors.push_back(options_.tensor_of(id));
   }
 
   // Copies a view to memory of its own; that of a model output is the output's. Operands of an
@@ -159,6 +166,7 @@ class Lowerer {
     copy.inputs.push_back(operand(homes_[source.base.index()], source, type, false, 0));
     copy.outputs.push_back(
         operand(to, {from, 0, capabilities::dense_strides(type.shape)}, type, true, 0));
+    describe(from, copy);
     push(std::move(copy));
   }
 
@@ -182,9 +190,7 @@ class Lowerer {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       instruction.inputs.push_back(node.inputs[i].valid() ? read(node.inputs[i], i) : Operand{});
     }
-    for (size_t o = 0; o < node.outputs.size(); ++o) {
-      instruction.outputs.push_back(write(node.outputs[o], o));
-    }
+    for (ir::ValueId output : node.outputs) write(output, instruction);
     push(std::move(instruction));
   }
 
@@ -238,12 +244,18 @@ class Lowerer {
     for (ir::ValueId external : externals) {
       instruction.inputs.push_back(read(external, instruction.inputs.size()));
     }
-    instruction.outputs.push_back(write(root.outputs[0], 0));
+    write(root.outputs[0], instruction);
     push(std::move(instruction));
   }
 
   void push(Instruction instruction) {
-    workspace_bytes_ = std::max(workspace_bytes_, capabilities_.workspace_bytes(instruction.op));
+    std::vector<capabilities::Operand> inputs;
+    for (const Operand& input : instruction.inputs) {
+      inputs.push_back({input.type, input.space == Space::kWeight});
+    }
+    workspace_bytes_ =
+        std::max(workspace_bytes_, largest(capabilities_.workspace_bytes(instruction.op, inputs),
+                                           options_.symbols, options_.ranks));
     if (options_.instruction_us) instruction.predicted_us = options_.instruction_us(instruction);
     instructions_.push_back(std::move(instruction));
   }

@@ -16,6 +16,8 @@ struct Options {
   std::vector<program::Symbol> symbols;
   // Predicted time of an instruction, for its `predicted_us`; may be empty.
   std::function<double(const program::Instruction&)> instruction_us;
+  // What a local value is of the model, and how it lies over the ranks; may be empty.
+  std::function<program::ModelTensor(ir::ValueId local)> tensor_of;
 };
 
 struct Lowered {

@@ -42,19 +42,15 @@ int64_t plan_memory(std::vector<Buffer>& buffers) {
   return total;
 }
 
-int64_t largest_bytes(const TensorType& type, const std::vector<program::Symbol>& symbols,
-                      int64_t ranks) {
+int64_t largest(const Dim& size, const std::vector<program::Symbol>& symbols, int64_t ranks) {
   // Sizes grow with the symbols but for a few (differences), so every corner is looked at.
   std::vector<const program::Symbol*> used;
   for (const program::Symbol& symbol : symbols) {
-    const bool depends = std::any_of(type.shape.begin(), type.shape.end(),
-                                     [&](const Dim& dim) { return dim.depends_on(symbol.name); });
-    if (depends) used.push_back(&symbol);
+    if (size.depends_on(symbol.name)) used.push_back(&symbol);
   }
   CLEAVE_CHECK(used.size() <= 16, "a tensor's size depends on too many symbols");
-  const bool by_rank = std::any_of(type.shape.begin(), type.shape.end(),
-                                   [](const Dim& dim) { return dim.depends_on(kRankSymbol); });
-  int64_t largest = 0;
+  const bool by_rank = size.depends_on(kRankSymbol);
+  int64_t result = 0;
   for (size_t corner = 0; corner < (size_t{1} << used.size()); ++corner) {
     SymbolValues values;
     for (size_t i = 0; i < used.size(); ++i) {
@@ -62,10 +58,15 @@ int64_t largest_bytes(const TensorType& type, const std::vector<program::Symbol>
     }
     for (int64_t rank = 0; rank < (by_rank ? ranks : 1); ++rank) {
       values[std::string(kRankSymbol)] = rank;
-      largest = std::max(largest, type.bytes().evaluate(values));
+      result = std::max(result, size.evaluate(values));
     }
   }
-  return largest;
+  return result;
+}
+
+int64_t largest_bytes(const TensorType& type, const std::vector<program::Symbol>& symbols,
+                      int64_t ranks) {
+  return largest(type.bytes(), symbols, ranks);
 }
 
 }  // namespace cleave::lower

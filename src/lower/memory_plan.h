@@ -20,7 +20,9 @@ struct Buffer {
 // lowest offset that is free during its life.
 int64_t plan_memory(std::vector<Buffer>& buffers);
 
-// The most bytes that a tensor takes on any rank within the symbols' bounds.
+// The most that `size` is on any rank within the symbols' bounds.
+int64_t largest(const Dim& size, const std::vector<program::Symbol>& symbols, int64_t ranks);
+// The most bytes that a tensor takes.
 int64_t largest_bytes(const TensorType& type, const std::vector<program::Symbol>& symbols,
                       int64_t ranks);
 

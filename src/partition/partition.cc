@@ -17,7 +17,7 @@ class Partitioner {
   Partitioner(const ir::Graph& graph, const planner::Plan& plan, const ops::Registry& registry)
       : graph_(graph), plan_(plan), registry_(registry), copies_(graph.value_count()) {}
 
-  ir::Graph run() {
+  Partitioned run() {
     local_.bounds() = graph_.bounds();
     local_.guards() = graph_.guards();
     for (ir::ValueId input : graph_.inputs()) {
@@ -29,7 +29,7 @@ class Partitioner {
     for (ir::ValueId output : graph_.outputs()) {
       local_.add_output(get(output, Placement::replicate(), -1));
     }
-    return std::move(local_);
+    return {std::move(local_), std::move(origins_)};
   }
 
  private:
@@ -38,9 +38,15 @@ class Partitioner {
     ir::ValueId value;
   };
 
+  void note(ir::ValueId local, ir::ValueId whole, const Placement& placement) {
+    origins_.resize(std::max(origins_.size(), local_.value_count()));
+    origins_[local.index()] = {whole, placement};
+  }
+
   // `value` is there in a placement: its further copies are made at once.
   void made(ir::ValueId value, const Placement& placement, ir::ValueId local, int32_t group) {
     copies_[value.index()].push_back({placement, local});
+    note(local, value, placement);
     for (const planner::Copy& copy : plan_.copies[value.index()]) {
       const Held* from = find(value, copy.from);
       CLEAVE_CHECK(from != nullptr, "a copy of " + graph_.value(value).name +
@@ -71,6 +77,7 @@ class Partitioner {
       // A step without communication belongs to the kernel that reads it.
       local_.node(node).group = step.is_collective() ? -1 : group;
       at = local_.node(node).outputs[0];
+      note(at, value, step.to);
     }
     return at;
   }
@@ -117,6 +124,7 @@ class Partitioner {
           value.constant, std::move(pieces));
     }
     copies_[id.index()].push_back({placement, local});
+    note(local, id, placement);
     return local;
   }
 
@@ -164,13 +172,14 @@ class Partitioner {
   const planner::Plan& plan_;
   const ops::Registry& registry_;
   ir::Graph local_;
+  std::vector<Origin> origins_;            // by value of the local graph
   std::vector<std::vector<Held>> copies_;  // by value of the whole graph
 };
 
 }  // namespace
 
-ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
-                    const ops::Registry& registry) {
+Partitioned partition(const ir::Graph& graph, const planner::Plan& plan,
+                      const ops::Registry& registry) {
   return Partitioner(graph, plan, registry).run();
 }
 

@@ -13,10 +13,21 @@
 
 namespace cleave::partition {
 
+// Which value of the whole graph a local one is, and how it lies over the ranks.
+struct Origin {
+  ir::ValueId whole;
+  layout::Placement placement;
+};
+
+struct Partitioned {
+  ir::Graph graph;              // the local graph
+  std::vector<Origin> origins;  // of its values, by ValueId::index()
+};
+
 // Graph inputs and outputs are replicated. Nodes keep their names and their fusion group; a reshard
 // is named after its tensor. Error(kInternal) where the plan does not fit the graph.
-ir::Graph partition(const ir::Graph& graph, const planner::Plan& plan,
-                    const ops::Registry& registry);
+Partitioned partition(const ir::Graph& graph, const planner::Plan& plan,
+                      const ops::Registry& registry);
 
 // What `rank` holds of a local constant, dense row-major: its bytes go to `sink` in order, in
 // pieces of at most 64 MiB where rows are smaller than that.

@@ -193,6 +193,13 @@ TEST(Metadata, HoldsEverything) {
   instruction.attributes.set("to", DType::kBFloat16);
   instruction.attributes.set("texts", std::vector<std::string>{"x", ""});
   instruction.name = "not UTF-8: \xff";
+  const TensorType whole = {DType::kFloat16, {Dim::symbol("batch"), 24}};
+  const layout::Cut cut({{16, 4, 1}, {8, 2, 3}});
+  instruction.tensors = {{"shared\xff", whole, layout::Placement::shard(1, cut)},
+                         {"term", whole, layout::Placement::partial(ReduceOp::kMax)},
+                         {"whole", whole, layout::Placement::replicate()}};
+  data.weights[0].placement = layout::Placement::shard(0, layout::Cut::even(6));
+  data.memory_bytes = {1, int64_t{1} << 40};
   const std::string bytes = encode_metadata(data);
   EXPECT_EQ(decode_metadata(bytes), data);
   EXPECT_EQ(encode_metadata(decode_metadata(bytes)), bytes);

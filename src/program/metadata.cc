@@ -62,12 +62,27 @@ Operand decode(const engine::Operand& from) {
   return operand;
 }
 
+std::string encode(const layout::Placement& placement) {
+  return placement.is_replicate() ? "" : placement.text();
+}
+
+layout::Placement decode_placement(const std::string& text) {
+  return text.empty() ? layout::Placement::replicate() : layout::Placement::parse(text);
+}
+
+void encode(const ModelTensor& tensor, engine::ModelTensor& into) {
+  into.set_name(tensor.name);
+  encode(tensor.type, *into.mutable_type());
+  into.set_placement(encode(tensor.placement));
+}
+
 void encode(const Instruction& instruction, engine::Instruction& into) {
   into.set_op(instruction.op);
   into.set_name(instruction.name);
   into.set_attributes(instruction.attributes.text());
   for (const Operand& input : instruction.inputs) encode(input, *into.add_inputs());
   for (const Operand& output : instruction.outputs) encode(output, *into.add_outputs());
+  for (const ModelTensor& tensor : instruction.tensors) encode(tensor, *into.add_tensors());
   into.set_predicted_us(instruction.predicted_us);
 }
 
@@ -84,6 +99,10 @@ Instruction decode(const engine::Instruction& from) {
   for (const engine::Operand& output : from.outputs()) {
     instruction.outputs.push_back(decode(output));
   }
+  for (const engine::ModelTensor& tensor : from.tensors()) {
+    instruction.tensors.push_back(
+        {tensor.name(), decode(tensor.type()), decode_placement(tensor.placement())});
+  }
   instruction.predicted_us = from.predicted_us();
   return instruction;
 }
@@ -99,6 +118,7 @@ void encode(const Weight& weight, engine::Weight& into) {
     added.set_offset(slice.offset);
     added.set_bytes(slice.bytes);
   }
+  into.set_placement(encode(weight.placement));
 }
 
 Weight decode(const engine::Weight& from) {
@@ -111,6 +131,7 @@ Weight decode(const engine::Weight& from) {
   for (const engine::WeightSlice& slice : from.slices()) {
     weight.slices.push_back({slice.offset(), slice.bytes()});
   }
+  weight.placement = decode_placement(from.placement());
   return weight;
 }
 
@@ -176,6 +197,7 @@ std::string encode_metadata(const EngineData& data) {
   for (const Binding& output : data.outputs) encode(output, *message.add_outputs());
   for (const Weight& weight : data.weights) encode(weight, *message.add_weights());
   for (const Program& program : data.programs) encode(program, *message.add_programs());
+  message.mutable_memory_bytes()->Add(data.memory_bytes.begin(), data.memory_bytes.end());
   message.set_plan_json(data.plan_json);
 
   std::string bytes;
@@ -208,6 +230,7 @@ EngineData decode_metadata(std::string_view bytes) {
   for (const engine::Program& program : message.programs()) {
     data.programs.push_back(decode(program));
   }
+  data.memory_bytes.assign(message.memory_bytes().begin(), message.memory_bytes().end());
   data.plan_json = message.plan_json();
   return data;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "types/attributes.h"
+#include "types/placement.h"
 #include "types/tensor_type.h"
 
 namespace cleave::program {
@@ -34,6 +35,14 @@ struct Operand {
   bool operator==(const Operand&) const = default;
 };
 
+// A tensor of the model, and how it lies over the ranks.
+struct ModelTensor {
+  std::string name;
+  TensorType type;  // of the whole
+  layout::Placement placement;
+  bool operator==(const ModelTensor&) const = default;
+};
+
 // One kernel or collective. Ops are those of `src/ops/README.md`, with these additions:
 //  - `fused_elementwise`: attributes are a FusedProgram (prefix ""), one view an operand; where it
 //    holds a `rank_zero` step, the attribute `rank` is this rank;
@@ -46,7 +55,8 @@ struct Instruction {
   Attributes attributes;
   std::vector<Operand> inputs;
   std::vector<Operand> outputs;
-  double predicted_us = 0;  // at the profile's opt sizes
+  std::vector<ModelTensor> tensors;  // what the outputs are, one each; empty where nobody said
+  double predicted_us = 0;           // at the profile's opt sizes
   bool operator==(const Instruction&) const = default;
 };
 
@@ -62,6 +72,7 @@ struct Weight {
   DType dtype = DType::kFloat32;
   std::vector<std::vector<int64_t>> shapes;  // by rank
   std::vector<WeightSlice> slices;           // by rank; ranks that hold the same share the bytes
+  layout::Placement placement;
   bool operator==(const Weight&) const = default;
 };
 
@@ -115,6 +126,9 @@ struct EngineData {
   std::vector<Binding> outputs;
   std::vector<Weight> weights;
   std::vector<Program> programs;
+  // By rank: all that it needs at once to run, weights (packed where kernels pack them),
+  // activations, workspace and outputs.
+  std::vector<int64_t> memory_bytes;
   std::string plan_json;  // the plan it was made by, for people and `inspect`
   bool operator==(const EngineData&) const = default;
 };

@@ -55,12 +55,19 @@ std::string text_of(const Operand& operand, const EngineData& data) {
   return out;
 }
 
+std::string text_of(const ModelTensor& tensor) {
+  return tensor.name + " " + tensor.placement.text();
+}
+
 std::string text_of(const Instruction& instruction, const EngineData& data) {
   std::string out = instruction.op;
   const std::string attributes = instruction.attributes.text();
   if (!attributes.empty()) out += " " + attributes;
   out += " (" + text_of_operands(instruction.inputs, data) + ") -> (" +
          text_of_operands(instruction.outputs, data) + ")";
+  for (const ModelTensor& tensor : instruction.tensors) {
+    out += (&tensor == instruction.tensors.data() ? " = " : ", ") + text_of(tensor);
+  }
   if (!instruction.name.empty()) out += "  # " + instruction.name;
   return out;
 }
@@ -71,7 +78,7 @@ std::string text_of(const EngineData& data) {
   for (const Binding& b : data.outputs) out += "output " + b.name + " " + b.type.text() + "\n";
   for (const Weight& weight : data.weights) {
     out += "weight " + weight.name + " " + std::string(name_of(weight.dtype)) +
-           text_of_shapes(weight) + "\n";
+           text_of_shapes(weight) + " " + weight.placement.text() + "\n";
   }
   for (const Program& program : data.programs) {
     out += "program arena " + std::to_string(program.arena_bytes) + " workspace " +

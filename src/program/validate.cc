@@ -144,6 +144,36 @@ class ProgramCheck {
         if (output.space == Space::kOutput) written_.insert(output.index);
       });
     }
+    check_tensors(instruction);
+  }
+
+  // Where outputs are said to be tensors of the model. Cuts are checked in numbers, by who cuts.
+  void check_tensors(const Instruction& instruction) {
+    if (instruction.tensors.empty()) return;
+    require(instruction.tensors.size() == instruction.outputs.size(),
+            "it has not one tensor an output");
+    for (size_t i = 0; i < instruction.tensors.size(); ++i) {
+      const ModelTensor& tensor = instruction.tensors[i];
+      const Operand& output = instruction.outputs[i];
+      at("tensor '" + tensor.name + "'", [&] {
+        require(!tensor.name.empty(), "it has no name");
+        require(output.type.dtype == tensor.type.dtype &&
+                    output.type.shape.size() == tensor.type.shape.size() && output.strides.empty(),
+                "it is made as something else");
+        for (const Dim& dim : tensor.type.shape) check_symbols(dim, symbols_);
+        check_placement(tensor.placement, tensor.type.shape.size());
+      });
+    }
+  }
+
+  void check_placement(const layout::Placement& placement, size_t dimensions) {
+    if (!placement.is_shard()) return;
+    require(placement.dim >= 0 && static_cast<size_t>(placement.dim) < dimensions,
+            "it is cut along a dimension that it has not");
+    for (const layout::Segment& segment : placement.cut.segments) {
+      check_symbols(segment.extent, symbols_);
+      check_symbols(segment.grain, symbols_);
+    }
   }
 
   void check_attributes(const Instruction& instruction) {
@@ -289,6 +319,8 @@ void validate(const EngineData& data, uint64_t weights_bytes) {
     });
   }
   check_slices(data);
+  require(data.memory_bytes.empty() || data.memory_bytes.size() == static_cast<size_t>(data.ranks),
+          "it has not one size of memory a rank");
   for (const Program& program : data.programs) {
     at("program " + std::to_string(&program - data.programs.data()),
        [&] { ProgramCheck(data, program).check(); });

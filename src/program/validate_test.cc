@@ -107,6 +107,37 @@ TEST(Validate, NamesWhatIsWrong) {
          e.instructions()[0].op = "fused_elementwise";
          fused.to_attributes(e.instructions()[0].attributes);
        }},
+      {"tensors", "one tensor an output",
+       [](auto& e) {
+         e.instructions()[0].tensors.resize(2, {"t", e.data.outputs[0].type, {}});
+       }},
+      {"nameless tensor", "has no name",
+       [](auto& e) {
+         e.instructions()[1].tensors = {{"", e.data.outputs[0].type, {}}};
+       }},
+      {"tensor's type", "made as something else",
+       [](auto& e) {
+         e.instructions()[1].tensors = {{"t", {DType::kInt8, {4, 6}}, {}}};
+       }},
+      {"tensor's dimensions", "made as something else",
+       [](auto& e) {
+         e.instructions()[1].tensors = {{"t", {DType::kFloat32, {6}}, {}}};
+       }},
+      {"tensor's symbol", "not known",
+       [](auto& e) {
+         e.instructions()[1].tensors = {{"t", {DType::kFloat32, {Dim::symbol("q"), 6}}, {}}};
+       }},
+      {"tensor's cut dimension", "a dimension that it has not",
+       [](auto& e) {
+         const auto shard = layout::Placement::shard(2, layout::Cut::even(6));
+         e.instructions()[1].tensors = {{"t", e.data.outputs[0].type, shard}};
+       }},
+      {"tensor's cut", "not known",
+       [](auto& e) {
+         const auto shard = layout::Placement::shard(1, layout::Cut::even(Dim::symbol("q")));
+         e.instructions()[1].tensors = {{"t", e.data.outputs[0].type, shard}};
+       }},
+      {"memory", "one size of memory a rank", [](auto& e) { e.data.memory_bytes = {1}; }},
   };
   for (const Case& c : cases) {
     TestEngine engine = testing::linear_engine(2, 8, 6, false);
@@ -126,7 +157,7 @@ TEST(Text, ShowsAProgram) {
             R"(engine cpu ranks 2
 input x f32[batch, 8]
 output y f32[batch, 5]
-weight W f32[8, 2] | [8, 3]
+weight W f32[8, 2] | [8, 3] replicate
 program arena 320 workspace 0
   symbol batch 0..4..16
   segment

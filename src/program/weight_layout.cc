@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -106,6 +107,27 @@ std::vector<int64_t> weight_bytes_by_rank(const EngineData& data) {
     }
   }
   return bytes;
+}
+
+std::vector<int64_t> instruction_weight_bytes_by_rank(const EngineData& data) {
+  std::vector<int64_t> most(static_cast<size_t>(data.ranks), 0);
+  const auto look_at = [&](const Instruction& instruction) {
+    std::set<uint32_t> read;
+    for (const Operand& input : instruction.inputs) {
+      if (input.space == Space::kWeight) read.insert(input.index);
+    }
+    for (size_t r = 0; r < most.size(); ++r) {
+      int64_t bytes = 0;
+      for (const uint32_t w : read) bytes += static_cast<int64_t>(data.weights[w].slices[r].bytes);
+      most[r] = std::max(most[r], bytes);
+    }
+  };
+  for (const Program& program : data.programs) {
+    for (const Segment& segment : program.segments) {
+      for (const Instruction& instruction : segment.instructions) look_at(instruction);
+    }
+  }
+  return most;
 }
 
 }  // namespace cleave::program

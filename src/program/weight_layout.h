@@ -32,6 +32,9 @@ std::vector<StoredSlice> stored_slices(const EngineData& data);
 // The bytes of weights that each rank holds.
 std::vector<int64_t> weight_bytes_by_rank(const EngineData& data);
 
+// The most bytes of weights that one instruction reads on each rank.
+std::vector<int64_t> instruction_weight_bytes_by_rank(const EngineData& data);
+
 // The bytes of rank `rank`'s shape. Error(kInvalid) on overflow or negative extents.
 uint64_t slice_bytes(const Weight& weight, size_t rank);
 

@@ -82,8 +82,14 @@ std::vector<InstructionInfo> Engine::instructions(size_t profile) const {
   std::vector<InstructionInfo> infos;
   for (const program::Segment& segment : program_of(*impl_, profile).segments) {
     for (const program::Instruction& instruction : segment.instructions) {
-      infos.push_back({instruction.op, instruction.name, program::text_of(instruction, impl_->data),
-                       instruction.predicted_us});
+      InstructionInfo& info = infos.emplace_back();
+      info.op = instruction.op;
+      info.name = instruction.name;
+      info.text = program::text_of(instruction, impl_->data);
+      info.predicted_us = instruction.predicted_us;
+      for (const program::ModelTensor& tensor : instruction.tensors) {
+        info.results.push_back({tensor.name, tensor.placement.text()});
+      }
     }
   }
   return infos;
@@ -98,6 +104,16 @@ std::map<std::string, int64_t> Engine::collectives(size_t profile) const {
   }
   return counts;
 }
+
+std::vector<LayoutInfo> Engine::weights() const {
+  std::vector<LayoutInfo> infos;
+  for (const program::Weight& weight : impl_->data.weights) {
+    infos.push_back({weight.name, weight.placement.text()});
+  }
+  return infos;
+}
+
+const std::vector<int64_t>& Engine::memory_bytes() const { return impl_->data.memory_bytes; }
 
 std::vector<int64_t> Engine::weights_bytes() const {
   return program::weight_bytes_by_rank(impl_->data);

@@ -110,6 +110,15 @@ def test_inspect_json(cleave, engine):
     assert found["devices"] == 2
     assert len(found["weights_bytes"]) == 2
     assert found["instructions"]
+    assert len(found["memory_bytes"]) == 2 and min(found["memory_bytes"]) > 0
+    layouts = [result for each in found["instructions"] for result in each["results"]]
+    assert {"tensor": "y", "layout": "replicate"} in layouts
+    assert any(result["layout"].startswith("partial(sum)") for result in layouts)
+    assert any(weight["layout"].startswith("shard(1, ") for weight in found["weights"])
+    text = cleave("inspect", engine).stdout
+    for weight in found["weights"]:
+        assert f"{weight['tensor']}  {weight['layout']}" in text
+    assert "y  replicate  from all_reduce" in text
     assert sum(found["collectives"].values()) >= 1
 
 

@@ -39,6 +39,32 @@ def test_one_device_is_refused_with_the_amount_needed(cleave, big, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_amount_named_is_enough(cleave, big):
+    path, _ = big
+    options = (path, cpus(2), "--shapes=x:1x8192", "--json", "-")
+    amount = named_amount(cleave.fails(5, "plan", *options, "--memory=100MiB"))
+    assert 0.75 * GIB < amount < 0.8 * GIB
+    plan = cleave("plan", *options, f"--memory={amount}").json
+    assert max(plan["memory_bytes"]) == amount
+    assert named_amount(cleave.fails(5, "plan", *options, f"--memory={amount - 1}")) == amount
+
+
+def named_amount(result) -> int:
+    (amount,) = re.findall(r"\((\d+) bytes\)", result.report)
+    return int(amount)
+
+
+def test_verify_needs_no_device_that_holds_it(cleave, big):
+    path, _ = big
+    options = (cpus(2), "--memory=1GiB", "--shapes=x:1x8192", "--layers", "--json", "-")
+    found = cleave("verify", path, *options).json
+    assert found["passed"] is True and found["first_difference"] is None
+    assert len(found["layers"]) >= 6
+    unsplit = found["unsplit"]
+    assert unsplit["streamed"] is True and unsplit["memory_bytes"] > 1.5 * GIB
+    assert LARGEST_TENSOR < unsplit["peak_memory_bytes"] < LARGEST_TENSOR + 8 * MIB
+
+
 def test_two_devices_run_it(cleave, big, tmp_path):
     path, model = big
     engine = tmp_path / "big.cleave"

@@ -77,7 +77,7 @@ Difference compare_local_graphs(const RandomModel& model, const ops::Registry& r
                                 const planner::Plan& plan,
                                 const std::vector<HostTensor>& expected) {
   if (!plan.optimal) return "the plan is not proven";
-  const ir::Graph local = partition::partition(model.graph, plan, registry);
+  const ir::Graph local = partition::partition(model.graph, plan, registry).graph;
   if (emitted_collectives(local) != planned_collectives(model.graph, plan)) {
     return "other collectives than planned";
   }

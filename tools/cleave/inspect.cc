@@ -44,6 +44,10 @@ Json tensors_json(const std::vector<TensorInfo>& infos) {
   return json;
 }
 
+Json layout_json(const LayoutInfo& info) {
+  return {{"tensor", info.tensor}, {"layout", info.layout}};
+}
+
 Json to_json(const Engine& engine) {
   Json json;
   json["backend"] = engine.backend();
@@ -53,15 +57,21 @@ Json to_json(const Engine& engine) {
   json["collectives"] = Json::object();
   for (const auto& [name, count] : engine.collectives()) json["collectives"][name] = count;
   json["weights_bytes"] = engine.weights_bytes();
+  json["memory_bytes"] = engine.memory_bytes();
   json["activation_bytes"] = engine.activation_bytes();
   json["workspace_bytes"] = engine.workspace_bytes();
   json["predicted_us"] = engine.predicted_us();
   json["unsplit_us"] = engine.unsplit_us();
+  json["weights"] = Json::array();
+  for (const LayoutInfo& weight : engine.weights()) json["weights"].push_back(layout_json(weight));
   json["instructions"] = Json::array();
   for (const InstructionInfo& instruction : engine.instructions()) {
+    Json results = Json::array();
+    for (const LayoutInfo& result : instruction.results) results.push_back(layout_json(result));
     json["instructions"].push_back({{"op", instruction.op},
                                     {"name", instruction.name},
                                     {"text", instruction.text},
+                                    {"results", std::move(results)},
                                     {"predicted_us", instruction.predicted_us}});
   }
   json["plan"] = Json::parse(engine.plan_json(), nullptr, /*allow_exceptions=*/false);
@@ -83,6 +93,26 @@ void print_tensors(const char* title, const std::vector<TensorInfo>& infos) {
   }
 }
 
+// How weights and what is computed lie over the devices, in program order.
+void print_layouts(const Engine& engine) {
+  print("layouts of weights\n");
+  for (const LayoutInfo& weight : engine.weights()) {
+    print(fmt::format("  {}  {}\n", weight.tensor, weight.layout));
+  }
+  print("layouts of results\n");
+  for (const InstructionInfo& instruction : engine.instructions()) {
+    for (const LayoutInfo& result : instruction.results) {
+      print(fmt::format("  {}  {}  from {}\n", result.tensor, result.layout, instruction.op));
+    }
+  }
+}
+
+std::string bytes_list(const std::vector<int64_t>& sizes) {
+  std::vector<std::string> texts;
+  for (const int64_t bytes : sizes) texts.push_back(bytes_text(static_cast<double>(bytes)));
+  return list_text(texts);
+}
+
 void print_engine(const Engine& engine) {
   print(fmt::format("{} {} device(s), predicted {} a run, {} on one of them\n", engine.devices(),
                     engine.backend(), time_text(engine.predicted_us()),
@@ -94,13 +124,12 @@ void print_engine(const Engine& engine) {
     collectives.push_back(fmt::format("{} {}", count, name));
   }
   print(fmt::format("collectives: {}\n", list_text(collectives)));
-  std::vector<std::string> weights;
-  for (const int64_t bytes : engine.weights_bytes()) {
-    weights.push_back(bytes_text(static_cast<double>(bytes)));
-  }
-  print(fmt::format("weights a device: {}; activations {}, workspace {}\n", list_text(weights),
+  print(fmt::format("weights a device: {}; activations {}, workspace {}\n",
+                    bytes_list(engine.weights_bytes()),
                     bytes_text(static_cast<double>(engine.activation_bytes())),
                     bytes_text(static_cast<double>(engine.workspace_bytes()))));
+  print(fmt::format("memory a device: {}\n", bytes_list(engine.memory_bytes())));
+  print_layouts(engine);
   print("\n" + engine.program_text());
 }
 
