@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cleave/device_list.h"
@@ -27,6 +29,9 @@ struct RuntimeOptions {
   // timed when it is prepared (at the sizes that are run, for a bounded time each); see
   // Runtime::timing_cache.
   bool tune = false;
+  // Weights are loaded for each instruction of a run and dropped behind it: every run reads them
+  // anew, and a device need hold no more of them at once than one instruction reads.
+  bool stream_weights = false;
   // How long a rank waits for the others in a collective before the group fails; 0: for ever.
   std::chrono::milliseconds lateness_limit = std::chrono::minutes(10);
 };
@@ -38,10 +43,33 @@ struct DeviceMemory {
   int64_t limit = 0;  // 0: none
 };
 
+// A tensor of the model as an instruction left it on the ranks.
+struct ObservedTensor {
+  std::string name;            // the model's
+  std::vector<int64_t> shape;  // of the whole
+  // How the parts make the whole: "replicate" (each is the whole), "shard(DIMENSION, CUT)" as
+  // `cleave inspect` shows it, with numbers, or "partial(sum)" (each is a term of the sum).
+  std::string layout;
+  std::vector<Tensor> parts;  // by rank
+};
+
+struct ObservedInstruction {
+  uint32_t number = 0;  // in the program
+  std::string op;
+  std::string name;                     // of the model's nodes that it carries out
+  std::vector<ObservedTensor> tensors;  // none where the engine does not say what they are
+};
+
+// Called after each instruction, in program order, once all ranks have carried it out. Ranks wait
+// until it returns. What it throws fails the run as a failing rank does.
+using Observer = std::function<void(const ObservedInstruction&)>;
+
 struct RunOptions {
   // Filled with the times of each instruction. Ranks then meet before each collective, so that
   // waiting and communication can be told apart; the run is slower for it.
   Timeline* timeline = nullptr;
+  // Sees what each instruction makes; the run is much slower for it. May be empty.
+  Observer observer = {};
 };
 
 class ExecutionContext;

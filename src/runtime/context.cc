@@ -26,6 +26,7 @@ struct ExecutionContext::Impl::Run {
   std::vector<Tensor> outputs;  // rank 0 writes them
   std::vector<std::vector<runtime::StepTime>> times;
   bool timed = false;
+  std::optional<runtime::Observation> observation;
   Clock::time_point started;
   Clock::time_point ended;
 
@@ -67,6 +68,10 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
   const auto ranks = static_cast<size_t>(core_->ranks());
   run.times.resize(ranks);
   run.timed = options.timeline != nullptr;
+  if (options.observer) {
+    const runtime::BoundShapes& shapes = run.prepared->shapes;
+    run.observation.emplace(data, data.programs[shapes.program], shapes.symbols, options.observer);
+  }
   {
     const std::lock_guard lock(mutex_);
     core_->require_working();
@@ -94,20 +99,28 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
 void ExecutionContext::Impl::run_rank(Run& run, int rank) {
   const auto r = static_cast<size_t>(rank);
   Communicator& communicator = *(*group_)[r];
-  const runtime::RankProgram& program = run.prepared->ranks[r];
   std::optional<uint32_t> at_step;
   try {
     const std::vector<std::byte*> outputs = output_pointers(run, rank);
-    if (run.timed) run.times[r].reserve(program.steps.size());
-    execute({.program = program,
-             .device = core_->device(rank),
-             .communicator = communicator,
-             .arena = arenas_[r].data(),
-             .workspace = core_->workspace(rank, program.workspace_bytes),
-             .inputs = run.inputs,
-             .outputs = outputs,
-             .cancelled = run.failed},
-            run.timed ? &run.times[r] : nullptr, at_step);
+    const auto execute = [&](const runtime::RankProgram& program) {
+      if (run.timed) run.times[r].reserve(run.times[r].size() + program.steps.size());
+      runtime::execute({.program = program,
+                        .device = core_->device(rank),
+                        .communicator = communicator,
+                        .arena = arenas_[r].data(),
+                        .workspace = core_->workspace(rank, program.workspace_bytes),
+                        .inputs = run.inputs,
+                        .outputs = outputs,
+                        .cancelled = run.failed,
+                        .observation = run.observation ? &*run.observation : nullptr},
+                       run.timed ? &run.times[r] : nullptr, at_step);
+      at_step.reset();
+    };
+    if (run.prepared->ranks.empty()) {
+      loaded_->stream(run.prepared->shapes, rank, execute);
+    } else {
+      execute(run.prepared->ranks[r]);
+    }
   } catch (const runtime::Cancelled&) {
   } catch (...) {
     int nobody = -1;
@@ -141,7 +154,7 @@ std::vector<std::byte*> ExecutionContext::Impl::output_pointers(Run& run, int ra
     for (Tensor& output : run.outputs) pointers.push_back(output.mutable_data());
     return pointers;
   }
-  const auto& sizes = run.prepared->ranks[static_cast<size_t>(rank)].output_bytes;
+  const std::vector<int64_t>& sizes = run.prepared->output_bytes;
   int64_t total = 0;
   for (const int64_t bytes : sizes) total += round_up(bytes);
   std::byte* at =
@@ -167,12 +180,11 @@ void ExecutionContext::Impl::fill_timeline(const Run& run, Timeline& timeline) c
   for (size_t r = 0; r < run.times.size(); ++r) {
     timeline.devices.push_back(core_->device(static_cast<int>(r)).name());
     auto& events = timeline.ranks.emplace_back();
-    const auto& steps = run.prepared->ranks[r].steps;
-    for (size_t s = 0; s < run.times[r].size(); ++s) {
-      const runtime::StepTime& time = run.times[r][s];
-      events.push_back({steps[s].instruction, us_between(run.started, time.start),
+    for (const runtime::StepTime& time : run.times[r]) {
+      if (time.kernel.empty()) continue;  // no share of it on this rank
+      events.push_back({time.instruction, us_between(run.started, time.start),
                         us_between(time.start, time.end), us_between(time.begin, time.start),
-                        steps[s].kernel});
+                        time.kernel});
     }
   }
 }

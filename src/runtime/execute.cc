@@ -61,6 +61,8 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
     at_step = step.instruction;
     resolver.resolve(step);
     if (times != nullptr) {
+      time.instruction = step.instruction;
+      time.kernel = step.kernel;
       time.begin = Clock::now();
       if (step.collective && !std::holds_alternative<TakeShard>(step.collective->what)) {
         run.communicator.barrier(stream);
@@ -69,12 +71,15 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
     }
     if (step.collective) {
       step.collective->run(run.communicator, resolver.inputs()[0], resolver.outputs()[0], stream);
-    } else {
+    } else if (step.prepared) {
       step.prepared->run(resolver.inputs(), resolver.outputs(), run.workspace, pool);
     }
     if (times != nullptr) {
       time.end = Clock::now();
       times->push_back(time);
+    }
+    if (run.observation != nullptr) {
+      run.observation->made(step.instruction, resolver.outputs(), run.device, run.communicator);
     }
   }
   run.device.synchronize(stream);

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/observe.h"
 #include "runtime/rank_program.h"
 
 namespace cleave::runtime {
@@ -22,12 +23,15 @@ struct RankRun {
   std::span<std::byte* const> outputs;
   // Set by a rank that has failed: the others stop at their next instruction.
   const std::atomic<bool>& cancelled;
+  Observation* observation = nullptr;  // of the run; null: nobody looks
 };
 
 using Clock = std::chrono::steady_clock;
 
 // When one step ran.
 struct StepTime {
+  uint32_t instruction = 0;
+  std::string kernel;
   Clock::time_point begin;  // before waiting for the other ranks
   Clock::time_point start;
   Clock::time_point end;

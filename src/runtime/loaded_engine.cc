@@ -37,27 +37,46 @@ std::shared_ptr<PreparedShapes> LoadedEngine::prepare_now(const BoundShapes& sha
   result->shapes = shapes;
   for (const program::Binding& output : engine_->data.outputs) {
     result->output_shapes.push_back(evaluate(output.type.shape, shapes.symbols));
+    result->output_bytes.push_back(output.type.bytes().evaluate(shapes.symbols));
   }
+  if (core_->options().stream_weights) return result;
   result->ranks.resize(ranks_.size());
   const program::Program& program = engine_->data.programs[shapes.program];
   if (core_->options().tune) core_->tune(engine_->data, program, shapes.symbols);
   const std::shared_ptr<const TimingCacheImpl> timings = core_->timings();
   core_->run_on_all([&](int rank) {
-    Rank& resources = *ranks_[static_cast<size_t>(rank)];
-    result->ranks[static_cast<size_t>(rank)] = prepare_rank(engine_->data, program, shapes.symbols,
-                                                            {.device = core_->device(rank),
-                                                             .kernels = core_->kernels(),
-                                                             .cache = resources.cache,
-                                                             .weights = resources.weights,
-                                                             .kind = core_->kind(),
-                                                             .timings = timings->table,
-                                                             .log = core_->options().log});
+    result->ranks[static_cast<size_t>(rank)] =
+        prepare_rank(engine_->data, program, shapes.symbols, resources(rank, *timings));
   });
   for (const RankProgram& rank : result->ranks) {
     CLEAVE_CHECK(rank.schedule == result->ranks[0].schedule,
                  "ranks disagree on the order of their collectives");
   }
   return result;
+}
+
+RankResources LoadedEngine::resources(int rank, const TimingCacheImpl& timings) {
+  Rank& own = *ranks_[static_cast<size_t>(rank)];
+  return {.device = core_->device(rank),
+          .kernels = core_->kernels(),
+          .cache = own.cache,
+          .weights = own.weights,
+          .kind = core_->kind(),
+          .timings = timings.table,
+          .log = core_->options().log};
+}
+
+void LoadedEngine::stream(const BoundShapes& shapes, int rank,
+                          const std::function<void(const RankProgram&)>& execute) {
+  const program::Program& program = engine_->data.programs[shapes.program];
+  const std::shared_ptr<const TimingCacheImpl> timings = core_->timings();
+  size_t count = 0;
+  for (const program::Segment& segment : program.segments) count += segment.instructions.size();
+  for (uint32_t number = 0; number < count; ++number) {
+    execute(prepare_instruction(engine_->data, program, shapes.symbols, resources(rank, *timings),
+                                number));
+    ranks_[static_cast<size_t>(rank)]->cache.drop_unused();
+  }
 }
 
 // Chunks that no rank has read, padding and the weights of other programs, are read here.

@@ -2,6 +2,7 @@
 // by all contexts of the engine.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -19,8 +20,9 @@ namespace cleave::runtime {
 // A program made ready on all ranks for one combination of sizes.
 struct PreparedShapes {
   BoundShapes shapes;
-  std::vector<RankProgram> ranks;
+  std::vector<RankProgram> ranks;  // none where weights are streamed
   std::vector<std::vector<int64_t>> output_shapes;
+  std::vector<int64_t> output_bytes;
 };
 
 // Functions may be called by several threads at once.
@@ -39,6 +41,11 @@ class LoadedEngine {
   // fail the group, because nobody was waiting.
   std::shared_ptr<const PreparedShapes> prepare(const BoundShapes& shapes);
 
+  // Where weights are streamed: calls `execute` with each instruction of the program in turn, made
+  // ready on `rank` just before and dropped right after. On the rank's thread, during a run.
+  void stream(const BoundShapes& shapes, int rank,
+              const std::function<void(const RankProgram&)>& execute);
+
  private:
   struct Rank {
     Rank(const std::shared_ptr<const EngineImpl>& engine, int64_t rank, backend::Device& device)
@@ -47,6 +54,7 @@ class LoadedEngine {
     WeightStore weights;
   };
   std::shared_ptr<PreparedShapes> prepare_now(const BoundShapes& shapes);
+  RankResources resources(int rank, const TimingCacheImpl& timings);
   void verify();
 
   std::shared_ptr<RuntimeCore> core_;

@@ -44,7 +44,6 @@ class Locator {
   // Every operand is checked against its memory. Error(kInvalid) where the engine is inconsistent
   // for these sizes.
   LocatedInstruction locate(const program::Instruction& instruction) const;
-  const std::vector<int64_t>& output_bytes() const { return output_bytes_; }
 
  private:
   Located locate(const program::Operand& operand) const;

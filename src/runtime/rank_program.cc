@@ -1,6 +1,7 @@
 #include "runtime/rank_program.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -26,19 +27,22 @@ class Preparer {
         locator_(data, program, symbols, rank_),
         resources_(resources) {}
 
-  RankProgram prepare() {
-    result_.output_bytes = locator_.output_bytes();
+  // The whole program, or one instruction of it.
+  RankProgram prepare(std::optional<uint32_t> only = {}) {
+    uint32_t number = 0;
     for (const program::Segment& segment : program_.segments) {
-      for (const Instruction& instruction : segment.instructions) add(instruction);
+      for (const Instruction& instruction : segment.instructions) {
+        if (!only || *only == number) add(instruction, number);
+        ++number;
+      }
     }
     return std::move(result_);
   }
 
  private:
-  using Weight = std::shared_ptr<const backend::Buffer>;
+  using Staged = std::shared_ptr<const std::byte>;
 
-  void add(const Instruction& instruction) {
-    const uint32_t number = count_++;
+  void add(const Instruction& instruction, uint32_t number) {
     try {
       prepare_step(instruction, number);
     } catch (Error& error) {
@@ -49,7 +53,6 @@ class Preparer {
 
   void prepare_step(const Instruction& instruction, uint32_t number) {
     const LocatedInstruction located = locator_.locate(instruction);
-    std::vector<Weight> weights(located.inputs.size());
     Step step;
     step.instruction = number;
     if (is_collective_op(instruction.op)) {
@@ -61,23 +64,23 @@ class Preparer {
                           located.outputs[0].view, rank_, data_.ranks));
       step.kernel = instruction.op;
       schedule(number, instruction.op);
-    } else {
-      if (!located.has_work()) return;
-      prepare_kernel(instruction, located, weights, step);
+    } else if (located.has_work()) {
+      prepare_kernel(instruction, located, step);
     }
     for (size_t i = 0; i < located.inputs.size(); ++i) {
-      const bool read = !step.prepared || step.prepared->reads_input(i);
-      step.inputs.push_back(read ? keep(located.inputs[i], weights[i]) : Address{});
+      const bool read = step.prepared ? step.prepared->reads_input(i) : step.collective != nullptr;
+      step.inputs.push_back(read ? keep(located.inputs[i]) : Address{});
     }
     for (const Located& output : located.outputs) step.outputs.push_back(output.address);
     result_.steps.push_back(std::move(step));
   }
 
   void prepare_kernel(const Instruction& instruction, const LocatedInstruction& located,
-                      std::vector<Weight>& weights, Step& step) {
+                      Step& step) {
     KernelProblem problem = located.problem(instruction.op, resources_.device.threads());
+    std::vector<Staged> staged(located.inputs.size());
     problem.load_constant = [&](size_t input) {
-      return load(located.inputs[input], weights[input]);
+      return stage(located.inputs[input], staged[input]);
     };
     const backend::KernelTimes* times = nullptr;
     if (resources_.timings.size() > 0) {
@@ -101,21 +104,21 @@ class Preparer {
     log(resources_.log, LogLevel::kDebug, line + ": " + choice.text());
   }
 
-  // A weight's view; what is loaded stays in `weight` until the instruction is prepared.
-  const std::byte* load(const Located& located, Weight& weight) {
+  // A weight's view; its bytes stay in `staged` until the instruction is prepared.
+  const std::byte* stage(const Located& located, Staged& staged) {
     if (located.address.space != Space::kWeight) return nullptr;
-    if (!weight) weight = resources_.weights.get(located.address.index);
-    return weight->data() + located.address.bytes;
+    if (!staged) staged = resources_.weights.stage(located.address.index);
+    return staged.get() + located.address.bytes;
   }
 
   // The address at run time; a weight that is read then is held.
-  Address keep(const Located& located, Weight& weight) {
+  Address keep(const Located& located) {
     Address address = located.address;
     if (address.space != Space::kWeight) return address;
-    load(located, weight);
+    auto weight = resources_.weights.get(address.index);
     const auto found = std::find(result_.weights.begin(), result_.weights.end(), weight);
     address.index = static_cast<uint32_t>(found - result_.weights.begin());
-    if (found == result_.weights.end()) result_.weights.push_back(weight);
+    if (found == result_.weights.end()) result_.weights.push_back(std::move(weight));
     return address;
   }
 
@@ -129,7 +132,6 @@ class Preparer {
   const Locator locator_;
   RankResources resources_;
   RankProgram result_;
-  uint32_t count_ = 0;
 };
 
 }  // namespace
@@ -137,6 +139,12 @@ class Preparer {
 RankProgram prepare_rank(const EngineData& data, const Program& program,
                          const SymbolValues& symbols, RankResources resources) {
   return Preparer(data, program, symbols, resources).prepare();
+}
+
+RankProgram prepare_instruction(const EngineData& data, const Program& program,
+                                const SymbolValues& symbols, RankResources resources,
+                                uint32_t number) {
+  return Preparer(data, program, symbols, resources).prepare(number);
 }
 
 }  // namespace cleave::runtime

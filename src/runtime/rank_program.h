@@ -18,8 +18,8 @@
 
 namespace cleave::runtime {
 
-// One instruction. Either a kernel or a collective. Addresses of weights have their index in
-// RankProgram::weights.
+// One instruction: a kernel, a collective, or neither where the rank's share of the results is
+// empty. Addresses of weights have their index in RankProgram::weights.
 struct Step {
   uint32_t instruction = 0;  // its number in the program
   std::string kernel;        // name, for people
@@ -33,7 +33,6 @@ struct RankProgram {
   std::vector<Step> steps;
   std::vector<std::shared_ptr<const backend::Buffer>> weights;  // that kernels still read
   int64_t workspace_bytes = 0;                                  // the largest of all steps
-  std::vector<int64_t> output_bytes;                            // by output
   uint64_t schedule = 0;  // a hash; equal on all ranks, or they would not meet
 };
 
@@ -53,5 +52,9 @@ struct RankResources {
 // kernel takes an instruction, and those of weights and memory. They name the instruction.
 RankProgram prepare_rank(const program::EngineData& data, const program::Program& program,
                          const SymbolValues& symbols, RankResources resources);
+// The same of one instruction alone, by its number: its weights are all that is loaded.
+RankProgram prepare_instruction(const program::EngineData& data, const program::Program& program,
+                                const SymbolValues& symbols, RankResources resources,
+                                uint32_t number);
 
 }  // namespace cleave::runtime

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cleave/error.h"
+#include "program/weight_layout.h"
 #include "runtime/context_impl.h"
 #include "runtime/runtime_impl.h"
 
@@ -31,11 +32,15 @@ void require_devices(const Engine& engine, const runtime::RuntimeCore& core) {
   }
 }
 
-// Weights and activations must be there at once: says so before anything is loaded.
+// Weights and activations must be there at once, or where weights are streamed those of one
+// instruction, activations and workspace: says so before anything is loaded.
 void require_memory(const Engine& engine, const runtime::RuntimeCore& core) {
   const int64_t limit = core.options().memory_limit;
-  const int64_t activations = engine.activation_bytes();
-  const std::vector<int64_t> weights = engine.weights_bytes();
+  const bool streamed = core.options().stream_weights;
+  const int64_t activations = engine.activation_bytes() + (streamed ? engine.workspace_bytes() : 0);
+  const std::vector<int64_t> weights =
+      streamed ? program::instruction_weight_bytes_by_rank(engine.impl()->data)
+               : engine.weights_bytes();
   for (size_t rank = 0; rank < weights.size() && limit > 0; ++rank) {
     if (weights[rank] + activations <= limit) continue;
     throw Error(ErrorCode::kOutOfMemory,

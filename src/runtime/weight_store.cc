@@ -19,6 +19,30 @@ std::shared_ptr<const backend::Buffer> WeightStore::get(size_t weight) {
   return buffer;
 }
 
+std::shared_ptr<const std::byte> WeightStore::stage(size_t weight) {
+  std::shared_ptr<const backend::Buffer> loaded = loaded_[weight].lock();
+  if (!loaded && device_.backend() != "cpu") loaded = get(weight);
+  if (loaded) return {loaded, loaded->data()};
+  const program::Weight& described = engine_->data.weights[weight];
+  const uint64_t bytes = described.slices[static_cast<size_t>(rank_)].bytes;
+  // Not zeroed: the pages are touched by the threads that read.
+  const std::shared_ptr<std::byte[]> memory(new std::byte[bytes]);
+  try {
+    read(weight, {memory.get(), bytes});
+  } catch (Error& error) {
+    error.at("weight '" + described.name + "'");
+    throw;
+  }
+  return {memory, memory.get()};
+}
+
+void WeightStore::read(size_t weight, std::span<std::byte> into) {
+  engine_->weights->read(weight, rank_, into,
+                         [&](int64_t count, const std::function<void(int64_t)>& body) {
+                           device_.pool().parallel_for(count, body);
+                         });
+}
+
 std::shared_ptr<const backend::Buffer> WeightStore::load(size_t weight) {
   const program::Weight& described = engine_->data.weights[weight];
   const uint64_t bytes = described.slices[static_cast<size_t>(rank_)].bytes;
@@ -28,10 +52,7 @@ std::shared_ptr<const backend::Buffer> WeightStore::load(size_t weight) {
   if (bytes == 0) return buffer;
   try {
     if (device_.backend() == "cpu") {
-      engine_->weights->read(weight, rank_, {buffer->data(), bytes},
-                             [&](int64_t count, const std::function<void(int64_t)>& body) {
-                               device_.pool().parallel_for(count, body);
-                             });
+      read(weight, {buffer->data(), bytes});
     } else {
       const StreamHandle stream = device_.default_stream();
       uint64_t done = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "backend/device.h"
@@ -19,10 +20,14 @@ class WeightStore {
   // Null data where the rank's share is empty. Error(kInvalid) where the engine is damaged,
   // Error(kOutOfMemory).
   std::shared_ptr<const backend::Buffer> get(size_t weight);
+  // Its bytes for a kernel that makes a copy in an order of its own, before anything runs. Where
+  // the device's memory is the host's they are not the device's to hold; else as `get`.
+  std::shared_ptr<const std::byte> stage(size_t weight);
   int64_t rank() const { return rank_; }
 
  private:
   std::shared_ptr<const backend::Buffer> load(size_t weight);
+  void read(size_t weight, std::span<std::byte> into);
 
   std::shared_ptr<const EngineImpl> engine_;
   int64_t rank_;
