@@ -68,10 +68,12 @@ class Planner {
     return plan;
   }
 
-  // The total cost with one strategy of one group forced.
-  double cost_with(size_t group, size_t candidate) {
-    std::vector<Candidate> all = std::move(candidates_[group]);
-    candidates_[group] = {all[candidate]};
+  // The total cost with a strategy of one group forced: candidates of one name differ in how their
+  // results lie, and the cheapest counts.
+  double cost_with(size_t group, const std::string& strategy) {
+    std::vector<Candidate> all = candidates_[group];
+    std::erase_if(candidates_[group],
+                  [&](const Candidate& candidate) { return candidate.name != strategy; });
     const Network network(graph_, fusion_, candidates_, sizes_, reshards_);
     const solver::Solution solution = solver::solve(network.costs(), solver_options());
     candidates_[group] = std::move(all);
@@ -89,7 +91,16 @@ class Planner {
     throw Error(ErrorCode::kUsage, "no node is named '" + node + "'",
                 "`cleave plan MODEL --json -` lists the names");
   }
-  const std::vector<Candidate>& candidates(size_t group) const { return candidates_[group]; }
+  // The names of its candidates, each once, in their order.
+  std::vector<std::string> strategies(size_t group) const {
+    std::vector<std::string> names;
+    for (const Candidate& candidate : candidates_[group]) {
+      if (std::find(names.begin(), names.end(), candidate.name) == names.end()) {
+        names.push_back(candidate.name);
+      }
+    }
+    return names;
+  }
 
  private:
   static std::vector<layout::ShardingRule> rules_of(const ir::Graph& graph,
@@ -234,8 +245,8 @@ std::vector<std::pair<std::string, double>> explain(const ir::Graph& graph,
   Planner planner(graph, registry, capabilities, machine, options);
   const size_t group = planner.group_of(node);
   std::vector<std::pair<std::string, double>> result;
-  for (size_t c = 0; c < planner.candidates(group).size(); ++c) {
-    result.emplace_back(planner.candidates(group)[c].name, planner.cost_with(group, c));
+  for (const std::string& strategy : planner.strategies(group)) {
+    result.emplace_back(strategy, planner.cost_with(group, strategy));
   }
   return result;
 }

@@ -46,7 +46,7 @@ Plan plan(const ir::Graph& graph, const ops::Registry& registry,
           const Options& options);
 
 // What each strategy of the group of `node` would cost if it were chosen and all else planned
-// anew: one (strategy, total cost) each.
+// anew: one (strategy, total cost) each, no strategy twice.
 std::vector<std::pair<std::string, double>> explain(const ir::Graph& graph,
                                                     const ops::Registry& registry,
                                                     const capabilities::Capabilities& capabilities,

@@ -242,3 +242,12 @@ def test_explain_gives_what_the_losing_strategies_cost(cleave, fc):
     for strategy in ("whole", "m", "n", "k"):
         line = re.search(rf"^\W*{strategy}\b.*\d", text, re.MULTILINE)
         assert line, f"no cost of {strategy!r}\n{text}"
+
+
+def test_explain_gives_no_strategy_twice(cleave, mlp, decoder):
+    for model, shape in ((mlp, "x:4x1024"), (decoder, "input_ids:1x8")):
+        nodes = plan_of(cleave, model, f"--shapes={shape}")["nodes"]
+        for node in [node for node in nodes if node["op"].lower() in ("matmul", "add")][:6]:
+            text = cleave("plan", model, TWO, f"--shapes={shape}", "--explain", node["name"]).stdout
+            names = [re.split(r"\s{2,}", line)[0] for line in text.splitlines()[1:]]
+            assert len(names) == len(set(names)), text
