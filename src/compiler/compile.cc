@@ -147,13 +147,13 @@ class Compiler {
     return needed(c) <= limit;
   }
 
-  // The least limit that can be kept, given what the plan with the fewest weights needs. Another
-  // plan may need less where its activations are smaller by more than its weights are larger.
-  int64_t least_limit(Compilation c) {
+  // A limit that is kept where one byte less is not, above `limit`, which is not; given what the
+  // plan with the fewest weights needs. Mostly that is it. Another plan may need less where its
+  // activations are smaller by more than its weights are larger.
+  int64_t least_limit(Compilation c, int64_t limit) {
     int64_t least = needed(c);
-    for (int round = 0; round < kMaxMemoryRounds && compile_within(c, least - 1); ++round) {
-      const int64_t smaller = needed(c);
-      least = smaller < least - 1 && compile_within(c, smaller) ? smaller : least - 1;
+    for (int64_t tried = least - 1; tried > limit; tried = limit + (least - limit) / 2) {
+      (compile_within(c, tried) ? least : limit) = tried;
     }
     return least;
   }
@@ -221,7 +221,7 @@ Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
   if (config.memory_limit == 0) {
     compiler.compile(c, std::nullopt);
   } else if (!compiler.compile_within(c, config.memory_limit)) {
-    over_limit(compiler.least_limit(std::move(c)), config);
+    over_limit(compiler.least_limit(std::move(c), config.memory_limit), config);
   }
   c.plan.planning_seconds = compiler.seconds();
   c.data.plan_json = plan_json(c, PlanningTime::kLeftOut);

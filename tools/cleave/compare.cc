@@ -25,7 +25,7 @@ Defaults defaults_of(DType type) {
   return {0, 0};
 }
 
-double difference(double a, double b) {
+double distance(double a, double b) {
   if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
   const double d = std::fabs(a - b);
   return std::isnan(d) ? std::numeric_limits<double>::infinity() : d;
@@ -41,34 +41,42 @@ void Difference::merge(const Difference& other) {
   elements = other.elements;
 }
 
+Comparer::Comparer(const Tensor& reference, const Tolerance& tolerance) {
+  reference_.resize(static_cast<size_t>(reference.elements()));
+  for_each_value(reference, [&](int64_t i, double value) {
+    reference_[static_cast<size_t>(i)] = value;
+    if (std::isfinite(value)) largest_ = std::max(largest_, std::fabs(value));
+  });
+  const Defaults defaults = defaults_of(reference.dtype());
+  absolute_ = tolerance.absolute.value_or(defaults.absolute * largest_);
+  relative_ = tolerance.relative.value_or(defaults.relative);
+  difference_.elements = reference.elements();
+}
+
+void Comparer::add(int64_t index, double value) {
+  const double wanted = reference_[static_cast<size_t>(index)];
+  const double d = distance(value, wanted);
+  difference_.max_abs = std::max(difference_.max_abs, d);
+  const bool equal =
+      d == 0 || (std::isfinite(wanted) && d <= absolute_ + relative_ * std::fabs(wanted));
+  if (equal) return;
+  if (difference_.failed++ == 0) difference_.first_failed = index;
+}
+
+Difference Comparer::difference() const {
+  Difference result = difference_;
+  result.max_rel = result.max_abs == 0 ? 0 : result.max_abs / std::max(largest_, 1e-300);
+  return result;
+}
+
 Difference compare(const Tensor& a, const Tensor& b, const Tolerance& tolerance) {
   if (a.dtype() != b.dtype() || a.shape() != b.shape()) {
     throw Error(ErrorCode::kInvalid, a.type_text() + " is compared with " + b.type_text(),
                 "give outputs of this model for these inputs");
   }
-  std::vector<double> reference(static_cast<size_t>(b.elements()));
-  double largest = 0;
-  for_each_value(b, [&](int64_t i, double value) {
-    reference[static_cast<size_t>(i)] = value;
-    if (std::isfinite(value)) largest = std::max(largest, std::fabs(value));
-  });
-  const Defaults defaults = defaults_of(b.dtype());
-  const double absolute = tolerance.absolute.value_or(defaults.absolute * largest);
-  const double relative = tolerance.relative.value_or(defaults.relative);
-
-  Difference result;
-  result.elements = b.elements();
-  for_each_value(a, [&](int64_t i, double value) {
-    const double wanted = reference[static_cast<size_t>(i)];
-    const double d = difference(value, wanted);
-    result.max_abs = std::max(result.max_abs, d);
-    const bool equal =
-        d == 0 || (std::isfinite(wanted) && d <= absolute + relative * std::fabs(wanted));
-    if (equal) return;
-    if (result.failed++ == 0) result.first_failed = i;
-  });
-  result.max_rel = result.max_abs == 0 ? 0 : result.max_abs / std::max(largest, 1e-300);
-  return result;
+  Comparer comparer(b, tolerance);
+  for_each_value(a, [&](int64_t i, double value) { comparer.add(i, value); });
+  return comparer.difference();
 }
 
 }  // namespace cleave::cli

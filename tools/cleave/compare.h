@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "cleave/tensor.h"
 
@@ -23,6 +24,23 @@ struct Difference {
   bool passed() const { return failed == 0; }
   // The worse of both.
   void merge(const Difference& other);
+};
+
+// The test of one element at a time, for what does not lie as the reference does.
+class Comparer {
+ public:
+  Comparer(const Tensor& reference, const Tolerance& tolerance);
+  // `value` against the reference's element number `index`.
+  void add(int64_t index, double value);
+  // Of what was added.
+  Difference difference() const;
+
+ private:
+  std::vector<double> reference_;
+  double largest_ = 0;  // of the reference's magnitudes
+  double absolute_ = 0;
+  double relative_ = 0;
+  Difference difference_;
 };
 
 // `b` is the reference. NaN equals NaN. Error(kInvalid) for different shapes or element types.
