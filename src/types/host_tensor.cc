@@ -4,23 +4,15 @@
 #include <limits>
 #include <utility>
 
+#include "types/arithmetic.h"
 #include "types/dim.h"
 
 namespace cleave {
 namespace {
 
 template <class T>
-double to_double(T value) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-    return static_cast<double>(static_cast<float>(value));
-  } else {
-    return static_cast<double>(value);
-  }
-}
-
-template <class T>
 T from_double(double value) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
+  if constexpr (kIsHalf<T>) {
     return T(static_cast<float>(value));
   } else if constexpr (std::is_same_v<T, bool>) {
     return value != 0;
@@ -51,7 +43,7 @@ HostTensor::HostTensor(DType type, std::vector<int64_t> extents)
 int64_t HostTensor::elements() const { return static_cast<int64_t>(bytes.size() / size_of(dtype)); }
 
 double HostTensor::get(int64_t index) const {
-  return dispatch_dtype(dtype, [&]<class T>() { return to_double(data<T>()[index]); });
+  return dispatch_dtype(dtype, [&]<class T>() { return widened<double>(data<T>()[index]); });
 }
 
 void HostTensor::set(int64_t index, double value) {
@@ -63,7 +55,7 @@ int64_t HostTensor::get_integer(int64_t index) const {
     if constexpr (std::is_integral_v<T>) {
       return static_cast<int64_t>(data<T>()[index]);
     } else {
-      return from_double<int64_t>(to_double(data<T>()[index]));
+      return from_double<int64_t>(widened<double>(data<T>()[index]));
     }
   });
 }

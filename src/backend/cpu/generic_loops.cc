@@ -4,7 +4,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "types/host_tensor.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
@@ -198,13 +198,8 @@ To cast_value(From value) {
 
 template <class F>
 GenericLoop dispatch_working(DType type, F&& f) {
-  return dispatch_dtype(type, [&]<class T>() -> GenericLoop {
-    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-      return f.template operator()<float>();
-    } else {
-      return f.template operator()<T>();
-    }
-  });
+  return dispatch_dtype(type,
+                        [&]<class T>() -> GenericLoop { return f.template operator()<Term<T>>(); });
 }
 
 }  // namespace

@@ -59,15 +59,4 @@ std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t 
 // Any operand that is there but not dense, by position.
 std::optional<std::string> refuse_strides(const KernelProblem& problem);
 
-// A tensor seen as outer × extent × inner around one of its dimensions.
-struct AxisExtents {
-  int64_t outer = 1;
-  int64_t extent = 1;
-  int64_t inner = 1;
-  AxisExtents(const std::vector<int64_t>& shape, size_t axis) : extent(shape.at(axis)) {
-    for (size_t d = 0; d < axis; ++d) outer *= shape[d];
-    for (size_t d = axis + 1; d < shape.size(); ++d) inner *= shape[d];
-  }
-};
-
 }  // namespace cleave::backend

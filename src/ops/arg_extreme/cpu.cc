@@ -1,33 +1,23 @@
 // arg_max and arg_min on the CPU.
 #include <cmath>
-#include <type_traits>
 
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
 
 constexpr int64_t kChunkElements = 16 * 1024;
 
-template <class T>
-auto arithmetic(T value) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-    return static_cast<float>(value);
-  } else {
-    return value;
-  }
-}
-
 // The first extreme counts; NaN beats every number.
 template <class T>
 int64_t extreme_index(const T* x, int64_t stride, int64_t count, bool largest) {
   int64_t best = 0;
   for (int64_t e = 1; e < count; ++e) {
-    const auto value = arithmetic(x[e * stride]);
-    const auto record = arithmetic(x[best * stride]);
-    if constexpr (std::is_floating_point_v<std::remove_cv_t<decltype(value)>>) {
+    const auto value = widened<Term<T>>(x[e * stride]);
+    const auto record = widened<Term<T>>(x[best * stride]);
+    if constexpr (kIsFloating<T>) {
       if (std::isnan(record)) break;
       if (std::isnan(value)) {
         best = e;
@@ -41,8 +31,8 @@ int64_t extreme_index(const T* x, int64_t stride, int64_t count, bool largest) {
 
 std::shared_ptr<const Kernel> make(const char* op, bool largest) {
   const auto prepare = [largest](const KernelProblem& problem) -> RunFunction {
-    const AxisExtents view(problem.inputs[0].shape,
-                           static_cast<size_t>(problem.attributes.integer("axis")));
+    const AxisView view(problem.inputs[0].shape,
+                        static_cast<size_t>(problem.attributes.integer("axis")));
     const DType type = problem.inputs[0].dtype;
     return
         [=](std::span<const void* const> inputs, std::span<void* const> outputs, ThreadPool& pool) {

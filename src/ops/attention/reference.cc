@@ -1,6 +1,6 @@
 #include "ops/attention/reference.h"
 
-#include "ops/arithmetic.h"
+#include "types/arithmetic.h"
 
 namespace cleave::ops {
 namespace {

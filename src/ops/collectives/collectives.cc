@@ -148,13 +148,8 @@ class ReduceScatter final : public Collective {
   std::vector<HostTensor> results(const Attributes& attributes, ByRank inputs) const override {
     const HostTensor whole = reference_reduce_terms(inputs, reduce_of(attributes));
     const auto axis = static_cast<size_t>(attributes.integer("axis"));
-    const Cut cut = Cut::from_attributes(attributes);
-    const auto ranks = static_cast<int64_t>(inputs.size());
-    std::vector<HostTensor> parts;
-    for (int64_t rank = 0; rank < ranks; ++rank) {
-      parts.push_back(reference_shard(whole, axis, cut, rank, ranks));
-    }
-    return parts;
+    return reference_shards(whole, axis, Cut::from_attributes(attributes),
+                            static_cast<int64_t>(inputs.size()));
   }
 };
 
@@ -190,13 +185,8 @@ class AllToAll final : public Collective {
     const auto to = static_cast<size_t>(attributes.integer("to_axis"));
     const HostTensor whole =
         reference_gather_shards(inputs, from, Cut::from_attributes(attributes, "from_"));
-    const Cut cut = Cut::from_attributes(attributes, "to_");
-    const auto ranks = static_cast<int64_t>(inputs.size());
-    std::vector<HostTensor> parts;
-    for (int64_t rank = 0; rank < ranks; ++rank) {
-      parts.push_back(reference_shard(whole, to, cut, rank, ranks));
-    }
-    return parts;
+    return reference_shards(whole, to, Cut::from_attributes(attributes, "to_"),
+                            static_cast<int64_t>(inputs.size()));
   }
 };
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "ops/arithmetic.h"
+#include "types/arithmetic.h"
 
 namespace cleave::ops {
 namespace {
@@ -45,6 +45,15 @@ HostTensor reference_shard(const HostTensor& whole, size_t axis, const layout::C
   HostTensor part(whole.dtype, std::move(shape));
   copy_pieces(whole, part, axis, cut, rank, ranks);
   return part;
+}
+
+std::vector<HostTensor> reference_shards(const HostTensor& whole, size_t axis,
+                                         const layout::Cut& cut, int64_t ranks) {
+  std::vector<HostTensor> shards;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    shards.push_back(reference_shard(whole, axis, cut, rank, ranks));
+  }
+  return shards;
 }
 
 HostTensor reference_gather_shards(ByRank parts, size_t axis, const layout::Cut& cut) {

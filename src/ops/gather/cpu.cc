@@ -3,7 +3,7 @@
 
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kChunkBytes = 64 * 1024;
 
 struct Gather {
-  AxisExtents view;
+  AxisView view;
   int64_t count;
   int64_t offset;
   int64_t total;
@@ -39,7 +39,7 @@ struct Gather {
 
 RunFunction prepare(const KernelProblem& problem) {
   const TensorView& data = problem.inputs[0];
-  const AxisExtents view(data.shape, static_cast<size_t>(problem.attributes.integer("axis")));
+  const AxisView view(data.shape, static_cast<size_t>(problem.attributes.integer("axis")));
   const Gather gather{.view = view,
                       .count = problem.inputs[1].elements(),
                       .offset = problem.attributes.integer("offset", 0),

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "ops/arithmetic.h"
+#include "types/arithmetic.h"
 
 namespace cleave::ops {
 

@@ -1,7 +1,7 @@
 // Tensors that are made from nothing, on the CPU.
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
@@ -13,7 +13,7 @@ std::optional<std::string> refuse_iota(const KernelProblem& problem) {
 
 RunFunction prepare_iota(const KernelProblem& problem) {
   const TensorView& y = problem.outputs[0];
-  const AxisExtents view(y.shape, static_cast<size_t>(problem.attributes.integer("axis")));
+  const AxisView view(y.shape, static_cast<size_t>(problem.attributes.integer("axis")));
   const int64_t offset = problem.attributes.integer("offset", 0);
   const DType type = y.dtype;
   return [=](std::span<const void* const>, std::span<void* const> outputs, ThreadPool& pool) {
@@ -21,12 +21,7 @@ RunFunction prepare_iota(const KernelProblem& problem) {
       dispatch_dtype(type, [&]<class T>() {
         T* to = static_cast<T*>(outputs[0]) + o * view.extent * view.inner;
         for (int64_t e = 0; e < view.extent; ++e) {
-          T value;
-          if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-            value = T(static_cast<float>(e + offset));
-          } else {
-            value = static_cast<T>(e + offset);
-          }
+          const T value = narrowed<T>(e + offset);
           std::fill_n(to + e * view.inner, view.inner, value);
         }
       });

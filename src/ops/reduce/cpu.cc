@@ -1,76 +1,18 @@
 // Reductions on the CPU. Each result is reduced by one thread in the order of memory: the same
 // however many threads there are.
 #include <algorithm>
-#include <cmath>
-#include <type_traits>
 
 #include "backend/cpu/float_rows.h"
 #include "backend/cpu/index_space.h"
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
-#include "types/reduce_op.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
 
 constexpr int64_t kChunkElements = 16 * 1024;
 constexpr int64_t kLanes = 256;  // results that are accumulated side by side
-
-// What a long reduction of T is accumulated in.
-template <class T>
-using Sum = std::conditional_t<std::is_same_v<T, bool>, bool,
-                               std::conditional_t<std::is_integral_v<T>, T, double>>;
-
-template <class T>
-Sum<T> widen(T value) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-    return static_cast<float>(value);
-  } else {
-    return value;
-  }
-}
-template <class T>
-T narrow(Sum<T> value) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-    return T(static_cast<float>(value));
-  } else {
-    return static_cast<T>(value);
-  }
-}
-
-template <class A>
-A identity(ReduceOp op) {
-  using Limits = std::numeric_limits<A>;
-  switch (op) {
-    case ReduceOp::kSum:
-      return A{0};
-    case ReduceOp::kProd:
-      return A{1};
-    case ReduceOp::kMax:
-      return Limits::has_infinity ? static_cast<A>(-Limits::infinity()) : Limits::lowest();
-    default:
-      return Limits::has_infinity ? Limits::infinity() : Limits::max();
-  }
-}
-
-template <ReduceOp kOp, class A>
-A combine(A a, A b) {
-  if constexpr (std::is_same_v<A, bool>) {
-    return kOp == ReduceOp::kSum || kOp == ReduceOp::kMax ? a | b : a & b;
-  } else if constexpr (kOp == ReduceOp::kMax || kOp == ReduceOp::kMin) {
-    if constexpr (std::is_floating_point_v<A>) {
-      if (std::isnan(a)) return a;
-    }
-    return (kOp == ReduceOp::kMax ? a > b : a < b) ? a : b;
-  } else if constexpr (std::is_integral_v<A>) {
-    const auto x = static_cast<uint64_t>(a);
-    const auto y = static_cast<uint64_t>(b);
-    return static_cast<A>(kOp == ReduceOp::kSum ? x + y : x * y);
-  } else {
-    return kOp == ReduceOp::kSum ? a + b : a * b;
-  }
-}
 
 struct Reduction {
   ReduceOp op;
@@ -81,16 +23,9 @@ struct Reduction {
 
   void run(Range range, const void* x, void* y) const {
     dispatch_dtype(type, [&]<class T>() {
-      switch (op) {
-        case ReduceOp::kSum:
-          return results<T, ReduceOp::kSum>(range, static_cast<const T*>(x), static_cast<T*>(y));
-        case ReduceOp::kMax:
-          return results<T, ReduceOp::kMax>(range, static_cast<const T*>(x), static_cast<T*>(y));
-        case ReduceOp::kMin:
-          return results<T, ReduceOp::kMin>(range, static_cast<const T*>(x), static_cast<T*>(y));
-        case ReduceOp::kProd:
-          return results<T, ReduceOp::kProd>(range, static_cast<const T*>(x), static_cast<T*>(y));
-      }
+      dispatch_reduction(op, [&]<ReduceOp kOp>() {
+        results<T, kOp>(range, static_cast<const T*>(x), static_cast<T*>(y));
+      });
     });
   }
 
@@ -106,7 +41,7 @@ struct Reduction {
       const T* from = x + kept.offset(0, at);
       T* to = y + kept.offset(1, at);
       if (inner) {
-        *to = narrow<T>(one_result<T, kOp>(from));
+        *to = narrowed<T>(one_result<T, kOp>(from));
       } else {
         side_by_side<T, kOp>(from, kept.linear_stride(0), to, kept.linear_stride(1), count);
       }
@@ -116,8 +51,8 @@ struct Reduction {
 
   // One result from rows whose elements follow each other.
   template <class T, ReduceOp kOp>
-  Sum<T> one_result(const T* from) const {
-    Sum<T> result = identity<Sum<T>>(kOp);
+  Wide<T> one_result(const T* from) const {
+    Wide<T> result = identity<Wide<T>>(kOp);
     if (reduced.elements == 0) return result;
     const int64_t count = reduced.extents.back();
     RowWalk walk(reduced, 0);
@@ -130,11 +65,11 @@ struct Reduction {
                                                   : table->min;
         // Parts of 4096 keep the sums' rounding errors small; parts are added in double.
         for (int64_t i = 0; i < count; i += 4096) {
-          const Sum<T> part = loop(x + i, std::min<int64_t>(4096, count - i));
+          const Wide<T> part = loop(x + i, std::min<int64_t>(4096, count - i));
           result = combine<kOp>(result, part);
         }
       } else {
-        for (int64_t i = 0; i < count; ++i) result = combine<kOp>(result, widen(x[i]));
+        for (int64_t i = 0; i < count; ++i) result = combine<kOp>(result, widened<Wide<T>>(x[i]));
       }
     }
     return result;
@@ -144,8 +79,8 @@ struct Reduction {
   template <class T, ReduceOp kOp>
   void side_by_side(const T* from, int64_t from_stride, T* to, int64_t to_stride,
                     int64_t count) const {
-    Sum<T> sums[kLanes];
-    std::fill_n(sums, count, identity<Sum<T>>(kOp));
+    Wide<T> sums[kLanes];
+    std::fill_n(sums, count, identity<Wide<T>>(kOp));
     const int64_t inner = reduced.extents.empty() ? 1 : reduced.extents.back();
     const int64_t stride = reduced.linear_stride(0);
     RowWalk walk(reduced, 0);
@@ -153,16 +88,17 @@ struct Reduction {
       for (int64_t e = 0; e < inner; ++e) {
         const T* x = from + walk.offset(0) + e * stride;
         if (from_stride == 1) {
-          for (int64_t i = 0; i < count; ++i) sums[i] = combine<kOp>(sums[i], widen(x[i]));
+          for (int64_t i = 0; i < count; ++i)
+            sums[i] = combine<kOp>(sums[i], widened<Wide<T>>(x[i]));
         } else {
           for (int64_t i = 0; i < count; ++i) {
-            sums[i] = combine<kOp>(sums[i], widen(x[i * from_stride]));
+            sums[i] = combine<kOp>(sums[i], widened<Wide<T>>(x[i * from_stride]));
           }
         }
       }
       walk.next();
     }
-    for (int64_t i = 0; i < count; ++i) to[i * to_stride] = narrow<T>(sums[i]);
+    for (int64_t i = 0; i < count; ++i) to[i * to_stride] = narrowed<T>(sums[i]);
   }
 };
 

@@ -5,6 +5,7 @@
 #include "backend/cpu/float_rows.h"
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
+#include "types/arithmetic.h"
 
 namespace cleave::backend {
 namespace {
@@ -36,8 +37,8 @@ void on_line(const T* x, T* y, int64_t stride, int64_t count, std::vector<T>& ro
 
 RunFunction prepare(const KernelProblem& problem) {
   const DType type = problem.inputs[0].dtype;
-  const AxisExtents view(problem.inputs[0].shape,
-                         static_cast<size_t>(problem.attributes.integer("axis")));
+  const AxisView view(problem.inputs[0].shape,
+                      static_cast<size_t>(problem.attributes.integer("axis")));
   const simd::Table* table = &simd::best();
   return [=](std::span<const void* const> inputs, std::span<void* const> outputs,
              ThreadPool& pool) {

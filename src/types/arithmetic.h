@@ -1,4 +1,5 @@
-// Arithmetic of the plain kernels: the types they accumulate in, and reductions.
+// Arithmetic that all kernels share: the types they accumulate in, reductions, and tensors seen
+// around one dimension.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 #include "types/host_tensor.h"
 #include "types/reduce_op.h"
 
-namespace cleave::ops {
+namespace cleave {
 
 template <class T>
 inline constexpr bool kIsHalf = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
@@ -62,34 +63,43 @@ A identity(ReduceOp op) {
 
 // Integers wrap around; max and min give NaN where either is NaN; on booleans sum and max are
 // "or", prod and min "and".
-template <class A>
-A combine(ReduceOp op, A a, A b) {
+template <ReduceOp kOp, class A>
+A combine(A a, A b) {
   if constexpr (std::is_same_v<A, bool>) {
-    return op == ReduceOp::kSum || op == ReduceOp::kMax ? (a || b) : (a && b);
+    return kOp == ReduceOp::kSum || kOp == ReduceOp::kMax ? a | b : a & b;
+  } else if constexpr (kOp == ReduceOp::kMax || kOp == ReduceOp::kMin) {
+    if constexpr (std::is_floating_point_v<A>) {
+      if (std::isnan(a)) return a;
+    }
+    return (kOp == ReduceOp::kMax ? a > b : a < b) ? a : b;
   } else if constexpr (std::is_integral_v<A>) {
-    switch (op) {
-      case ReduceOp::kSum:
-        return static_cast<A>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-      case ReduceOp::kProd:
-        return static_cast<A>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-      case ReduceOp::kMax:
-        return std::max(a, b);
-      case ReduceOp::kMin:
-        return std::min(a, b);
-    }
+    const auto x = static_cast<uint64_t>(a);
+    const auto y = static_cast<uint64_t>(b);
+    return static_cast<A>(kOp == ReduceOp::kSum ? x + y : x * y);
   } else {
-    switch (op) {
-      case ReduceOp::kSum:
-        return a + b;
-      case ReduceOp::kProd:
-        return a * b;
-      case ReduceOp::kMax:
-        return std::isnan(a) || a > b ? a : b;
-      case ReduceOp::kMin:
-        return std::isnan(a) || a < b ? a : b;
-    }
+    return kOp == ReduceOp::kSum ? a + b : a * b;
+  }
+}
+
+// Calls f<op>(), for loops that are compiled for each reduction.
+template <class F>
+decltype(auto) dispatch_reduction(ReduceOp op, F&& f) {
+  switch (op) {
+    case ReduceOp::kSum:
+      return f.template operator()<ReduceOp::kSum>();
+    case ReduceOp::kMax:
+      return f.template operator()<ReduceOp::kMax>();
+    case ReduceOp::kMin:
+      return f.template operator()<ReduceOp::kMin>();
+    case ReduceOp::kProd:
+      return f.template operator()<ReduceOp::kProd>();
   }
   internal_error("no such reduction", __FILE__, __LINE__);
+}
+
+template <class A>
+A combine(ReduceOp op, A a, A b) {
+  return dispatch_reduction(op, [&]<ReduceOp kOp>() { return combine<kOp>(a, b); });
 }
 
 // All elements as doubles, and back, rounded once to the type of `into`.
@@ -118,4 +128,4 @@ struct AxisView {
   int64_t index(int64_t o, int64_t e, int64_t i) const { return (o * extent + e) * inner + i; }
 };
 
-}  // namespace cleave::ops
+}  // namespace cleave
