@@ -1,64 +1,10 @@
 // rms_norm: the last dimensions divided by their root mean square, then scaled.
-#include "ops/layer_norm/normalised.h"
-#include "ops/rms_norm/reference.h"
+#include "ops/layer_norm/normalisation.h"
 
 namespace cleave::ops {
-namespace {
-
-class RmsNorm : public OpDefinition {
- public:
-  std::string_view name() const override { return "rms_norm"; }
-
-  std::vector<AttributeField> fields() const override {
-    return {{"axes", AttributeField::Kind::kDim, true},
-            {"epsilon", AttributeField::Kind::kReal, true}};
-  }
-
-  std::vector<TensorType> infer_types(const OpContext& context) const override {
-    require_inputs(context, 1, 2);
-    check_normalised(context, name());
-    return {context.inputs[0]};
-  }
-
-  layout::ShardingRule rule(const OpContext& context) const override {
-    return normalised_rule(context);
-  }
-
-  void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
-                 std::span<HostTensor> outputs) const override {
-    reference_rms_norm(attributes, *inputs[0], inputs.size() > 1 ? inputs[1] : nullptr, outputs[0]);
-  }
-
-  // Square, sum, quotient and scale.
-  Work work(const OpContext& context, std::span<const TensorType> outputs) const override {
-    Work work = OpDefinition::work(context, outputs);
-    work.flops = Dim(4) * outputs[0].elements();
-    return work;
-  }
-
-  bool is_composite() const override { return true; }
-
-  std::vector<ir::ValueId> decompose(ir::Graph& graph, const ir::Node& node) const override {
-    Composite c(graph, node);
-    const std::vector<ir::ValueId>& inputs = c.node().inputs;
-    const DType dtype = c.dtype(inputs[0]);
-    const ir::ValueId x = c.wide(inputs[0]);
-    const Shape shape = c.shape(x);
-    const size_t leading = shape.size() - static_cast<size_t>(c.node().attributes.integer("axes"));
-    const ir::ValueId square = mean(c, c.apply("mul", {x, x}), leading);
-    const ir::ValueId epsilon = c.constant(c.dtype(x), c.node().attributes.real("epsilon"), shape);
-    ir::ValueId y = c.apply("mul", {x, c.apply("rsqrt", {c.apply("add", {square, epsilon})})});
-    if (inputs.size() > 1 && inputs[1].valid()) {
-      y = c.apply("mul", {y, c.broadcast(c.wide(inputs[1]), shape)});
-    }
-    return {c.cast(y, dtype)};
-  }
-};
-
-}  // namespace
 
 std::vector<std::shared_ptr<const OpDefinition>> make_rms_norm() {
-  return {std::make_shared<RmsNorm>()};
+  return {make_normalisation("rms_norm", Normalised::kRootSquare)};
 }
 
 }  // namespace cleave::ops
