@@ -22,6 +22,22 @@ std::string unique(std::string_view name, const std::set<std::string, std::less<
 
 }  // namespace
 
+RecipePtr Value::held(const SymbolValues& symbols) const {
+  RecipePtr recipe = constant;
+  for (size_t d = 0; d < pieces.size(); ++d) {
+    std::vector<RecipePtr> parts;
+    for (const Piece& piece : pieces[d]) {
+      Box box{std::vector<int64_t>(recipe->shape().size(), 0), recipe->shape()};
+      box.begin.at(d) = piece.begin.evaluate(symbols);
+      box.extent.at(d) = piece.extent.evaluate(symbols);
+      const bool whole = box.begin[d] == 0 && box.extent[d] == recipe->shape()[d];
+      parts.push_back(whole ? recipe : slice(recipe, std::move(box)));
+    }
+    recipe = parts.size() == 1 ? parts[0] : concat(std::move(parts), static_cast<int64_t>(d));
+  }
+  return recipe;
+}
+
 std::string Graph::unique_name(std::string_view name) const {
   return unique(name, names_, suffixes_);
 }

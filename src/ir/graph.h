@@ -43,6 +43,9 @@ struct Value {
   };
   std::vector<std::vector<Piece>> pieces;
   bool is_constant() const { return constant != nullptr; }
+  // What a rank holds of this constant: its pieces at these symbols' values ($rank among them), one
+  // behind the other in each dimension. Error(kInternal) where a piece lies outside.
+  RecipePtr held(const SymbolValues& symbols) const;
 };
 
 struct Node {

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "base/check.h"
-#include "ops/movement.h"
 #include "ops/operands.h"
 
 namespace cleave::ops {
@@ -12,28 +11,6 @@ namespace {
 
 std::string type_text(const HostTensor& tensor) {
   return TensorType{tensor.dtype, Shape(tensor.shape.begin(), tensor.shape.end())}.text();
-}
-
-// A piece of a constant in numbers: where it lies in the whole and in what the rank holds.
-struct HeldPiece {
-  int64_t from = 0;
-  int64_t to = 0;
-  int64_t extent = 0;
-};
-
-// Calls f(piece of each dimension) for every combination of pieces, the last dimension fastest.
-template <class F>
-void for_each_combination(const std::vector<std::vector<ir::Value::Piece>>& pieces, F&& f) {
-  std::vector<size_t> chosen(pieces.size(), 0);
-  for (const auto& list : pieces) {
-    if (list.empty()) return;
-  }
-  while (true) {
-    f(chosen);
-    size_t d = pieces.size();
-    while (d > 0 && ++chosen[d - 1] == pieces[d - 1].size()) chosen[--d] = 0;
-    if (d == 0) return;
-  }
 }
 
 class Interpreter {
@@ -225,40 +202,11 @@ std::vector<std::vector<HostTensor>> interpret_ranks(
 
 HostTensor read_constant(const ir::Value& value, const SymbolValues& symbols) {
   CLEAVE_CHECK(value.is_constant(), value.name + " is no constant");
-  if (value.pieces.empty()) return value.constant->read_all();
-  const size_t rank = value.constant->shape().size();
-  CLEAVE_CHECK(value.pieces.size() == rank, "a constant has pieces of another rank");
-  std::vector<std::vector<HeldPiece>> held(rank);
-  HostTensor local(value.constant->dtype(), evaluate(value.type.shape, symbols));
-  for (size_t d = 0; d < rank; ++d) {
-    int64_t at = 0;
-    for (const ir::Value::Piece& piece : value.pieces[d]) {
-      const int64_t extent = piece.extent.evaluate(symbols);
-      held[d].push_back({piece.begin.evaluate(symbols), at, extent});
-      at += extent;
-    }
-    if (at != local.shape[d]) {
-      invalid("the pieces of '" + value.name + "' do not add up to its local shape");
-    }
+  const ir::RecipePtr held = value.held(symbols);
+  if (held->shape() != evaluate(value.type.shape, symbols)) {
+    invalid("the pieces of '" + value.name + "' do not add up to its local shape");
   }
-  for_each_combination(value.pieces, [&](const std::vector<size_t>& chosen) {
-    ir::Box box;
-    std::vector<int64_t> to;
-    for (size_t d = 0; d < rank; ++d) {
-      const HeldPiece& piece = held[d][chosen[d]];
-      if (piece.from < 0 || piece.extent < 0 ||
-          piece.extent > value.constant->shape()[d] - piece.from) {
-        invalid("a piece of '" + value.name + "' lies outside of it");
-      }
-      box.begin.push_back(piece.from);
-      box.extent.push_back(piece.extent);
-      to.push_back(piece.to);
-    }
-    HostTensor part(local.dtype, box.extent);
-    value.constant->read(box, part.bytes);
-    copy_box(part, std::vector<int64_t>(rank, 0), local, to, box.extent);
-  });
-  return local;
+  return held->read_all();
 }
 
 }  // namespace cleave::ops

@@ -197,29 +197,6 @@ std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank) {
 
 namespace {
 
-// What `rank` holds, as a recipe.
-ir::RecipePtr share(const ir::Value& value, int64_t rank) {
-  if (value.pieces.empty()) return value.constant;
-  const SymbolValues values = {{std::string(kRankSymbol), rank}};
-  // One dimension is cut, into pieces that lie one behind the other in the shard.
-  ir::RecipePtr recipe = value.constant;
-  for (size_t d = 0; d < value.pieces.size(); ++d) {
-    std::vector<ir::RecipePtr> parts;
-    for (const ir::Value::Piece& piece : value.pieces[d]) {
-      ir::Box box{std::vector<int64_t>(recipe->shape().size(), 0), recipe->shape()};
-      box.begin[d] = piece.begin.evaluate(values);
-      box.extent[d] = piece.extent.evaluate(values);
-      if (box.begin[d] == 0 && box.extent[d] == recipe->shape()[d]) {
-        parts.push_back(recipe);
-      } else {
-        parts.push_back(ir::slice(recipe, std::move(box)));
-      }
-    }
-    recipe = parts.size() == 1 ? parts[0] : ir::concat(std::move(parts), static_cast<int64_t>(d));
-  }
-  return recipe;
-}
-
 // Streamed constants are read this many bytes at a time.
 constexpr int64_t kStreamBytes = int64_t{64} << 20;
 
@@ -227,7 +204,7 @@ constexpr int64_t kStreamBytes = int64_t{64} << 20;
 
 void stream_constant(const ir::Value& value, int64_t rank,
                      const std::function<void(std::span<const std::byte>)>& sink) {
-  const ir::RecipePtr recipe = share(value, rank);
+  const ir::RecipePtr recipe = value.held({{std::string(kRankSymbol), rank}});
   const std::vector<int64_t>& shape = recipe->shape();
   if (shape.empty() || recipe->elements() == 0 || recipe->bytes() <= kStreamBytes) {
     sink(recipe->read_all().bytes);
