@@ -28,8 +28,8 @@ ordered_json to_object(const KernelTime& time) {
 
 class Reader : public JsonReader {
  public:
-  explicit Reader(std::string name)
-      : JsonReader(std::move(name), "a timing cache",
+  explicit Reader(const std::string& name)
+      : JsonReader(name + " is not a timing cache",
                    "remove the file; --tune with --timingCacheFile makes a new one") {}
 
   TimingKey key(const Json& in) const {
@@ -96,7 +96,7 @@ std::string TimingTable::to_json() const {
 
 TimingTable TimingTable::parse(std::string_view text, const std::string& name) {
   const Reader reader(name);
-  const JsonReader::Json in = Reader::parse(text);
+  const JsonReader::Json in = reader.parse(text);
   if (reader.count(in, "cleave_timing_cache") != kVersion) reader.fail("it is of another version");
   TimingTable table;
   for (const JsonReader::Json& entry : reader.list(in, "entries")) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/json_reader.h"
 
 namespace cleave::compiler {
 namespace {
@@ -126,29 +126,16 @@ std::string plan_table(const Compilation& c) {
 
 void add_pins(const std::filesystem::path& path, const ir::Graph& graph,
               planner::Options& options) {
-  const auto fail = [&](const std::string& what, const char* hint) {
-    throw Error(ErrorCode::kInvalid, path.string() + " " + what, hint);
+  const char* hint = "make one with `cleave plan MODEL.onnx --json FILE`";
+  const auto other = [&](const char* what) {
+    return Error(ErrorCode::kInvalid, path.string() + " is a plan for another " + what, hint);
   };
-  const char* make = "make one with `cleave plan MODEL.onnx --json FILE`";
-  const ordered_json json =
-      ordered_json::parse(read_file(path, 256 << 20), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("nodes") || !json["nodes"].is_array() ||
-      !json.contains("devices") || !json["devices"].is_number_integer()) {
-    fail("is not a plan", make);
-  }
-  if (json["devices"].get<int64_t>() != options.ranks) {
-    fail("is a plan for another number of devices", make);
-  }
-  if (!json.contains("model") || !json["model"].is_string() ||
-      json["model"].get<std::string>() != fingerprint(graph)) {
-    fail("is a plan for another model", make);
-  }
-  for (const ordered_json& node : json["nodes"]) {
-    if (!node.is_object() || !node.contains("name") || !node["name"].is_string() ||
-        !node.contains("strategy") || !node["strategy"].is_string()) {
-      fail("has a node without name or strategy", make);
-    }
-    options.pins.push_back({node["name"].get<std::string>(), node["strategy"].get<std::string>()});
+  const JsonReader reader(path.string() + " is not a plan", hint);
+  const JsonReader::Json json = reader.parse(read_file(path, 256 << 20));
+  if (reader.count(json, "devices") != options.ranks) throw other("number of devices");
+  if (reader.text(json, "model") != fingerprint(graph)) throw other("model");
+  for (const JsonReader::Json& node : reader.list(json, "nodes")) {
+    options.pins.push_back({reader.text(node, "name"), reader.text(node, "strategy")});
   }
 }
 

@@ -1,7 +1,4 @@
 // The machine model as JSON.
-#include <nlohmann/json.hpp>
-#include <utility>
-
 #include "base/file.h"
 #include "base/json_reader.h"
 #include "cost/machine_model.h"
@@ -50,42 +47,38 @@ ordered_json to_object(const DeviceModel& device) {
   return out;
 }
 
-class Reader : public JsonReader {
- public:
-  explicit Reader(std::string name)
-      : JsonReader(std::move(name), "a machine model",
-                   "make one with `cleave measure -o MACHINE.json`") {}
-
-  DeviceModel device(const json& in) const {
-    DeviceModel device;
-    device.threads = count(in, "threads");
-    device.devices = count(in, "devices");
-    device.launch_us = number(in, "launch_us", 0);
-    device.read_bytes_per_us = positive(in, "read_bytes_per_us");
-    device.cache_bytes_per_us = positive(in, "cache_bytes_per_us");
-    device.cache_bytes = number(in, "cache_bytes", 0);
-    device.scalar_flops_per_us = positive(in, "scalar_flops_per_us");
-    for (const json& point : list(in, "products")) {
-      const auto type = parse_dtype(text(point, "type"));
-      if (!type) fail("'type' is no element type");
-      const json& packed = member(point, "packed");
-      if (!packed.is_boolean()) fail("'packed' is not true or false");
-      device.products.push_back({{count(point, "batch"), count(point, "m"), count(point, "n"),
-                                  count(point, "k"), packed.get<bool>()},
-                                 *type,
-                                 positive(point, "us")});
-    }
-    for (const json& point : list(in, "ops")) {
-      device.ops.push_back({text(point, "op"), positive(point, "bytes"), number(point, "flops", 0),
-                            positive(point, "us"), count(point, "width", 0)});
-    }
-    for (const json& point : list(in, "collectives")) {
-      device.collectives.push_back({text(point, "op"), count(point, "ranks"),
-                                    number(point, "bytes", 0), positive(point, "us")});
-    }
-    return device;
+DeviceModel device_of(const JsonReader& reader, const json& in) {
+  const auto positive = [&](const json& object, const char* key) {
+    return reader.number(object, key, 1e-9);
+  };
+  DeviceModel device;
+  device.threads = reader.count(in, "threads");
+  device.devices = reader.count(in, "devices");
+  device.launch_us = reader.number(in, "launch_us", 0);
+  device.read_bytes_per_us = positive(in, "read_bytes_per_us");
+  device.cache_bytes_per_us = positive(in, "cache_bytes_per_us");
+  device.cache_bytes = reader.number(in, "cache_bytes", 0);
+  device.scalar_flops_per_us = positive(in, "scalar_flops_per_us");
+  for (const json& point : reader.list(in, "products")) {
+    const auto type = parse_dtype(reader.text(point, "type"));
+    if (!type) reader.fail("'type' is no element type");
+    device.products.push_back(
+        {{reader.count(point, "batch"), reader.count(point, "m"), reader.count(point, "n"),
+          reader.count(point, "k"), reader.flag(point, "packed")},
+         *type,
+         positive(point, "us")});
   }
-};
+  for (const json& point : reader.list(in, "ops")) {
+    device.ops.push_back({reader.text(point, "op"), positive(point, "bytes"),
+                          reader.number(point, "flops", 0), positive(point, "us"),
+                          reader.count(point, "width", 0)});
+  }
+  for (const json& point : reader.list(in, "collectives")) {
+    device.collectives.push_back({reader.text(point, "op"), reader.count(point, "ranks"),
+                                  reader.number(point, "bytes", 0), positive(point, "us")});
+  }
+  return device;
+}
 
 }  // namespace
 
@@ -100,14 +93,15 @@ std::string MachineModel::to_json() const {
 }
 
 MachineModel MachineModel::parse(std::string_view text, const std::string& name) {
-  const Reader reader(name);
-  const json in = Reader::parse(text);
+  const JsonReader reader(name + " is not a machine model",
+                          "make one with `cleave measure -o MACHINE.json`");
+  const json in = reader.parse(text);
   if (reader.count(in, "cleave_machine") != kVersion) reader.fail("it is of another version");
   MachineModel model;
   model.name_ = reader.text(in, "name");
   model.cores_ = reader.count(in, "cores");
   for (const json& device : reader.list(in, "devices")) {
-    model.devices_.push_back(reader.device(device));
+    model.devices_.push_back(device_of(reader, device));
   }
   if (model.devices_.empty()) reader.fail("'devices' is empty");
   return model;
