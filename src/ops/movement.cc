@@ -51,6 +51,16 @@ void require_not_negative(const Dim& value, std::string_view what) {
   }
 }
 
+std::vector<AttributeField> ShapingOp::fields() const {
+  return {{"shape", AttributeField::Kind::kDims}};
+}
+
+Attributes ShapingOp::localize(const LocalizeContext& context) const {
+  Attributes local = context.whole.attributes;
+  local.set("shape", context.local_outputs[0].shape);
+  return local;
+}
+
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];

@@ -26,6 +26,14 @@ void copy_strided(const HostTensor& input, int64_t offset, const std::vector<int
 void copy_box(const HostTensor& from, const std::vector<int64_t>& from_begin, HostTensor& to,
               const std::vector<int64_t>& to_begin, const std::vector<int64_t>& extent);
 
+// An op of one operand whose attribute `shape` is the shape of its result.
+class ShapingOp : public OpDefinition {
+ public:
+  std::vector<AttributeField> fields() const override;
+  // On a rank the shape is that of the rank's result.
+  Attributes localize(const LocalizeContext& context) const override;
+};
+
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
 
 }  // namespace cleave::ops

@@ -53,6 +53,18 @@ ir::ValueId widened(Conversion& c, ir::ValueId x) {
   return is_half(c.type_of(x).dtype) ? c.cast(x, DType::kFloat32) : x;
 }
 
+// What `make` makes of the operand; where nothing is reduced, the operand itself. The axes are an
+// input since version `since`.
+template <class Make>
+void reduce_with(Conversion& c, int64_t since, Make&& make) {
+  const Reduction r = reduction_of(c, since);
+  if (r.is_nothing) {
+    c.output(0, c.input(0));
+  } else {
+    finish(c, r, make(r));
+  }
+}
+
 // What stands before and behind the reduction itself.
 using Step = ir::ValueId (*)(Conversion&, ir::ValueId);
 ir::ValueId same(Conversion&, ir::ValueId x) { return x; }
@@ -63,45 +75,36 @@ ir::ValueId logarithm(Conversion& c, ir::ValueId x) { return c.help("log", {x});
 
 Converter reduction(std::string op, int64_t since, Step before = same, Step behind = same) {
   return [=](Conversion& c) {
-    const Reduction r = reduction_of(c, since);
-    if (r.is_nothing) {
-      c.output(0, c.input(0));
-      return;
-    }
-    ir::ValueId x = c.input(0);
-    if (before != same || behind != same) x = widened(c, x);
-    const ir::ValueId y = behind(c, reduced(c, op, before(c, x), r));
-    finish(c, r, c.cast(y, c.type(0).dtype));
+    reduce_with(c, since, [&](const Reduction& r) {
+      ir::ValueId x = c.input(0);
+      if (before != same || behind != same) x = widened(c, x);
+      const ir::ValueId y = behind(c, reduced(c, op, before(c, x), r));
+      return c.cast(y, c.type(0).dtype);
+    });
   };
 }
 
 void mean(Conversion& c) {
-  const Reduction r = reduction_of(c, 18);
-  if (r.is_nothing) {
-    c.output(0, c.input(0));
-    return;
-  }
-  Dim count = 1;
-  for (const size_t axis : r.axes) count *= c.type(0).shape[axis];
-  const ir::ValueId sum = reduced(c, "reduce_sum", widened(c, c.input(0)), r);
-  const ir::ValueId divisor = c.size_of(count, c.type_of(sum).dtype);
-  const ir::ValueId y = c.help("div", {sum, c.broadcast(divisor, c.shape_of(sum))});
-  finish(c, r, c.cast(y, c.type(0).dtype));
+  reduce_with(c, 18, [&](const Reduction& r) {
+    Dim count = 1;
+    for (const size_t axis : r.axes) count *= c.type(0).shape[axis];
+    const ir::ValueId sum = reduced(c, "reduce_sum", widened(c, c.input(0)), r);
+    const ir::ValueId divisor = c.size_of(count, c.type_of(sum).dtype);
+    const ir::ValueId y = c.help("div", {sum, c.broadcast(divisor, c.shape_of(sum))});
+    return c.cast(y, c.type(0).dtype);
+  });
 }
 
 // log(sum(exp(x - m))) + m, m the largest: no exponential overflows.
 void log_sum_exp(Conversion& c) {
-  const Reduction r = reduction_of(c, 18);
-  if (r.is_nothing) {
-    c.output(0, c.input(0));
-    return;
-  }
-  const ir::ValueId x = c.input(0);
-  const ir::ValueId largest = reduced(c, "reduce_max", x, r);
-  const ir::ValueId wide = c.broadcast(c.reshape(largest, r.kept), c.shape_of(x));
-  const ir::ValueId powers = c.help("exp", {c.help("sub", {x, wide})});
-  const ir::ValueId sum = reduced(c, "reduce_sum", powers, r);
-  finish(c, r, c.help("add", {c.help("log", {sum}), largest}));
+  reduce_with(c, 18, [&](const Reduction& r) {
+    const ir::ValueId x = c.input(0);
+    const ir::ValueId largest = reduced(c, "reduce_max", x, r);
+    const ir::ValueId wide = c.broadcast(c.reshape(largest, r.kept), c.shape_of(x));
+    const ir::ValueId powers = c.help("exp", {c.help("sub", {x, wide})});
+    const ir::ValueId sum = reduced(c, "reduce_sum", powers, r);
+    return c.help("add", {c.help("log", {sum}), largest});
+  });
 }
 
 Converter arg_extreme(std::string op) {

@@ -150,23 +150,32 @@ TEST(Attention, Decomposes) {
   }
 }
 
-// A rank's heads 1 to 3 of 6 that share 3 key heads, and rows 2 and 3 of 4.
+// Of a rank that has heads 1 to 3 of 6, which share 3 key heads.
+Attributes local_heads() {
+  Attributes attributes = scaled(0.5);
+  attributes.set("group", Dim(2));
+  attributes.set("head_offset", Dim(1));
+  attributes.set("kv_offset", Dim(0));
+  return attributes;
+}
+
+// Of a rank whose causal rows begin at row 2 of `total`.
+Attributes local_rows(int64_t total) {
+  Attributes attributes = scaled(0.5, true);
+  attributes.set("row_offset", Dim(2));
+  attributes.set("rows_total", Dim(total));
+  return attributes;
+}
+
 TEST(Attention, LocalOpsDecompose) {
-  Attributes heads = scaled(0.5);
-  heads.set("group", Dim(2));
-  heads.set("head_offset", Dim(1));
-  heads.set("kv_offset", Dim(0));
   testing::check_decomposition({"attention",
-                                heads,
+                                local_heads(),
                                 {random_reals(DType::kFloat32, {2, 3, 3, 4}, 1),
                                  random_reals(DType::kFloat32, {2, 2, 5, 4}, 2),
                                  random_reals(DType::kFloat32, {2, 2, 5, 3}, 3)},
                                 2e-6});
-  Attributes rows = scaled(0.5, true);
-  rows.set("row_offset", Dim(2));
-  rows.set("rows_total", Dim(4));
   testing::check_decomposition({"attention",
-                                rows,
+                                local_rows(4),
                                 {random_reals(DType::kFloat32, {1, 2, 2, 4}, 1),
                                  random_reals(DType::kFloat32, {1, 2, 5, 4}, 2),
                                  random_reals(DType::kFloat32, {1, 2, 5, 3}, 3)},
@@ -175,22 +184,15 @@ TEST(Attention, LocalOpsDecompose) {
 
 // What is split by rows already can be split by rows again, and by heads no further.
 TEST(Attention, RulesOfALocalOp) {
-  Attributes local = scaled(0.5, true);
-  local.set("row_offset", Dim(2));
-  local.set("rows_total", Dim(6));
   const testing::RuleCase rows{"attention",
-                               local,
+                               local_rows(6),
                                {random_reals(DType::kFloat32, {1, 2, 4, 4}, 1),
                                 random_reals(DType::kFloat32, {1, 2, 6, 4}, 2),
                                 random_reals(DType::kFloat32, {1, 2, 6, 3}, 3)},
                                1e-6};
   EXPECT_EQ(testing::check_rules(rows), (std::set<std::string>{"b", "h", "s", "e", "partial 2"}));
-  local = scaled(0.5);
-  local.set("group", Dim(2));
-  local.set("head_offset", Dim(1));
-  local.set("kv_offset", Dim(0));
   const testing::RuleCase heads{"attention",
-                                local,
+                                local_heads(),
                                 {random_reals(DType::kFloat32, {1, 3, 4, 4}, 1),
                                  random_reals(DType::kFloat32, {1, 2, 6, 4}, 2),
                                  random_reals(DType::kFloat32, {1, 2, 6, 3}, 3)},

@@ -4,12 +4,9 @@
 namespace cleave::ops {
 namespace {
 
-class Broadcast final : public OpDefinition {
+class Broadcast final : public ShapingOp {
  public:
   std::string_view name() const override { return "broadcast"; }
-  std::vector<AttributeField> fields() const override {
-    return {{"shape", AttributeField::Kind::kDims}};
-  }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
     require_inputs(context, 1, 1);
@@ -45,12 +42,6 @@ class Broadcast final : public OpDefinition {
     }
     add_movement_sets(rule, {0});
     return rule;
-  }
-
-  Attributes localize(const LocalizeContext& context) const override {
-    Attributes local = context.whole.attributes;
-    local.set("shape", context.local_outputs[0].shape);
-    return local;
   }
 
   void reference(const Attributes&, std::span<const HostTensor* const> inputs,

@@ -5,12 +5,9 @@
 namespace cleave::ops {
 namespace {
 
-class Reshape final : public OpDefinition {
+class Reshape final : public ShapingOp {
  public:
   std::string_view name() const override { return "reshape"; }
-  std::vector<AttributeField> fields() const override {
-    return {{"shape", AttributeField::Kind::kDims}};
-  }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
     require_inputs(context, 1, 1);
@@ -28,12 +25,6 @@ class Reshape final : public OpDefinition {
         factorise(context.inputs[0].shape, context.attributes.dims("shape"));
     add_movement_sets(rule, {0});
     return rule;
-  }
-
-  Attributes localize(const LocalizeContext& context) const override {
-    Attributes local = context.whole.attributes;
-    local.set("shape", context.local_outputs[0].shape);
-    return local;
   }
 
   void reference(const Attributes&, std::span<const HostTensor* const> inputs,
