@@ -13,6 +13,7 @@
 #include "onnx.pb.h"
 #include "onnx/import.h"
 #include "ops/interpreter.h"
+#include "tests/support/error_of.h"
 
 namespace cleave::onnx {
 
@@ -174,18 +175,6 @@ inline void set(::onnx::NodeProto& node, const std::string& name,
 inline void set(::onnx::NodeProto& node, const std::string& name, const HostTensor& value) {
   *attribute(node, name, ::onnx::AttributeProto::TENSOR).mutable_t() =
       TestModel::proto_of("", value);
-}
-
-// The error that `action` throws; the test fails where it throws none.
-template <class Action>
-Error error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error was thrown";
-  return Error(ErrorCode::kInternal, "none");
 }
 
 // The names of the ops of a graph, in order.

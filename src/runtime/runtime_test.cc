@@ -16,6 +16,7 @@
 #include "runtime/engine_impl.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/test_kernels.h"
+#include "tests/support/error_of.h"
 
 namespace cleave {
 namespace {
@@ -59,17 +60,6 @@ std::vector<float> values(const Tensor& tensor) {
   return {span.begin(), span.end()};
 }
 
-template <class F>
-Error error_from(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::kInternal, "none");
-}
-
 TEST(Runtime, SplitProgramsEqualTheWhole) {
   for (const int ranks : {1, 2, 3, 4, 8, 16}) {  // more ranks than columns: empty shares
     for (const bool split_k : {false, true}) {
@@ -109,7 +99,7 @@ TEST(Runtime, RunsAnEngineFromAFile) {
     std::string changed = whole;
     const size_t at = random() % whole.size();
     changed[at] = static_cast<char>(changed[at] ^ (1 << (random() % 8)));
-    const Error error = error_from([&] {
+    const Error error = error_of([&] {
       const program::OpenEngine opened = program::open_engine(memory_source("e", changed));
       ExecutionContext context = runtime.create_context(make_engine(opened.data, opened.weights));
       context.run({{"x", x}});
@@ -122,7 +112,7 @@ TEST(Runtime, RunsAnEngineFromAFile) {
   {
     const Engine engine = Engine::load(path);
     std::filesystem::resize_file(path, whole.size() - 100);
-    const Error error = error_from([&] { runtime.create_context(engine).run({{"x", x}}); });
+    const Error error = error_of([&] { runtime.create_context(engine).run({{"x", x}}); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalid);
   }
   std::filesystem::remove(path);
@@ -143,7 +133,7 @@ TEST(Runtime, WrongInputsAreNamed) {
       {{{"x", example_input(17)}}, "'batch' is 17, the engine was built for 0 to 16"},
   };
   for (const auto& c : cases) {
-    const Error error = error_from([&] { context.run(c.inputs); });
+    const Error error = error_of([&] { context.run(c.inputs); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalid);
     EXPECT_THAT(error.what(), HasSubstr(c.message));
     EXPECT_FALSE(error.hint().empty()) << error.what();
@@ -155,7 +145,7 @@ TEST(Runtime, WrongInputsAreNamed) {
 TEST(Runtime, AnEngineForOtherDevicesIsRefused) {
   Runtime runtime = make_runtime(DeviceList::cpu(2), {}, plain_kernels());
   const Error error =
-      error_from([&] { runtime.create_context(engine_of(linear_engine(3, kK, kN, false))); });
+      error_of([&] { runtime.create_context(engine_of(linear_engine(3, kK, kN, false))); });
   EXPECT_THAT(error.what(), HasSubstr("built for 3 devices, 2 were given"));
 }
 
@@ -164,7 +154,7 @@ TEST(Runtime, AMissingKernelIsUnsupportedAndNamed) {
   engine.instructions()[0].op = "frobnicate";
   Runtime runtime = make_runtime(DeviceList::cpu(2), {}, plain_kernels());
   ExecutionContext context = runtime.create_context(engine_of(engine));
-  const Error error = error_from([&] { context.run({{"x", example_input(2)}}); });
+  const Error error = error_of([&] { context.run({{"x", example_input(2)}}); });
   EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
   EXPECT_THAT(error.what(), HasSubstr("frobnicate"));
 }
@@ -175,7 +165,7 @@ TEST(Runtime, TheMemoryLimitHolds) {
   Runtime runtime = make_runtime(DeviceList::cpu(2), options, plain_kernels());
   // Each half of the weight needs 128 KiB: that is known before anything is loaded.
   const Error early =
-      error_from([&] { runtime.create_context(engine_of(linear_engine(2, 256, 256, false))); });
+      error_of([&] { runtime.create_context(engine_of(linear_engine(2, 256, 256, false))); });
   EXPECT_EQ(early.code(), ErrorCode::kOutOfMemory);
   EXPECT_THAT(early.what(), AllOf(HasSubstr("cpu:0"), HasSubstr("0.1 MiB"), HasSubstr("limit")));
   // Here only contexts together need too much.
@@ -183,7 +173,7 @@ TEST(Runtime, TheMemoryLimitHolds) {
   ExecutionContext first = runtime.create_context(half);
   EXPECT_NO_THROW(first.run({{"x", example_input(1, 100)}}));
   ExecutionContext second = runtime.create_context(engine_of(linear_engine(2, 100, 200, true)));
-  const Error error = error_from([&] { second.run({{"x", example_input(1, 100)}}); });
+  const Error error = error_of([&] { second.run({{"x", example_input(1, 100)}}); });
   EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
   EXPECT_THAT(error.what(), HasSubstr("weight 'W'"));
   EXPECT_NO_THROW(first.run({{"x", example_input(1, 100)}}));
@@ -318,7 +308,7 @@ TEST(Runtime, AFailingRankFailsTheGroupUntilItRecovers) {
     const Tensor x = example_input(4);
 
     const auto start = std::chrono::steady_clock::now();
-    const Error error = error_from([&] { context.run({{"x", x}}); });
+    const Error error = error_of([&] { context.run({{"x", x}}); });
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
     EXPECT_EQ(error.code(), typed ? ErrorCode::kOutOfMemory : ErrorCode::kInternal);
     EXPECT_THAT(error.what(), HasSubstr("rank 2"));
@@ -326,7 +316,7 @@ TEST(Runtime, AFailingRankFailsTheGroupUntilItRecovers) {
 
     fail = false;
     for (ExecutionContext* c : {&context, &other}) {
-      const Error again = error_from([&] { c->run({{"x", x}}); });
+      const Error again = error_of([&] { c->run({{"x", x}}); });
       EXPECT_EQ(again.code(), ErrorCode::kDevice);
       EXPECT_THAT(again.what(), HasSubstr("has failed before"));
       EXPECT_THAT(again.what(), HasSubstr("recover"));
@@ -354,7 +344,7 @@ TEST(Runtime, ALateRankFailsTheGroup) {
   Runtime runtime = make_runtime(DeviceList::cpu(2), options, kernels);
   ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, true)));
   const Tensor x = example_input(4);
-  const Error error = error_from([&] { context.run({{"x", x}}); });
+  const Error error = error_of([&] { context.run({{"x", x}}); });
   EXPECT_EQ(error.code(), ErrorCode::kDevice);
   EXPECT_THAT(error.what(), HasSubstr("1"));
   late = false;

@@ -2,21 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include "cleave/error.h"
+#include "tests/support/error_of.h"
 
 namespace cleave::cli {
 namespace {
 
 template <class Call>
 ErrorCode code_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_FALSE(error.hint().empty());
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
+  const Error error = error_of(call);
+  EXPECT_FALSE(error.hint().empty());
+  return error.code();
 }
 
 TEST(Shapes, ReadsNamesAndSizes) {
