@@ -23,8 +23,8 @@ struct SpinningLocalHarness {
   }
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Local, CommunicatorConformance, LocalHarness);
-INSTANTIATE_TYPED_TEST_SUITE_P(SpinningLocal, CommunicatorConformance, SpinningLocalHarness);
+CLEAVE_COMMUNICATOR_CONFORMANCE(Local, LocalHarness);
+CLEAVE_COMMUNICATOR_CONFORMANCE(SpinningLocal, SpinningLocalHarness);
 
 TEST(LocalGroup, NeedsARank) { EXPECT_THROW(make_local_group(0), Error); }
 
