@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/generic_loops.h"
-#include "backend/cpu/simd/simd.h"
+#include "backend/cpu/fused_loop.h"
 #include "types/fused.h"
 
 namespace cleave::backend {
@@ -47,54 +46,26 @@ class FusedEvaluator {
   int64_t cost() const { return cost_; }
 
  private:
-  enum class Kind : uint8_t {
-    kUnary,
-    kBinary,
-    kCompare,
-    kLogical,
-    kNot,
-    kIsNan,
-    kWhere,
-    kGeneric,
-    kRoundHalf,
-    kRoundBFloat16
-  };
   struct Step {
-    Kind kind = Kind::kGeneric;
-    int args = 0;
+    FusedLoop loop;
     int32_t values[3] = {};
     int32_t result = 0;
     int32_t slot = 0;
     int32_t direct_output = -1;  // it may write there itself, where that has stride 1
-    float alpha = 0;
-    double wide_alpha = 0;
-    simd::Table::UnaryLoop unary = nullptr;
-    simd::Table::BinaryLoop binary = nullptr;
-    simd::Table::CompareLoop compare = nullptr;
-    simd::Table::LogicalLoop logical = nullptr;
-    GenericLoop generic = nullptr;
-  };
-  // Where a value lies while a tile is computed.
-  struct Place {
-    const std::byte* data = nullptr;
-    int64_t step = 0;
   };
   struct Output {
     int32_t value = 0;
     DType type = DType::kFloat32;
   };
 
-  // Finds the loop of a step; false where there is none.
-  static bool select(Step& step, const FusedStep& source, std::span<const DType> arguments,
-                     const simd::Table& table);
   void add_step(const FusedStep& source, int32_t result);
   void assign_slots(const std::vector<int32_t>& outputs);
   void run_tile(int64_t begin, int64_t count, std::span<const InputSpan> inputs,
-                std::span<const OutputSpan> outputs, std::byte* scratch, Place* places) const;
-  Place load(size_t input, const InputSpan& span, int64_t begin, int64_t count,
-             std::byte* scratch) const;
-  void execute(const Step& step, int64_t count, const Place* places, std::byte* to) const;
-  void store(const Output& output, const Place& place, const OutputSpan& span, int64_t begin,
+                std::span<const OutputSpan> outputs, std::byte* scratch, LoopOperand* places) const;
+  LoopOperand load(size_t input, const InputSpan& span, int64_t begin, int64_t count,
+                   std::byte* scratch) const;
+  void execute(const Step& step, int64_t count, const LoopOperand* places, std::byte* to) const;
+  void store(const Output& output, const LoopOperand& place, const OutputSpan& span, int64_t begin,
              int64_t count, std::byte* scratch) const;
   int64_t conversion_slot() const { return slots_ - 1; }
   std::byte* slot(std::byte* scratch, int64_t index) const {

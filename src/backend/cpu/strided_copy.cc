@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "backend/cpu/element_size.h"
 #include "base/thread_pool.h"
 
 namespace cleave::backend {
@@ -11,20 +12,6 @@ namespace {
 
 constexpr int64_t kChunkBytes = 128 * 1024;
 constexpr int64_t kTile = 16;  // 16 × 16 elements of 4 bytes: 16 cache lines each way
-
-template <class F>
-void by_size(int64_t size, F&& f) {
-  switch (size) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});
-  }
-}
 
 template <class T>
 void copy_row(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t count) {
@@ -79,7 +66,7 @@ void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
       const Range range = partition(inner, chunks, chunk);
       const int64_t a = space_.linear_stride(0);
       const int64_t b = space_.linear_stride(1);
-      by_size(size_, [&]<class T>(T) {
+      dispatch_size(static_cast<size_t>(size_), [&]<class T>() {
         copy_row(reinterpret_cast<const T*>(source) + range.begin * a, a,
                  reinterpret_cast<T*>(target) + range.begin * b, rank == 0 ? 1 : b, range.size());
       });
@@ -100,7 +87,7 @@ void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
 void StridedCopy::copy_rows(const std::byte* from, std::byte* to, int64_t first,
                             int64_t last) const {
   RowWalk walk(space_, first);
-  by_size(size_, [&]<class T>(T) {
+  dispatch_size(static_cast<size_t>(size_), [&]<class T>() {
     for (int64_t row = first; row < last; ++row) {
       copy_row(reinterpret_cast<const T*>(from) + walk.offset(0), space_.linear_stride(0),
                reinterpret_cast<T*>(to) + walk.offset(1), space_.linear_stride(1),
@@ -118,7 +105,7 @@ void StridedCopy::copy_tiles(const std::byte* from, std::byte* to, int64_t first
   const int64_t per_matrix = (rows + kTile - 1) / kTile;
   const auto& a = space_.strides[0];
   const auto& b = space_.strides[1];
-  by_size(size_, [&]<class T>(T) {
+  dispatch_size(static_cast<size_t>(size_), [&]<class T>() {
     for (int64_t item = first; item < last; ++item) {
       const int64_t begin = item % per_matrix * kTile;
       const int64_t end = std::min(begin + kTile, rows);

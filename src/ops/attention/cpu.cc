@@ -9,6 +9,8 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
+#include "ops/attention/cpu_plain.h"
+#include "ops/attention/cpu_problem.h"
 
 namespace cleave::backend {
 namespace {
@@ -17,76 +19,25 @@ constexpr int64_t kKeys = 128;      // of a tile: 96 × 128 scores are 48 KiB
 constexpr int64_t kDirectRows = 4;  // up to this many, packing keys costs more than it saves
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
-// Strides of a rank-4 operand; those of dimensions of size 1 are 0.
-struct Operand4 {
-  DType type = DType::kFloat32;
-  int64_t strides[4] = {};
-
-  Operand4() = default;
-  explicit Operand4(const TensorView& view) : type(view.dtype) {
-    for (size_t d = 0; d < 4; ++d) strides[d] = view.shape[d] == 1 ? 0 : view.strides[d];
-  }
-  int64_t offset(int64_t b, int64_t h, int64_t i = 0, int64_t j = 0) const {
-    return b * strides[0] + h * strides[1] + i * strides[2] + j * strides[3];
-  }
-  const std::byte* at(const void* data, int64_t element) const {
-    return static_cast<const std::byte*>(data) + element * static_cast<int64_t>(size_of(type));
-  }
-};
-
-struct Attention {
-  Operand4 q, k, v, out, mask;
-  bool has_mask = false;
-  bool causal = false;
-  int64_t batches = 0, heads = 0, rows = 0, depth = 0, keys = 0, width = 0;
-  int64_t group = 1, head_offset = 0, kv_offset = 0;
-  int64_t visible = 0;  // causal: row i sees columns < i + visible
-  double wide_scale = 1;
-  float scale = 1;
+// An attention cut into blocks of rows.
+struct TiledAttention : AttentionProblem {
   int64_t block_rows = 0;
   int64_t blocks = 0;
-  const simd::Table* table = nullptr;
+  const simd::Table* table = &simd::best();
 
-  explicit Attention(const KernelProblem& problem);
-  int64_t key_head(int64_t head) const { return (head_offset + head) / group - kv_offset; }
+  explicit TiledAttention(const KernelProblem& problem) : AttentionProblem(problem) {
+    blocks = (rows + kBlockRows - 1) / kBlockRows;
+    // Few heads and many rows: smaller blocks, so that all threads have work. The blocks depend on
+    // sizes alone; results do not depend on them.
+    if (batches * heads * blocks < 16) blocks = std::max(blocks, (rows + 23) / 24);
+    if (blocks > 0) block_rows = (rows + blocks - 1) / blocks;
+  }
 };
-
-Attention::Attention(const KernelProblem& problem)
-    : q(problem.inputs[0]),
-      k(problem.inputs[1]),
-      v(problem.inputs[2]),
-      out(problem.outputs[0]),
-      table(&simd::best()) {
-  const auto& shape = problem.inputs[0].shape;
-  batches = shape[0];
-  heads = shape[1];
-  rows = shape[2];
-  depth = shape[3];
-  keys = problem.inputs[1].shape[2];
-  width = problem.inputs[2].shape[3];
-  has_mask = problem.inputs.size() > 3 && problem.inputs[3].present;
-  if (has_mask) mask = Operand4(problem.inputs[3]);
-  const Attributes& attributes = problem.attributes;
-  const int64_t kv_heads = problem.inputs[1].shape[1];
-  group = attributes.has("group") ? attributes.integer("group")
-                                  : (kv_heads == 0 ? 1 : heads / kv_heads);
-  head_offset = attributes.integer("head_offset", 0);
-  kv_offset = attributes.integer("kv_offset", 0);
-  causal = attributes.integer("causal", 0) != 0;
-  visible = attributes.integer("row_offset", 0) + keys - attributes.integer("rows_total", rows) + 1;
-  wide_scale = attributes.real("scale");
-  scale = static_cast<float>(wide_scale);
-  blocks = (rows + kBlockRows - 1) / kBlockRows;
-  // Few heads and many rows: smaller blocks, so that all threads have work. The blocks depend on
-  // sizes alone; results do not depend on them.
-  if (batches * heads * blocks < 16) blocks = std::max(blocks, (rows + 23) / 24);
-  if (blocks > 0) block_rows = (rows + blocks - 1) / blocks;
-}
 
 // The state of one block of rows, reused from block to block.
 class RowBlock {
  public:
-  RowBlock(const Attention& work, std::span<const void* const> inputs, void* out)
+  RowBlock(const TiledAttention& work, std::span<const void* const> inputs, void* out)
       : work_(work),
         inputs_(inputs),
         out_(out),
@@ -274,7 +225,7 @@ class RowBlock {
     }
   }
 
-  const Attention& work_;
+  const TiledAttention& work_;
   std::span<const void* const> inputs_;
   void* out_;
   PackedShape keys_shape_;
@@ -293,7 +244,7 @@ class RowBlock {
 };
 
 RunFunction prepare(const KernelProblem& problem) {
-  const Attention work(problem);
+  const TiledAttention work(problem);
   return [work](std::span<const void* const> inputs, std::span<void* const> outputs,
                 ThreadPool& pool) {
     const int64_t tasks = work.batches * work.heads * work.blocks;
@@ -312,128 +263,15 @@ RunFunction prepare(const KernelProblem& problem) {
   };
 }
 
-bool of_kind(DType type, bool doubles) {
-  return doubles ? type == DType::kFloat64 : is_float_storage(type);
-}
-
-// The mask's dimensions are those of the scores, or 1.
-bool mask_fits(const KernelProblem& problem, bool doubles) {
-  if (problem.inputs.size() < 4 || !problem.inputs[3].present) return true;
-  const TensorView& mask = problem.inputs[3];
-  if (mask.rank() != 4 || (mask.dtype != DType::kBool && !of_kind(mask.dtype, doubles))) {
-    return false;
-  }
-  const auto& q = problem.inputs[0].shape;
-  const int64_t scores[] = {q[0], q[1], q[2], problem.inputs[1].shape[2]};
-  for (size_t d = 0; d < 4; ++d) {
-    if (mask.shape[d] != 1 && mask.shape[d] != scores[d]) return false;
-  }
-  return true;
-}
-
-std::optional<std::string> refuse_problem(const KernelProblem& problem, bool doubles) {
-  if (auto reason = refuse_operands(problem, 3, 4)) return reason;
-  for (size_t i = 0; i < 3; ++i) {
-    const TensorView& view = problem.inputs[i];
-    if (view.rank() != 4) return "operands are of rank 4";
-    if (!of_kind(view.dtype, doubles)) return doubles ? "it takes f64" : "it takes f32, f16, bf16";
-  }
-  const auto& q = problem.inputs[0].shape;
-  const auto& k = problem.inputs[1].shape;
-  const auto& v = problem.inputs[2].shape;
-  const TensorView& out = problem.outputs[0];
-  if (q[3] != k[3] || k[2] != v[2] || k[1] != v[1] || q[0] != k[0] || q[0] != v[0] ||
-      out.shape != std::vector<int64_t>{q[0], q[1], q[2], v[3]}) {
-    return "shapes do not fit";
-  }
-  if (!of_kind(out.dtype, doubles)) return "the result is of another type";
-  if (!mask_fits(problem, doubles)) return "the mask does not fit";
-  if (!doubles && v[3] > 1 && out.strides[3] != 1)
-    return "elements of a result's row do not follow each other";
-  if (out.elements() == 0) return std::nullopt;
-  const Attention work(problem);
-  if (work.group < 1 || work.key_head(0) < 0 || work.key_head(q[1] - 1) >= k[1]) {
-    return "a query head has no key head";
-  }
-  return std::nullopt;
-}
-
 std::optional<std::string> refuses(const KernelProblem& problem) {
-  return refuse_problem(problem, false);
-}
-
-// One row at a time, for float64.
-void attend_doubles(const Attention& work, int64_t item, std::span<const void* const> inputs,
-                    double* out, std::vector<double>& scores, std::vector<double>& sums) {
-  const int64_t row = item % work.rows;
-  const int64_t head = item / work.rows % work.heads;
-  const int64_t batch = item / work.rows / work.heads;
-  const int64_t kv = work.key_head(head);
-  const double* q = static_cast<const double*>(inputs[0]) + work.q.offset(batch, head, row);
-  const double* k = static_cast<const double*>(inputs[1]) + work.k.offset(batch, kv);
-  const double* v = static_cast<const double*>(inputs[2]) + work.v.offset(batch, kv);
-  const int64_t end =
-      work.causal ? std::clamp<int64_t>(row + work.visible, 0, work.keys) : work.keys;
-  double largest = -std::numeric_limits<double>::infinity();
-  for (int64_t t = 0; t < end; ++t) {
-    double dot = 0;
-    for (int64_t d = 0; d < work.depth; ++d) {
-      dot += q[d * work.q.strides[3]] * k[t * work.k.strides[2] + d * work.k.strides[3]];
-    }
-    dot *= work.wide_scale;
-    if (work.has_mask) {
-      const int64_t at = work.mask.offset(batch, head, row, t);
-      if (work.mask.type == DType::kFloat64) {
-        dot += static_cast<const double*>(inputs[3])[at];
-      } else if (!static_cast<const bool*>(inputs[3])[at]) {
-        dot = -std::numeric_limits<double>::infinity();
-      }
-    }
-    scores[static_cast<size_t>(t)] = dot;
-    largest = std::isnan(largest) || largest > dot ? largest : dot;
-  }
-  double total = 0;
-  std::fill(sums.begin(), sums.end(), 0.0);
-  for (int64_t t = 0; t < end && !(std::isinf(largest) && largest < 0); ++t) {
-    const double weight = std::exp(scores[static_cast<size_t>(t)] - largest);
-    total += weight;
-    for (int64_t e = 0; e < work.width; ++e) {
-      sums[static_cast<size_t>(e)] += weight * v[t * work.v.strides[2] + e * work.v.strides[3]];
-    }
-  }
-  for (int64_t e = 0; e < work.width; ++e) {
-    out[work.out.offset(batch, head, row, e)] =
-        total == 0 ? 0 : sums[static_cast<size_t>(e)] / total;
-  }
-}
-
-RunFunction prepare_doubles(const KernelProblem& problem) {
-  const Attention work(problem);
-  return [work](std::span<const void* const> inputs, std::span<void* const> outputs,
-                ThreadPool& pool) {
-    const int64_t items = work.batches * work.heads * work.rows;
-    const int64_t chunks = chunks_for(items, 1, pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
-      const Range range = partition(items, chunks, chunk);
-      std::vector<double> scores(static_cast<size_t>(work.keys));
-      std::vector<double> sums(static_cast<size_t>(work.width));
-      for (int64_t item = range.begin; item < range.end; ++item) {
-        attend_doubles(work, item, inputs, static_cast<double*>(outputs[0]), scores, sums);
-      }
-    });
-  };
-}
-
-std::optional<std::string> refuses_doubles(const KernelProblem& problem) {
-  return refuse_problem(problem, true);
+  return AttentionProblem::refuses(problem, false);
 }
 
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_attention_cpu() {
   return {std::make_shared<SimpleKernel>("attention", "attention.tiled", refuses, prepare),
-          std::make_shared<SimpleKernel>("attention", "attention.plain", refuses_doubles,
-                                         prepare_doubles)};
+          make_plain_attention()};
 }
 
 }  // namespace cleave::backend

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/cpu/element_size.h"
 #include "backend/cpu/fused_evaluator.h"
 #include "backend/cpu/index_space.h"
 #include "backend/kernel.h"
@@ -149,22 +150,12 @@ class PreparedElementwise final : public PreparedKernel {
   // Between the tensor and a block of it, by the elements' size.
   static void move(std::byte* tensor, std::byte* block, const int64_t* offsets, int64_t count,
                    int64_t size, bool into_block) {
-    const auto go = [&]<class T>(T) {
+    dispatch_size(static_cast<size_t>(size), [&]<class T>() {
       T* x = reinterpret_cast<T*>(tensor);
       T* y = reinterpret_cast<T*>(block);
       for (int64_t i = 0; i < count; ++i)
         (into_block ? y[i] : x[offsets[i]]) = into_block ? x[offsets[i]] : y[i];
-    };
-    switch (size) {
-      case 1:
-        return go(uint8_t{});
-      case 2:
-        return go(uint16_t{});
-      case 4:
-        return go(uint32_t{});
-      default:
-        return go(uint64_t{});
-    }
+    });
   }
 
   std::vector<DType> inputs_;
