@@ -9,10 +9,11 @@ using layout::Cut;
 using layout::Factor;
 using layout::FactorUse;
 using layout::OperandFactors;
+using layout::Segment;
 using layout::ShardingRule;
 
 // More cuts than these of one dimension are not tried.
-constexpr size_t kMaxCuts = 3;
+constexpr size_t kMaxCuts = 4;
 // Rounds of carrying cuts through the graph: each passes all nodes forwards and backwards.
 constexpr int kMaxRounds = 8;
 
@@ -78,6 +79,8 @@ void CutCandidates::spread_all() {
 }
 
 bool CutCandidates::add(ir::ValueId value, size_t dim, const Cut& cut) {
+  // Several segments of which none is shared out are no cut to ask for.
+  if (cut.segments.size() > 1 && cut.whole_on_all(1)) return false;
   Cuts& cuts = cuts_[value.index()][dim];
   if (cuts.size() >= kMaxCuts || std::find(cuts.begin(), cuts.end(), cut) != cuts.end()) {
     return false;
@@ -119,17 +122,23 @@ std::vector<CutCandidates::Part> CutCandidates::parts_of(const ir::Node& node,
   return parts;
 }
 
-// The cut of the part that shares it out as `other` does another part; else the first known one.
-Cut CutCandidates::Part::cut_like(const Cut& other) const {
+// The known cut of the part that shares it out as `other` does another part; nullopt where none
+// does.
+std::optional<Cut> CutCandidates::Part::cut_like(const Cut& other) const {
+  if (known == nullptr) return std::nullopt;
   const std::vector<Dim> units = other.units();
-  if (known == nullptr) {
-    // What cannot be shared out is held by all: the one key head of many query heads.
-    const bool one = extent.is(1) && units.size() == 1 && units[0].is_constant();
-    return one ? Cut({{1, 1, std::max<int64_t>(1, units[0].constant())}}) : Cut::even(extent);
-  }
   const auto alike = std::find_if(known->begin(), known->end(),
                                   [&](const Cut& cut) { return cut.units() == units; });
-  return alike != known->end() ? *alike : known->front();
+  return alike != known->end() ? std::optional(*alike) : std::nullopt;
+}
+
+// All of the part on every rank that has a unit of `other`, the cut of something larger; nullopt
+// where it is not larger, or the number of units not known.
+std::optional<Cut> CutCandidates::Part::held_like(const Cut& other) const {
+  if ((other.extent() - extent).bounds({}).low <= 0) return std::nullopt;
+  const std::vector<Dim> units = other.units();
+  if (units.size() != 1 || !units[0].is_constant() || units[0].constant() < 1) return std::nullopt;
+  return Cut({{extent, extent, units[0].constant()}});
 }
 
 // The cuts of a factor whose parts are the operands of a concat, split or slice: theirs, joined.
@@ -153,16 +162,35 @@ CutCandidates::Cuts CutCandidates::join_parts(const ir::Node& node, const Shardi
   }
   Cuts result;
   for (const Cut& cut : leading) {
-    std::vector<Cut> alike;
-    std::vector<Cut> once;
+    std::vector<Cut> dealt;
+    std::vector<Cut> held;  // what is not shared out alike is held by all
     for (auto part = parts.begin(); part != parts.end(); ++part) {
-      alike.push_back(part == leader ? cut : part->cut_like(cut));
-      // To compute what several ranks hold once and to move it may be cheaper.
-      const bool shared = alike.back().shared() && !part->extent.is(1);
-      once.push_back(shared ? Cut::even(part->extent) : alike.back());
+      const std::optional<Cut> alike = part == leader ? cut : part->cut_like(cut);
+      const auto whole = part->held_like(cut);
+      // One element cannot be shared out: the one key head of many query heads.
+      const auto other = part->extent.is(1) && whole ? *whole
+                         : part->known != nullptr    ? part->known->front()
+                                                     : Cut::even(part->extent);
+      dealt.push_back(alike.value_or(other));
+      held.push_back(alike.value_or(part->known != nullptr ? whole.value_or(other) : other));
     }
-    result.push_back(Cut::concat(alike));
-    if (once != alike) result.push_back(Cut::concat(once));
+    result.push_back(Cut::concat(dealt));
+    if (held != dealt) result.push_back(Cut::concat(held));
+  }
+  return result;
+}
+
+// The joined cuts with what several ranks would hold cut evenly instead: to compute it once and to
+// move it then may be cheaper. Parts are not asked for these: their readers need the others.
+CutCandidates::Cuts CutCandidates::unshared(const ir::Node& node, const ShardingRule& rule,
+                                            uint32_t factor) const {
+  Cuts result;
+  for (Cut cut : join_parts(node, rule, factor)) {
+    if (!cut.shared()) continue;
+    for (Segment& segment : cut.segments) {
+      if (segment.group != 1 && !segment.extent.is(1)) segment = {segment.extent};
+    }
+    if (std::find(result.begin(), result.end(), cut) == result.end()) result.push_back(cut);
   }
   return result;
 }
@@ -174,11 +202,15 @@ CutCandidates::Cuts CutCandidates::gather(ir::NodeId id, uint32_t factor) const 
   const auto take = [&](const Cut& cut) {
     if (std::find(cuts.begin(), cuts.end(), cut) == cuts.end()) cuts.push_back(cut);
   };
+  const auto is_one = [&](const FactorUse& use) { return rule.factors[use.factor].size.is(1); };
   for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
     for (size_t d = 0; d < operand.size(); ++d) {
       const Cuts* known = find(value, d);
       if (known == nullptr) continue;
+      const bool has_one = std::any_of(operand[d].begin(), operand[d].end(), is_one);
       for (const Cut& cut : *known) {
+        // What is not shared out is so for the factor of 1, not for those behind it.
+        if (has_one && !rule.factors[factor].size.is(1) && cut.whole_on_all(1)) continue;
         if (const auto own = layout::factor_cut(rule, operand, d, factor, cut)) take(*own);
       }
     }
@@ -206,17 +238,25 @@ bool CutCandidates::spread(ir::NodeId id) {
   const ir::Node& node = graph_.node(id);
   const ShardingRule& rule = rules_[id.index()];
   bool changed = false;
+  const auto give = [&](uint32_t f, const Cut& cut, bool to_parts) {
+    for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
+      for (size_t d = 0; d < operand.size(); ++d) {
+        const bool part = std::any_of(operand[d].begin(), operand[d].end(),
+                                      [](const FactorUse& use) { return use.extent.has_value(); });
+        if (part && !to_parts) continue;
+        if (const auto own = layout::dim_cut(rule, operand, d, f, cut)) {
+          changed |= add(value, d, *own);
+        }
+      }
+    });
+  };
   for (uint32_t f = 0; f < rule.factors.size(); ++f) {
     if (rule.factors[f].kind == Factor::Kind::kReplicate) continue;
+    const Cuts once = unshared(node, rule, f);
     for (const Cut& cut : gather(id, f)) {
-      for_each_operand(node, rule, [&](ir::ValueId value, const OperandFactors& operand) {
-        for (size_t d = 0; d < operand.size(); ++d) {
-          if (const auto own = layout::dim_cut(rule, operand, d, f, cut)) {
-            changed |= add(value, d, *own);
-          }
-        }
-      });
+      give(f, cut, std::find(once.begin(), once.end(), cut) == once.end());
     }
+    for (const Cut& cut : once) give(f, cut, false);
   }
   return changed;
 }

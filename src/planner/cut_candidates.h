@@ -33,11 +33,13 @@ class CutCandidates {
     Dim extent;
     bool held;          // by an operand
     const Cuts* known;  // its cuts; null: none
-    layout::Cut cut_like(const layout::Cut& other) const;
+    std::optional<layout::Cut> cut_like(const layout::Cut& other) const;
+    std::optional<layout::Cut> held_like(const layout::Cut& other) const;
   };
   std::vector<Part> parts_of(const ir::Node& node, const layout::ShardingRule& rule,
                              uint32_t factor) const;
   Cuts join_parts(const ir::Node& node, const layout::ShardingRule& rule, uint32_t factor) const;
+  Cuts unshared(const ir::Node& node, const layout::ShardingRule& rule, uint32_t factor) const;
   bool spread(ir::NodeId node);
   void spread_all();
 
