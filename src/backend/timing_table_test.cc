@@ -155,8 +155,11 @@ std::string refusal(const std::string& text) {
 TEST(TimingTable, RefusesWhatIsNone) {
   const std::string valid = small_table().to_json();
   EXPECT_EQ(refusal(valid), "");
-  for (const char* text : {"", "null", "[]", "{}", "\xff\xfe", "{\"cleave_timing_cache\""}) {
+  for (const char* text : {"null", "[]", "{}"}) {
     EXPECT_THAT(refusal(text), HasSubstr("'cleave_timing_cache' is missing"));
+  }
+  for (const char* text : {"", "\xff\xfe", "{\"cleave_timing_cache\""}) {
+    EXPECT_THAT(refusal(text), HasSubstr("it is no JSON"));
   }
   EXPECT_NE(refusal(valid.substr(0, valid.size() / 2)), "");
   EXPECT_NE(refusal(std::string(1 << 20, '[')), "");
