@@ -177,14 +177,23 @@ void ExecutionContext::Impl::fill_timeline(const Run& run, Timeline& timeline) c
                                        instruction.predicted_us});
     }
   }
+  // A collective starts when the last rank has come; until then the others have waited for it.
+  std::vector<Clock::time_point> started(timeline.instructions.size(), run.started);
+  for (const auto& times : run.times) {
+    for (const runtime::StepTime& time : times) {
+      started[time.instruction] = std::max(started[time.instruction], time.start);
+    }
+  }
   for (size_t r = 0; r < run.times.size(); ++r) {
     timeline.devices.push_back(core_->device(static_cast<int>(r)).name());
     auto& events = timeline.ranks.emplace_back();
     for (const runtime::StepTime& time : run.times[r]) {
       if (time.kernel.empty()) continue;  // no share of it on this rank
-      events.push_back({time.instruction, us_between(run.started, time.start),
-                        us_between(time.start, time.end), us_between(time.begin, time.start),
-                        time.kernel});
+      const bool communication = timeline.instructions[time.instruction].communication;
+      const auto start =
+          communication ? std::min(started[time.instruction], time.end) : time.start;
+      events.push_back({time.instruction, us_between(run.started, start),
+                        us_between(start, time.end), us_between(time.begin, start), time.kernel});
     }
   }
 }

@@ -15,7 +15,8 @@
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kKeys = 128;      // of a tile: 96 × 128 scores are 48 KiB
+constexpr int64_t kKeys = 192;      // of a tile at most: 96 × 192 scores are 72 KiB
+constexpr int64_t kKeysGrain = 16;  // tiles are whole panels
 constexpr int64_t kDirectRows = 4;  // up to this many, packing keys costs more than it saves
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
@@ -70,8 +71,12 @@ class RowBlock {
     const int64_t end = work_.causal
                             ? std::clamp<int64_t>(first + count - 1 + work_.visible, 0, work_.keys)
                             : work_.keys;
-    for (int64_t key = 0; key < end; key += kKeys) {
-      const int64_t size = std::min(kKeys, end - key);
+    // Tiles as even as can be: a short last one costs nearly as much as a full one.
+    const int64_t tiles = (end + kKeys - 1) / kKeys;
+    const int64_t even = tiles == 0 ? 0 : (end + tiles - 1) / tiles;
+    const int64_t tile = (even + kKeysGrain - 1) / kKeysGrain * kKeysGrain;
+    for (int64_t key = 0; key < end; key += tile) {
+      const int64_t size = std::min(tile, end - key);
       if (work_.block_rows <= kDirectRows) {
         score_directly(key, size);
       } else {
