@@ -190,8 +190,7 @@ void ExecutionContext::Impl::fill_timeline(const Run& run, Timeline& timeline) c
     for (const runtime::StepTime& time : run.times[r]) {
       if (time.kernel.empty()) continue;  // no share of it on this rank
       const bool communication = timeline.instructions[time.instruction].communication;
-      const auto start =
-          communication ? std::min(started[time.instruction], time.end) : time.start;
+      const auto start = communication ? std::min(started[time.instruction], time.end) : time.start;
       events.push_back({time.instruction, us_between(run.started, start),
                         us_between(start, time.end), us_between(time.begin, start), time.kernel});
     }
