@@ -15,15 +15,15 @@
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kKeys = 192;      // of a tile at most: 96 × 192 scores are 72 KiB
-constexpr int64_t kKeysGrain = 16;  // tiles are whole panels
+constexpr int64_t kKeys = 192;      // of a tile at most, whole panels: 96 × 192 scores are 72 KiB
 constexpr int64_t kDirectRows = 4;  // up to this many, packing keys costs more than it saves
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
-// An attention cut into blocks of rows.
+// An attention cut into blocks of rows and tiles of keys.
 struct TiledAttention : AttentionProblem {
   int64_t block_rows = 0;
   int64_t blocks = 0;
+  int64_t tile_keys = 0;
   const simd::Table* table = &simd::best();
 
   explicit TiledAttention(const KernelProblem& problem) : AttentionProblem(problem) {
@@ -32,6 +32,11 @@ struct TiledAttention : AttentionProblem {
     // sizes alone; results do not depend on them.
     if (batches * heads * blocks < 16) blocks = std::max(blocks, (rows + 23) / 24);
     if (blocks > 0) block_rows = (rows + blocks - 1) / blocks;
+    // Tiles as even as can be, of whole panels: a short last one costs nearly as much as a full
+    // one.
+    const int64_t tiles = std::max<int64_t>(1, (keys + kKeys - 1) / kKeys);
+    const int64_t even = std::max<int64_t>(1, (keys + tiles - 1) / tiles);
+    tile_keys = (even + table->panel - 1) / table->panel * table->panel;
   }
 };
 
@@ -71,12 +76,8 @@ class RowBlock {
     const int64_t end = work_.causal
                             ? std::clamp<int64_t>(first + count - 1 + work_.visible, 0, work_.keys)
                             : work_.keys;
-    // Tiles as even as can be: a short last one costs nearly as much as a full one.
-    const int64_t tiles = (end + kKeys - 1) / kKeys;
-    const int64_t even = tiles == 0 ? 0 : (end + tiles - 1) / tiles;
-    const int64_t tile = (even + kKeysGrain - 1) / kKeysGrain * kKeysGrain;
-    for (int64_t key = 0; key < end; key += tile) {
-      const int64_t size = std::min(tile, end - key);
+    for (int64_t key = 0; key < end; key += work_.tile_keys) {
+      const int64_t size = std::min(work_.tile_keys, end - key);
       if (work_.block_rows <= kDirectRows) {
         score_directly(key, size);
       } else {
