@@ -66,14 +66,9 @@ InstructionCosts::InstructionCosts(const cost::MachineModel& machine, const ops:
 double InstructionCosts::us(const Instruction& instruction) const {
   const ops::OpDefinition* definition = registry_.find(instruction.op);
   if (definition != nullptr && definition->is_collective()) return collective_us(instruction);
-  double slowest = 0;
-  double total = 0;
-  for (const SymbolValues& values : values_) {
-    const double us = rank_us(instruction, values);
-    slowest = std::max(slowest, us);
-    total += us;
-  }
-  return std::max(slowest, total / static_cast<double>(machine_.cores()));
+  std::vector<double> by_rank;
+  for (const SymbolValues& values : values_) by_rank.push_back(rank_us(instruction, values));
+  return cost::ranks_us(machine_, by_rank);
 }
 
 double InstructionCosts::rank_us(const Instruction& instruction, const SymbolValues& values) const {
@@ -113,8 +108,8 @@ double InstructionCosts::op_us(const Instruction& instruction, const SymbolValue
   for (const Operand& output : instruction.outputs) outputs.push_back(numeric(output, values));
   const bool packed =
       instruction.inputs.size() > 1 && instruction.inputs[1].space == Space::kWeight;
-  return cost::KernelCost(machine_, devices_)
-      .op_us(definition, {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
+  return cost::op_us(machine_, devices_, definition,
+                     {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
 }
 
 // By the bytes of the whole tensor.

@@ -1,21 +1,8 @@
 #include "cost/kernel_cost.h"
 
-namespace cleave::cost {
+#include <algorithm>
 
-double KernelCost::op_us(const ops::OpDefinition& definition, const ops::OpContext& context,
-                         std::span<const TensorType> outputs, bool packed) const {
-  const OpCost cost = op_cost(definition, context, outputs);
-  KernelWork work;
-  work.op = definition.name();
-  work.flops = cost.flops;
-  work.bytes = cost.bytes;
-  work.has_product = cost.has_product;
-  work.product = cost.product;
-  work.product.packed = packed;
-  work.width = cost.width;
-  work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
-  return machine_.kernel_us(work, devices_);
-}
+namespace cleave::cost {
 
 double KernelCost::us() const {
   if (!has_chain_) return op_us_;
@@ -29,12 +16,37 @@ double KernelCost::us() const {
   return op_us_ + us - machine_.kernel_us({"fused_elementwise"}, devices_);
 }
 
+double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefinition& definition,
+             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed) {
+  const OpCost cost = op_cost(definition, context, outputs);
+  KernelWork work;
+  work.op = definition.name();
+  work.flops = cost.flops;
+  work.bytes = cost.bytes;
+  work.has_product = cost.has_product;
+  work.product = cost.product;
+  work.product.packed = packed;
+  work.width = cost.width;
+  work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
+  return machine.kernel_us(work, devices);
+}
+
 double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run) {
   KernelWork work;
   work.op = "copy";
   work.bytes = 2 * bytes;
   work.width = run;
   return machine.kernel_us(work, devices);
+}
+
+double ranks_us(const MachineModel& machine, std::span<const double> by_rank) {
+  double slowest = 0;
+  double total = 0;
+  for (const double us : by_rank) {
+    slowest = std::max(slowest, us);
+    total += us;
+  }
+  return std::max(slowest, total / static_cast<double>(machine.cores()));
 }
 
 }  // namespace cleave::cost

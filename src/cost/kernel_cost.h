@@ -14,13 +14,11 @@ class KernelCost {
   // For a device of which `devices` are at work at once.
   KernelCost(const MachineModel& machine, int64_t devices) : machine_(machine), devices_(devices) {}
 
-  // The op whose kernel it is, with the time that `op_us` gave for it.
+  // The op whose kernel it is, with its time alone: see op_us.
   void set_op(double us) {
     op_us_ = us;
     has_op_ = true;
   }
-  double op_us(const ops::OpDefinition& definition, const ops::OpContext& context,
-               std::span<const TensorType> outputs, bool packed) const;
 
   // An element-wise op of the chain, on so many elements.
   void add_step(std::string_view op, double elements) {
@@ -43,7 +41,16 @@ class KernelCost {
   bool has_chain_ = false;
 };
 
+// The time of an op's kernel; `context` and `outputs` hold numeric types. `packed`: input 1 is a
+// constant, packed at load.
+double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefinition& definition,
+             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed);
+
 // The time of copying `bytes`, `run` elements of which lie one behind the other at a time.
 double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run);
+
+// The time until all ranks are done, from what each takes: devices that share cores finish no
+// sooner than the cores get through the work of all.
+double ranks_us(const MachineModel& machine, std::span<const double> by_rank);
 
 }  // namespace cleave::cost

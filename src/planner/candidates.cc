@@ -213,15 +213,11 @@ void CandidateBuilder::finish(const FusionGroup& group, Candidate& candidate) {
 
 double CandidateBuilder::time_us(const FusionGroup& group, const Candidate* candidate,
                                  size_t point) {
-  double slowest = 0;
-  double total = 0;
+  std::vector<double> by_rank;
   for (int64_t r = 0; r < sizes_.ranks(); ++r) {
-    const double us = costs_.us(group, candidate, point, r);
-    slowest = std::max(slowest, us);
-    total += us;
+    by_rank.push_back(costs_.us(group, candidate, point, r));
   }
-  // Devices that share cores finish no sooner than the cores get through the work of all.
-  return std::max(slowest, total / static_cast<double>(machine_.cores()));
+  return cost::ranks_us(machine_, by_rank);
 }
 
 std::vector<Candidate> CandidateBuilder::build(const FusionGroup& group) {

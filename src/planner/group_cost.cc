@@ -129,7 +129,7 @@ double GroupCosts::op_us(const Case& at, size_t member) {
   if (const auto known = op_times_.find(key); known != op_times_.end()) return known->second;
   const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
   const double us =
-      cost::KernelCost(machine_, devices_).op_us(registry_.at(node.op), context, outputs, packed);
+      cost::op_us(machine_, devices_, registry_.at(node.op), context, outputs, packed);
   op_times_.emplace(std::move(key), us);
   return us;
 }
