@@ -4,6 +4,7 @@
 #include "cleave/error.h"
 #include "program/testing.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/test_engines.h"
 #include "runtime/test_kernels.h"
 
 namespace cleave {
@@ -11,14 +12,17 @@ namespace {
 
 using layout::Placement;
 using program::testing::linear_engine;
-using program::testing::matrix_value;
 using program::testing::TestEngine;
+using runtime::testing::engine_of;
+using runtime::testing::example_input;
+using runtime::testing::expected;
+using runtime::testing::kK;
+using runtime::testing::kN;
 using runtime::testing::plain_kernels;
+using runtime::testing::values;
 using ::testing::HasSubstr;
 
 constexpr int64_t kRows = 4;
-constexpr int64_t kK = 13;
-constexpr int64_t kN = 7;
 
 // A linear engine that says what its instructions make.
 TestEngine described_engine(int64_t ranks, bool split_k) {
@@ -29,36 +33,6 @@ TestEngine described_engine(int64_t ranks, bool split_k) {
   engine.instructions()[0].tensors = {{"product", whole, made}};
   engine.instructions()[1].tensors = {{"y", whole, Placement::replicate()}};
   return engine;
-}
-
-Engine engine_of(const TestEngine& engine) { return make_engine(engine.data, engine.weights); }
-
-Tensor example_input() {
-  Tensor x(DType::kFloat32, {kRows, kK});
-  auto values = x.mutable_span<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 9) - 4;
-  return x;
-}
-
-std::vector<float> values(const Tensor& tensor) {
-  const auto span = tensor.span<float>();
-  return {span.begin(), span.end()};
-}
-
-// y = x · W of the test engines.
-std::vector<float> expected() {
-  const Tensor x = example_input();
-  std::vector<float> y;
-  for (int64_t i = 0; i < kRows; ++i) {
-    for (int64_t j = 0; j < kN; ++j) {
-      float sum = 0;
-      for (int64_t p = 0; p < kK; ++p) {
-        sum += x.span<float>()[static_cast<size_t>(i * kK + p)] * matrix_value(p, j);
-      }
-      y.push_back(sum);
-    }
-  }
-  return y;
 }
 
 std::vector<float> sum_of(const std::vector<Tensor>& terms) {
@@ -94,7 +68,7 @@ TEST(Observer, SeesWhatEachInstructionMakesOnAllRanks) {
             runtime.create_context(engine_of(described_engine(ranks, split_k)));
         std::vector<ObservedInstruction> seen;
         const Observer observer = [&](const ObservedInstruction& made) { seen.push_back(made); };
-        context.run({{"x", example_input()}}, {.observer = observer});
+        context.run({{"x", example_input(kRows)}}, {.observer = observer});
         ASSERT_EQ(seen.size(), 2u);
         for (uint32_t i = 0; i < 2; ++i) {
           EXPECT_EQ(seen[i].number, i);
@@ -107,9 +81,10 @@ TEST(Observer, SeesWhatEachInstructionMakesOnAllRanks) {
         EXPECT_EQ(seen[0].tensors[0].name, "product");
         EXPECT_EQ(seen[0].tensors[0].layout, split_k ? "partial(sum)" : "shard(1, 7/1)");
         const auto& parts = seen[0].tensors[0].parts;
-        EXPECT_EQ(split_k ? sum_of(parts) : columns_of(parts), expected());
+        EXPECT_EQ(split_k ? sum_of(parts) : columns_of(parts), expected(example_input(kRows)));
         EXPECT_EQ(seen[1].tensors[0].layout, "replicate");
-        for (const Tensor& part : seen[1].tensors[0].parts) EXPECT_EQ(values(part), expected());
+        for (const Tensor& part : seen[1].tensors[0].parts)
+          EXPECT_EQ(values(part), expected(example_input(kRows)));
       }
     }
   }
@@ -123,7 +98,7 @@ TEST(Observer, AnEngineNeedNotSayWhatItMakes) {
     EXPECT_TRUE(made.tensors.empty());
     ++calls;
   };
-  context.run({{"x", example_input()}}, {.observer = observer});
+  context.run({{"x", example_input(kRows)}}, {.observer = observer});
   EXPECT_EQ(calls, 2);
 }
 
@@ -134,7 +109,7 @@ TEST(Observer, WhatItThrowsFailsTheRun) {
     throw Error(ErrorCode::kInvalid, "seen enough");
   };
   try {
-    context.run({{"x", example_input()}}, {.observer = observer});
+    context.run({{"x", example_input(kRows)}}, {.observer = observer});
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalid);
@@ -142,7 +117,8 @@ TEST(Observer, WhatItThrowsFailsTheRun) {
     EXPECT_THAT(error.what(), HasSubstr("instruction 0 (matmul fc)"));
   }
   runtime.recover();
-  EXPECT_EQ(values(context.run({{"x", example_input()}}).at("y")), expected());
+  EXPECT_EQ(values(context.run({{"x", example_input(kRows)}}).at("y")),
+            expected(example_input(kRows)));
 }
 
 TEST(Observer, ALayoutThatDoesNotFitIsRefused) {
@@ -151,7 +127,7 @@ TEST(Observer, ALayoutThatDoesNotFitIsRefused) {
     engine.instructions()[0].tensors[0].placement = Placement::shard(1, cut);
     Runtime runtime = make_runtime(DeviceList::cpu(2), {}, plain_kernels());
     ExecutionContext context = runtime.create_context(engine_of(engine));
-    context.run({{"x", example_input()}}, {.observer = [](const ObservedInstruction&) {}});
+    context.run({{"x", example_input(kRows)}}, {.observer = [](const ObservedInstruction&) {}});
   };
   EXPECT_NO_THROW(run(layout::Cut::even(kN)));
   for (const layout::Cut& cut : {layout::Cut({{6, 1, 1}}), layout::Cut({{7, 0, 1}}),

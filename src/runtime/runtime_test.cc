@@ -15,6 +15,7 @@
 #include "program/testing.h"
 #include "runtime/engine_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/test_engines.h"
 #include "runtime/test_kernels.h"
 #include "tests/support/error_of.h"
 
@@ -22,43 +23,15 @@ namespace cleave {
 namespace {
 
 using program::testing::linear_engine;
-using program::testing::matrix_value;
 using program::testing::TestEngine;
+using runtime::testing::engine_of;
+using runtime::testing::example_input;
+using runtime::testing::expected;
+using runtime::testing::kK;
+using runtime::testing::kN;
 using runtime::testing::plain_kernels;
+using runtime::testing::values;
 using ::testing::HasSubstr;
-
-constexpr int64_t kK = 13;
-constexpr int64_t kN = 7;
-
-Engine engine_of(const TestEngine& engine) { return make_engine(engine.data, engine.weights); }
-
-Tensor example_input(int64_t batch, int64_t k = kK) {
-  Tensor x(DType::kFloat32, {batch, k});
-  auto values = x.mutable_span<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 9) - 4;
-  return x;
-}
-
-// y = x · W of the test engines.
-std::vector<float> expected(const Tensor& x, int64_t n = kN) {
-  const int64_t k = x.shape()[1];
-  std::vector<float> y;
-  for (int64_t i = 0; i < x.shape()[0]; ++i) {
-    for (int64_t j = 0; j < n; ++j) {
-      float sum = 0;
-      for (int64_t p = 0; p < k; ++p) {
-        sum += x.span<float>()[static_cast<size_t>(i * k + p)] * matrix_value(p, j);
-      }
-      y.push_back(sum);
-    }
-  }
-  return y;
-}
-
-std::vector<float> values(const Tensor& tensor) {
-  const auto span = tensor.span<float>();
-  return {span.begin(), span.end()};
-}
 
 TEST(Runtime, SplitProgramsEqualTheWhole) {
   for (const int ranks : {1, 2, 3, 4, 8, 16}) {  // more ranks than columns: empty shares
