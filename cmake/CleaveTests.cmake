@@ -3,7 +3,8 @@ find_package(GTest REQUIRED)
 include(GoogleTest)
 
 # cleave_tests(NAME FOLDER path LINK target...): nothing where the folder holds no test. With
-# HELPERS every .cc file of the folder belongs to the program.
+# HELPERS every .cc file of the folder belongs to the program. What is tested keeps its optimisation;
+# the tests' own code compiles faster with less.
 function(cleave_tests name)
   cmake_parse_arguments(ARG "HELPERS" "FOLDER" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${ARG_FOLDER}/*_test.cc)
@@ -18,6 +19,8 @@ function(cleave_tests name)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(test_${name} PRIVATE CLEAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     CLEAVE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  cleave_precompile(test_${name} tests ${CLEAVE_STANDARD_HEADERS} <gtest/gtest.h> <gmock/gmock.h>)
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900)
 endfunction()
 
@@ -58,3 +61,4 @@ foreach(folder ${test_folders})
     cleave_tests(tests_${name} HELPERS FOLDER ${folder} LINK ${link})
   endif()
 endforeach()
+cleave_tests(tools FOLDER ${CMAKE_SOURCE_DIR}/tools/cleave LINK cleave_cli)

@@ -92,6 +92,7 @@ def test_bench_json(cleave, model, engine):
         assert bench["throughput_per_s"] > 0
         assert len(bench["peak_memory_bytes"]) == 2
         assert bench["communication_us"] >= 0
+        assert bench["cpu_us"] > 0
         assert bench["predicted_us"] > 0
 
 

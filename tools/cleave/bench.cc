@@ -101,6 +101,7 @@ Json to_json(const Result& result) {
                         {"max", latencies.max()},          {"mean", latencies.mean()}};
   json["iterations"] = latencies.sorted.size();
   json["throughput_per_s"] = latencies.throughput_per_s();
+  json["cpu_us"] = latencies.cpu_us();
   json["communication_us"] = result.traced.communication_us();
   json["waiting_us"] = result.traced.waiting_us();
   json["compute_us"] = result.traced.compute_us();
@@ -144,6 +145,8 @@ void print_result(const Result& result, bool with_instructions) {
                     time_text(latencies.percentile(99)), time_text(latencies.min()),
                     time_text(latencies.max()), latencies.sorted.size()));
   print(fmt::format("throughput     {:.1f} runs a second\n", latencies.throughput_per_s()));
+  print(fmt::format("cpu time       {} a run over all devices, {:.2f} cores busy\n",
+                    time_text(latencies.cpu_us()), latencies.busy_cores()));
   print(fmt::format("communication  {} a run, and {} waiting for other devices (traced apart)\n",
                     time_text(result.traced.communication_us()),
                     time_text(result.traced.waiting_us())));

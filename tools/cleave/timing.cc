@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <numeric>
 
 namespace cleave::cli {
@@ -34,6 +35,7 @@ Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
   } while (us_between(warm_up_start, Clock::now()) < options.warm_up_ms * 1e3);
 
   Latencies latencies;
+  const std::clock_t cpu_start = std::clock();
   const auto start = Clock::now();
   for (int64_t run = 0; run < options.at_most; ++run) {
     const auto before = Clock::now();
@@ -46,6 +48,7 @@ Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
     latencies.in_order.push_back(us_between(before, Clock::now()));
   }
   latencies.wall_s = us_between(start, Clock::now()) / 1e6;
+  latencies.cpu_s = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
   latencies.sorted = latencies.in_order;
   std::sort(latencies.sorted.begin(), latencies.sorted.end());
   return latencies;

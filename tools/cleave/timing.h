@@ -21,6 +21,7 @@ struct Latencies {
   std::vector<double> start_us;  // of each run, from the first
   std::vector<double> sorted;
   double wall_s = 0;
+  double cpu_s = 0;  // of all threads of this process, over all runs
 
   double min() const { return sorted.front(); }
   double max() const { return sorted.back(); }
@@ -29,6 +30,9 @@ struct Latencies {
   double percentile(double percent) const;
   double median() const { return percentile(50); }
   double throughput_per_s() const { return static_cast<double>(sorted.size()) / wall_s; }
+  // CPU time of one run, on average, over all threads.
+  double cpu_us() const { return cpu_s * 1e6 / static_cast<double>(sorted.size()); }
+  double busy_cores() const { return cpu_s / wall_s; }
 };
 
 // At least one run warms up, whatever the options say.
