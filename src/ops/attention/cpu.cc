@@ -15,8 +15,10 @@
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kKeys = 192;      // of a tile at most, whole panels: 96 × 192 scores are 72 KiB
-constexpr int64_t kDirectRows = 4;  // up to this many, packing keys costs more than it saves
+constexpr int64_t kKeys = 192;  // of a tile at most, whole panels: 96 × 192 scores are 72 KiB
+constexpr int64_t kSmallBlockRows = 24;  // smaller blocks are not made for the threads' sake
+constexpr int64_t kPackingRows = 16;     // a block's packing takes as long as so many rows
+constexpr int64_t kDirectRows = 4;       // up to this many, packing keys costs more than it saves
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
 // An attention cut into blocks of rows and tiles of keys.
@@ -27,16 +29,30 @@ struct TiledAttention : AttentionProblem {
   const simd::Table* table = &simd::best();
 
   explicit TiledAttention(const KernelProblem& problem) : AttentionProblem(problem) {
-    blocks = (rows + kBlockRows - 1) / kBlockRows;
-    // Few heads and many rows: smaller blocks, so that all threads have work. The blocks depend on
-    // sizes alone; results do not depend on them.
-    if (batches * heads * blocks < 16) blocks = std::max(blocks, (rows + 23) / 24);
+    blocks = blocks_for(problem.threads);
     if (blocks > 0) block_rows = (rows + blocks - 1) / blocks;
     // Tiles as even as can be, of whole panels: a short last one costs nearly as much as a full
     // one.
     const int64_t tiles = std::max<int64_t>(1, (keys + kKeys - 1) / kKeys);
     const int64_t even = std::max<int64_t>(1, (keys + tiles - 1) / tiles);
     tile_keys = (even + table->panel - 1) / table->panel * table->panel;
+  }
+
+  // How many blocks the rows of a head make: all threads have work, and no more blocks than that
+  // takes, as each packs the keys again. Results do not depend on the blocks.
+  int64_t blocks_for(int64_t threads) const {
+    const int64_t least = (rows + kBlockRows - 1) / kBlockRows;
+    const int64_t most = std::max(least, (rows + kSmallBlockRows - 1) / kSmallBlockRows);
+    int64_t best = least;
+    int64_t best_cost = std::numeric_limits<int64_t>::max();
+    for (int64_t candidate = least; candidate > 0 && candidate <= most; ++candidate) {
+      const int64_t turns = (batches * heads * candidate + threads - 1) / threads;
+      const int64_t cost = turns * ((rows + candidate - 1) / candidate + kPackingRows);
+      if (cost >= best_cost) continue;
+      best_cost = cost;
+      best = candidate;
+    }
+    return best;
   }
 };
 
