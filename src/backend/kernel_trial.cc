@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "base/hash.h"
+#include "base/thread_pool.h"
 #include "program/validate.h"
 
 namespace cleave::backend {
@@ -15,9 +16,6 @@ namespace {
 // More than a core's share of the cache.
 constexpr int64_t kConstantBytes = int64_t{24} << 20;
 constexpr int64_t kMostCopies = 32;
-// What an arena of usual size takes.
-constexpr int64_t kArenaBytes = int64_t{4} << 20;
-constexpr int64_t kMostTurns = 16;
 constexpr double kLongCallUs = 200;  // shorter ones are seldom interrupted
 
 double thread_us() {
@@ -71,7 +69,7 @@ KernelTrial::KernelTrial(const Kernel& kernel, const KernelProblem& problem, Ker
     }
   }
   for (const TensorView& view : problem.outputs) others += bytes_of(view);
-  const int64_t turns = std::clamp<int64_t>(kArenaBytes / others, 1, kMostTurns);
+  const int64_t turns = turns_for(others);
   for (int64_t turn = 0; turn < turns; ++turn) add_turn(problem, index_extent);
 
   KernelProblem own = problem;
@@ -106,6 +104,10 @@ void KernelTrial::add_turn(const KernelProblem& problem, int64_t index_extent) {
     }
     turn.inputs.push_back(operand(problem.inputs[i], "an operand"));
     if (turn.inputs.back() == nullptr) continue;
+    if (problem.key(i) == 0 && !is_table(i, index_extent)) {
+      turn.written.emplace_back(buffers_.back().data(),
+                                static_cast<size_t>(buffers_.back().bytes()));
+    }
     fill(problem.inputs[i].dtype, buffers_.back(), index_extent,
          static_cast<uint32_t>(turns_.size()));
   }
@@ -135,6 +137,24 @@ void KernelTrial::add_copy(const Kernel& kernel, KernelProblem problem, KernelCa
   copies_.push_back(std::move(copy));
 }
 
+void KernelTrial::write_inputs() {
+  constexpr size_t kStretch = 1024;
+  constexpr size_t kLine = 64;
+  const auto threads = static_cast<size_t>(device_.threads());
+  if (threads == 1) return;
+  device_.pool().parallel_for(static_cast<int64_t>(threads), [&](int64_t thread) {
+    for (const std::span<std::byte> bytes : turns_[calls_ % turns_.size()].written) {
+      for (size_t i = static_cast<size_t>(thread) * kStretch; i < bytes.size();
+           i += threads * kStretch) {
+        for (size_t j = i; j < std::min(i + kStretch, bytes.size()); j += kLine) {
+          volatile std::byte& byte = bytes[j];
+          byte = byte;
+        }
+      }
+    }
+  });
+}
+
 void KernelTrial::call() {
   Turn& turn = turns_[calls_ % turns_.size()];
   const Copy& copy = copies_[calls_++ % copies_.size()];
@@ -144,6 +164,8 @@ void KernelTrial::call() {
 
 double KernelTrial::call_us() {
   using Clock = std::chrono::steady_clock;
+  between_.run();
+  write_inputs();
   const bool alone = device_.threads() == 1;
   const double before = alone ? thread_us() : 0;
   const auto start = Clock::now();

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "backend/kernel.h"
+#include "backend/other_work.h"
 
 namespace cleave::backend {
 
@@ -23,8 +25,9 @@ class KernelTrial {
               int64_t index_extent = 1);
 
   void call();
-  // Calls once and says how long that took. Long calls of a single thread count the time it was
-  // running: another program's turn on the core is no cost of the kernel's.
+  // Calls once, after other work on the core, and says how long that took. Long calls of a single
+  // thread count the time it was running: another program's turn on the core is no cost of the
+  // kernel's.
   double call_us();
 
  private:
@@ -32,6 +35,7 @@ class KernelTrial {
   struct Turn {
     std::vector<const void*> inputs;
     std::vector<void*> outputs;
+    std::vector<std::span<std::byte>> written;  // inputs that a kernel before has written
   };
   // The kernel made ready for one copy of the constants.
   struct Copy {
@@ -42,12 +46,16 @@ class KernelTrial {
   std::byte* operand(const TensorView& view, const char* what);
   void add_turn(const KernelProblem& problem, int64_t index_extent);
   void add_copy(const Kernel& kernel, KernelProblem problem, KernelCache& cache);
+  // Several threads have written the next call's inputs, each a part of every page: whoever reads
+  // them finds some in the caches of others.
+  void write_inputs();
 
   Device& device_;
   std::vector<Buffer> buffers_;
   std::vector<Turn> turns_;
   std::vector<Copy> copies_;
   Buffer workspace_;
+  OtherWork between_;
   size_t calls_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/cpu_device.h"
 #include "backend/kernel_trial.h"
+#include "backend/other_work.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
@@ -27,9 +28,9 @@ double us_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-// What a call takes: the median, as latencies are reported too.
+// What a call takes: the lower quartile, as disturbances only add time.
 double typical(std::vector<double>& times) {
-  const auto at = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 2);
+  const auto at = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 4);
   std::nth_element(times.begin(), at, times.end());
   return *at;
 }
@@ -52,32 +53,41 @@ uint64_t key_of(const TensorView& weight) {
 // Buffers and maps of one collective, `elements` the whole tensor's.
 class CollectiveTrial {
  public:
-  CollectiveTrial(std::string_view op, int ranks, int64_t elements)
-      : op_(op), map_(even_shard_map(kRows, elements / kRows, 1, ranks)) {
-    const int64_t columns = elements / kRows;
-    shape_ = {kRows, columns};
+  CollectiveTrial(std::string_view op, int ranks, int64_t elements) : op_(op) {
+    const int64_t columns = std::clamp<int64_t>(elements, 1, kColumns);
+    const int64_t rows_whole = elements / columns;
+    map_ = even_shard_map(rows_whole, columns, 1, ranks);
+    shape_ = {rows_whole, columns};
     for (int64_t r = 0; r < ranks; ++r) {
-      const Range rows = partition(kRows, ranks, r);
+      const Range rows = partition(rows_whole, ranks, r);
       const Range share = partition(columns, ranks, r);
       from_.ranks.push_back(
           {{rows.size(), columns}, {{{rows.begin, 0}, {rows.size(), columns}, {0, 0}}}});
       to_.ranks.push_back(
-          {{kRows, share.size()}, {{{0, share.begin}, {kRows, share.size()}, {0, 0}}}});
-      source_.emplace_back(static_cast<size_t>(elements), 1.0f);
-      destination_.emplace_back(static_cast<size_t>(elements), 0.0f);
+          {{rows_whole, share.size()}, {{{0, share.begin}, {rows_whole, share.size()}, {0, 0}}}});
+    }
+    const auto turns = static_cast<size_t>(backend::turns_for(2 * 4 * elements));
+    ranks_.resize(static_cast<size_t>(ranks));
+    for (Rank& rank : ranks_) {
+      rank.source.assign(turns, std::vector<float>(static_cast<size_t>(elements)));
+      rank.destination = rank.source;
     }
   }
 
-  // What a kernel does before: the data is in the cache of the core that wrote it.
-  void write_source(int rank) {
-    std::vector<float>& source = source_[static_cast<size_t>(rank)];
+  // What kernels do before: the data is in the cache of the core that wrote it, the call's code and
+  // its destination are not.
+  void prepare(int rank) {
+    Rank& own = ranks_[static_cast<size_t>(rank)];
+    own.other.run();
+    ++own.calls;
+    std::vector<float>& source = own.source[own.turn()];
     std::fill(source.begin(), source.end(), static_cast<float>(rank + 1));
   }
 
   void call(Communicator& communicator) {
-    const auto rank = static_cast<size_t>(communicator.rank());
-    const float* from = source_[rank].data();
-    float* to = destination_[rank].data();
+    Rank& own = ranks_[static_cast<size_t>(communicator.rank())];
+    const float* from = own.source[own.turn()].data();
+    float* to = own.destination[own.turn()].data();
     if (op_ == "all_reduce") {
       communicator.all_reduce(from, to, map_.elements(), DType::kFloat32, ReduceOp::kSum);
     } else if (op_ == "all_gather") {
@@ -91,14 +101,21 @@ class CollectiveTrial {
   }
 
  private:
-  static constexpr int64_t kRows = 16;  // of a tensor that is cut along its columns
+  struct Rank {
+    std::vector<std::vector<float>> source;  // these take turns
+    std::vector<std::vector<float>> destination;
+    size_t calls = 0;
+    backend::OtherWork other;
+
+    size_t turn() const { return calls % source.size(); }
+  };
+  static constexpr int64_t kColumns = 512;  // of a tensor that is cut along its columns
   std::string_view op_;
   ShardMap map_;
   BoxMap from_;
   BoxMap to_;
   std::vector<int64_t> shape_;
-  std::vector<std::vector<float>> source_;
-  std::vector<std::vector<float>> destination_;
+  std::vector<Rank> ranks_;
 };
 
 class CpuProfiler final : public cost::Profiler {
@@ -156,7 +173,7 @@ class CpuProfiler final : public cost::Profiler {
       if (rank >= static_cast<int>(group.size())) return;
       Communicator& communicator = *group[static_cast<size_t>(rank)];
       for (Span& span : spans[static_cast<size_t>(rank)]) {
-        trial.write_source(rank);
+        trial.prepare(rank);
         communicator.barrier();
         span.begin = Clock::now();
         trial.call(communicator);

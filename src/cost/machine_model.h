@@ -20,6 +20,8 @@ struct Product {
   int64_t k = 0;
   // The right operand is a constant, packed once at load.
   bool packed = true;
+
+  bool operator==(const Product&) const = default;
 };
 
 // What one kernel does on one device.
