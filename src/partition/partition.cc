@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/check.h"
 #include "layout/reshard.h"
@@ -97,11 +98,12 @@ class Partitioner {
   }
 
   ir::ValueId constant(ir::ValueId id, const Placement& placement, int32_t group) {
+    if (const Held* held = find(id, placement)) return held->value;
     if (placement.is_partial()) {
+      if (const auto term = term_of(id, placement)) return *term;
       const ir::ValueId whole = constant(id, Placement::replicate(), group);
       return reshard(id, {Placement::replicate(), whole}, placement, group);
     }
-    if (const Held* held = find(id, placement)) return held->value;
     const ir::Value& value = graph_.value(id);
     ir::ValueId local;
     if (placement.is_replicate()) {
@@ -123,9 +125,32 @@ class Partitioner {
           value.name, layout::local_type(value.type, placement, Dim::rank(), plan_.ranks),
           value.constant, std::move(pieces));
     }
+    hold(id, placement, local);
+    return local;
+  }
+
+  // A small constant that enters on rank 0 alone, a bias, is zeros in the engine's parts of the
+  // others: nothing is left to do when it runs.
+  std::optional<ir::ValueId> term_of(ir::ValueId id, const Placement& placement) {
+    const ir::Value& value = graph_.value(id);
+    const std::vector<int64_t>& shape = value.constant->shape();
+    if (placement.reduce != ReduceOp::kSum || shape.empty() ||
+        value.constant->bytes() > ir::kSmallConstantBytes) {
+      return std::nullopt;
+    }
+    const ir::RecipePtr zeros = ir::constant_fill(value.constant->dtype(), shape, 0);
+    std::vector<std::vector<ir::Value::Piece>> pieces;
+    for (const int64_t extent : shape) pieces.push_back({{0, extent}});
+    pieces[0][0].begin = min(Dim::rank(), 1) * Dim(shape[0]);
+    const ir::ValueId local = local_.add_local_constant(
+        value.name, value.type, ir::concat({value.constant, zeros}, 0), std::move(pieces));
+    hold(id, placement, local);
+    return local;
+  }
+
+  void hold(ir::ValueId id, const Placement& placement, ir::ValueId local) {
     copies_[id.index()].push_back({placement, local});
     note(local, id, placement);
-    return local;
   }
 
   void place(ir::NodeId id) {
