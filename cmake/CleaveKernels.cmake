@@ -5,14 +5,14 @@
 set(cleave_loop_flags -O3 -fno-math-errno -fno-trapping-math)
 set(cleave_simd ${CMAKE_SOURCE_DIR}/src/backend/cpu/simd)
 set_source_files_properties(${cleave_simd}/isa_baseline.cc PROPERTIES
-  COMPILE_OPTIONS "${cleave_loop_flags}" SKIP_PRECOMPILE_HEADERS ON)
+  COMPILE_OPTIONS "${cleave_loop_flags}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set_source_files_properties(${cleave_simd}/isa_avx2.cc PROPERTIES
     COMPILE_OPTIONS "${cleave_loop_flags};-mavx2;-mfma;-mf16c"
-    COMPILE_DEFINITIONS CLEAVE_X86_SIMD SKIP_PRECOMPILE_HEADERS ON)
+    COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
   set_source_files_properties(${cleave_simd}/isa_avx512.cc PROPERTIES
     COMPILE_OPTIONS "${cleave_loop_flags};-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-mf16c;-mprefer-vector-width=512"
-    COMPILE_DEFINITIONS CLEAVE_X86_SIMD SKIP_PRECOMPILE_HEADERS ON)
+    COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
   set_source_files_properties(${cleave_simd}/simd.cc PROPERTIES
     COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
 endif()

@@ -20,7 +20,6 @@ function(cleave_tests name)
   target_compile_definitions(test_${name} PRIVATE CLEAVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     CLEAVE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
-  cleave_precompile(test_${name} tests ${CLEAVE_STANDARD_HEADERS} <gtest/gtest.h> <gmock/gmock.h>)
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900)
 endfunction()
 
