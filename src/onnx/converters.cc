@@ -38,6 +38,7 @@ ConverterTable ConverterTable::builtin() {
   add_shape_converters(table);
   add_slicing_converters(table);
   add_reduction_converters(table);
+  add_pooling_converters(table);
   add_matrix_converters(table);
   add_network_converters(table);
   add_shape_folders(table);

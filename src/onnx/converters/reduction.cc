@@ -65,6 +65,21 @@ void reduce_with(Conversion& c, int64_t since, Make&& make) {
   }
 }
 
+// Of the Global poolings: all of [n, c, image...] but n and c.
+Reduction image_reduction(const Conversion& c) {
+  Reduction r;
+  r.kept = c.type(0).shape;
+  if (r.kept.size() < 2) {
+    throw Error(ErrorCode::kInvalid,
+                "the operand is " + c.type(0).text() + ", but must be [n, c, image...]");
+  }
+  for (size_t d = 2; d < r.kept.size(); ++d) {
+    r.axes.push_back(d);
+    r.kept[d] = 1;
+  }
+  return r;
+}
+
 // What stands before and behind the reduction itself.
 using Step = ir::ValueId (*)(Conversion&, ir::ValueId);
 ir::ValueId same(Conversion&, ir::ValueId x) { return x; }
@@ -84,15 +99,40 @@ Converter reduction(std::string op, int64_t since, Step before = same, Step behi
   };
 }
 
+ir::ValueId mean_over(Conversion& c, const Reduction& r) {
+  Dim count = 1;
+  for (const size_t axis : r.axes) count *= c.type(0).shape[axis];
+  const ir::ValueId sum = reduced(c, "reduce_sum", widened(c, c.input(0)), r);
+  const ir::ValueId divisor = c.size_of(count, c.type_of(sum).dtype);
+  const ir::ValueId y = c.help("div", {sum, c.broadcast(divisor, c.shape_of(sum))});
+  return c.cast(y, c.type(0).dtype);
+}
+
 void mean(Conversion& c) {
-  reduce_with(c, 18, [&](const Reduction& r) {
-    Dim count = 1;
-    for (const size_t axis : r.axes) count *= c.type(0).shape[axis];
-    const ir::ValueId sum = reduced(c, "reduce_sum", widened(c, c.input(0)), r);
-    const ir::ValueId divisor = c.size_of(count, c.type_of(sum).dtype);
-    const ir::ValueId y = c.help("div", {sum, c.broadcast(divisor, c.shape_of(sum))});
-    return c.cast(y, c.type(0).dtype);
-  });
+  reduce_with(c, 18, [&](const Reduction& r) { return mean_over(c, r); });
+}
+
+void global_average_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  finish(c, r, mean_over(c, r));
+}
+
+void global_max_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  finish(c, r, reduced(c, "reduce_max", c.input(0), r));
+}
+
+void global_lp_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  const int64_t p = c.integer("p", 2);
+  if (p < 1) throw Error(ErrorCode::kInvalid, "the attribute 'p' is " + std::to_string(p));
+  const auto power = [&](ir::ValueId x, double exponent) {
+    return exponent == 1 ? x : c.help("pow", {x, c.filled(c.type_of(x), exponent)});
+  };
+  const double exponent = static_cast<double>(p);
+  const ir::ValueId x = c.help("abs", {widened(c, c.input(0))});
+  const ir::ValueId sum = reduced(c, "reduce_sum", power(x, exponent), r);
+  finish(c, r, c.cast(power(sum, 1 / exponent), c.type(0).dtype));
 }
 
 // log(sum(exp(x - m))) + m, m the largest: no exponential overflows.
@@ -139,6 +179,9 @@ void add_reduction_converters(ConverterTable& table) {
   table.add("ReduceLogSum", 1, reduction("reduce_sum", 18, same, logarithm));
   table.add("ReduceLogSumExp", 1, log_sum_exp);
   table.add("ReduceMean", 1, mean);
+  table.add("GlobalAveragePool", 1, global_average_pool);
+  table.add("GlobalMaxPool", 1, global_max_pool);
+  table.add("GlobalLpPool", 2, global_lp_pool);
   table.add("ArgMax", 1, arg_extreme("arg_max"));
   table.add("ArgMin", 1, arg_extreme("arg_min"));
 }

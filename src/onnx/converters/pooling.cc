@@ -1,0 +1,84 @@
+// MaxPool, AveragePool, LpPool.
+#include <algorithm>
+
+#include "onnx/converters.h"
+#include "onnx/window_attributes.h"
+
+namespace cleave::onnx {
+namespace {
+
+struct PoolWindow {
+  Window window;
+  std::vector<Dim> stated_high;  // without what ceil_mode adds
+};
+
+// With ceil_mode a last window may reach beyond the padding, if it begins before the padding behind
+// the image: by at most stride − 1, and at most reach − high − 1.
+PoolWindow pool_window(const Conversion& c) {
+  const auto kernel = c.integer_list("kernel_shape");
+  if (!kernel) throw Error(ErrorCode::kInvalid, "the attribute 'kernel_shape' is missing");
+  Window window = window_of(c, {kernel->begin(), kernel->end()});
+  PoolWindow result{window, window.high};
+  if (c.integer("ceil_mode", 0) == 0 || c.string("auto_pad", "NOTSET") != "NOTSET") return result;
+  for (size_t d = 0; d < window.high.size(); ++d) {
+    const Dim beyond = min(window.strides[d] - 1, window.reach(d) - window.high[d] - 1);
+    result.window.high[d] += max(beyond, 0);
+  }
+  return result;
+}
+
+Attributes attributes_of(const Window& window) {
+  return {{"kernel", window.kernel},
+          {"strides", window.strides},
+          {"dilations", window.dilations},
+          {"low", window.low},
+          {"high", window.high}};
+}
+
+// ONNX counts the index of a maximum through the whole operand, not its plane.
+ir::ValueId whole_index(Conversion& c, ir::ValueId index) {
+  const std::span<const Dim> shape(c.type(0).shape);
+  const Dim planes = product(shape.first(2));
+  const ir::ValueId plane =
+      c.help("iota", {}, {{"shape", Shape{planes}}, {"axis", Dim(0)}, {"to", DType::kInt64}});
+  const ir::ValueId size = c.size_of(product(shape.subspan(2)), DType::kInt64);
+  const ir::ValueId first = c.help("mul", {plane, c.broadcast(size, {planes})});
+  Shape kept(shape.size(), 1);
+  kept[0] = shape[0];
+  kept[1] = shape[1];
+  return c.help("add", {index, c.broadcast(c.reshape(first, kept), c.shape_of(index))});
+}
+
+void max_pool(Conversion& c) {
+  Attributes attributes = attributes_of(pool_window(c).window);
+  if (c.wants_output(0)) c.output(0, c.emit("max_pool", {c.input(0)}, attributes));
+  if (!c.wants_output(1)) return;
+  attributes.set("column_major", Dim(c.integer("storage_order", 0) != 0 ? 1 : 0));
+  c.output(1, whole_index(c, c.emit("max_pool_index", {c.input(0)}, attributes)));
+}
+
+void average_pool(Conversion& c) {
+  const PoolWindow pool = pool_window(c);
+  Attributes attributes = attributes_of(pool.window);
+  const bool counts_padding = c.integer("count_include_pad", 0) != 0;
+  const std::vector<Dim> none(pool.stated_high.size());
+  attributes.set("counted_low", counts_padding ? pool.window.low : none);
+  attributes.set("counted_high", counts_padding ? pool.stated_high : none);
+  c.output(0, c.emit("average_pool", {c.input(0)}, attributes));
+}
+
+void lp_pool(Conversion& c) {
+  Attributes attributes = attributes_of(pool_window(c).window);
+  attributes.set("p", Dim(c.integer("p", 2)));
+  c.output(0, c.emit("lp_pool", {c.input(0)}, attributes));
+}
+
+}  // namespace
+
+void add_pooling_converters(ConverterTable& table) {
+  table.add("MaxPool", 1, max_pool);
+  table.add("AveragePool", 1, average_pool);
+  table.add("LpPool", 2, lp_pool);
+}
+
+}  // namespace cleave::onnx

@@ -1,0 +1,51 @@
+// How a window moves over an image: what poolings and convolutions have in common, for definitions
+// and kernels.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "types/attributes.h"
+
+namespace cleave {
+
+inline constexpr size_t kMaxImageDims = 3;
+
+// How a window moves, one entry a dimension of the image. `low` and `high` are the padding before
+// and behind the image.
+struct Window {
+  std::vector<Dim> kernel, strides, dilations, low, high;
+
+  // From the attributes of these names; `kernel` is given where it is an operand's shape.
+  static Window of(const Attributes& attributes, std::vector<Dim> kernel);
+  static Window of(const Attributes& attributes);
+
+  // The elements of the padded image from a window's first tap to its last, in dimension `d`.
+  Dim reach(size_t d) const { return (kernel[d] - 1) * dilations[d] + 1; }
+};
+
+// One dimension of an image under a window, in numbers.
+struct WindowAxis {
+  int64_t in = 1;   // of the image
+  int64_t out = 1;  // windows
+  int64_t kernel = 1;
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  int64_t low = 0;
+
+  // Where a tap of the `at`-th window lies; outside of the image where that is not in [0, in).
+  int64_t position(int64_t at, int64_t tap) const { return at * stride + tap * dilation - low; }
+  // The taps of a window that lie inside of the image.
+  Range taps(int64_t at) const;
+  // The windows of which a tap lies inside of the image.
+  Range windows(int64_t tap) const;
+};
+using WindowAxes = std::array<WindowAxis, kMaxImageDims>;
+
+// From evaluated attributes. An image of fewer dimensions gets some of extent 1 before its own.
+WindowAxes window_axes(const Window& window, std::span<const int64_t> image,
+                       std::span<const int64_t> windows);
+
+}  // namespace cleave
