@@ -39,6 +39,7 @@ ConverterTable ConverterTable::builtin() {
   add_slicing_converters(table);
   add_reduction_converters(table);
   add_pooling_converters(table);
+  add_channel_norm_converters(table);
   add_matrix_converters(table);
   add_network_converters(table);
   add_shape_folders(table);
