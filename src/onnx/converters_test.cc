@@ -233,11 +233,26 @@ TEST(Converters, Pads) {
   };
   expect(run("Pad", 7, {data(x)}, attributes)[0], {5}, {9, 1, 2, 9, 9});
   expect(run("Pad", 13, {data(x), fixed(integers({2}, {-1, 1}))})[0], {2}, {2, 0});
-  const Edit reflect = [](NodeProto& node) { set(node, "mode", "reflect"); };
+  expect(run("Pad", 13, {data(x), fixed(integers({2}, {1, -1})), data(floats({1}, {7}))})[0], {2},
+         {7, 1});
+  expect(run("Pad", 18,
+             {data(floats({1, 2}, {1, 2})), fixed(integers({2}, {1, 0})), fixed(floats({}, {5})),
+              fixed(integers({1}, {-1}))})[0],
+         {1, 3}, {5, 1, 2});
+  const auto padded = [&](const char* mode, const Values& pads) {
+    const Edit edit = [mode](NodeProto& node) { set(node, "mode", mode); };
+    return values_of(
+        run("Pad", 19, {data(floats({3}, {1, 2, 3})), fixed(integers({2}, pads))}, edit)[0]);
+  };
+  EXPECT_EQ(padded("reflect", {2, 1}), (Values{3, 2, 1, 2, 3, 2}));
+  EXPECT_EQ(padded("edge", {2, 1}), (Values{1, 1, 1, 2, 3, 3}));
+  EXPECT_EQ(padded("wrap", {2, 1}), (Values{2, 3, 1, 2, 3, 1}));
+  // What is left after the cut is padded.
+  EXPECT_EQ(padded("reflect", {-1, 1}), (Values{2, 3, 2}));
   EXPECT_THAT(error_of([&] {
-                run("Pad", 13, {data(x), fixed(integers({2}, {1, 1}))}, reflect);
+                padded("mirror", {1, 1});
               }).message(),
-              HasSubstr("mode=reflect"));
+              HasSubstr("the mode of pad is 'mirror'"));
 }
 
 TEST(Converters, SoftmaxBeforeAndAfter13) {

@@ -205,6 +205,22 @@ TEST(Pad, Surrounds) {
   EXPECT_EQ(run("pad", pad({1}, {1}, 2), counting({0})), (Values{2, 2}));
 }
 
+Attributes repeat(Shape low, Shape high, const char* mode) {
+  return {{"low", std::move(low)}, {"high", std::move(high)}, {"mode", mode}};
+}
+
+TEST(Pad, RepeatsElements) {
+  const HostTensor x = counting({3});
+  EXPECT_EQ(run("pad", repeat({2}, {2}, "reflect"), x), (Values{2, 1, 0, 1, 2, 1, 0}));
+  EXPECT_EQ(run("pad", repeat({2}, {1}, "edge"), x), (Values{0, 0, 0, 1, 2, 2}));
+  EXPECT_EQ(run("pad", repeat({2}, {4}, "wrap"), x), (Values{1, 2, 0, 1, 2, 0, 1, 2, 0}));
+  // More than there is.
+  EXPECT_EQ(run("pad", repeat({0}, {6}, "reflect"), x), (Values{0, 1, 2, 1, 0, 1, 2, 1, 0}));
+  EXPECT_EQ(run("pad", repeat({1}, {2}, "reflect"), counting({1})), (Values{0, 0, 0, 0}));
+  EXPECT_EQ(run("pad", repeat({0, 1}, {1, 0}, "edge"), counting({2, 2})),
+            (Values{0, 0, 1, 2, 2, 3, 2, 2, 3}));
+}
+
 TEST(Pad, Rules) {
   RuleCase c{"pad",     pad({0, 1}, {0, 2}, 0), {random_integers(kF32, {5, 3}, 1)}, 0, {{n, 3}},
              {{"n", 5}}};
@@ -212,6 +228,17 @@ TEST(Pad, Rules) {
   c.attributes.set("value", 3.0);
   EXPECT_EQ(check_rules(c), (Names{"d0", "partial 0:max", "partial 0:min"}));
   EXPECT_NE(inference_error("pad", pad({-1}, {0}, 0), {{kF32, {3}}}), "");
+  for (const char* mode : {"reflect", "edge", "wrap"}) {
+    c.attributes = repeat({0, 1}, {0, 2}, mode);
+    EXPECT_EQ(check_rules(c), with_partial({"d0"}, " 0"));
+  }
+}
+
+TEST(Pad, Errors) {
+  EXPECT_EQ(inference_error("pad", repeat({1}, {0}, "mirror"), {{kF32, {3}}}),
+            "the mode of pad is 'mirror'");
+  EXPECT_EQ(inference_error("pad", repeat({1}, {0}, "edge"), {{kF32, {0}}}),
+            "dimension 0 of f32[0] has no elements to pad with");
 }
 
 }  // namespace

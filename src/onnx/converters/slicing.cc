@@ -1,5 +1,6 @@
 // Ops that take parts of tensors and put parts together.
 #include <algorithm>
+#include <variant>
 
 #include "onnx/converters.h"
 
@@ -214,10 +215,19 @@ void gather(Conversion& c) {
            c.emit("gather", {c.input(0), c.input(1)}, {{"axis", Dim(static_cast<int64_t>(axis))}}));
 }
 
-void pad_with(Conversion& c, const std::vector<Dim>& pads, double value,
+// A value that is data is put where padding a tensor of ones leaves zeros.
+ir::ValueId pad_with_data(Conversion& c, ir::ValueId x, Attributes attributes, size_t value) {
+  attributes.set("value", 0.0);
+  const ir::ValueId padded = c.emit("pad", {x}, attributes);
+  const ir::ValueId ones = c.filled({DType::kBool, c.shape_of(x)}, 1);
+  const Shape shape = c.shape_of(padded);
+  const ir::ValueId around = c.broadcast(c.reshape(c.input(value), {}), shape);
+  return c.help("where", {c.help("pad", {ones}, attributes), padded, around});
+}
+
+// `value` is the input that holds the padding's value, where it is data.
+void pad_with(Conversion& c, const std::vector<Dim>& pads, std::variant<double, size_t> value,
               const std::vector<size_t>& axes) {
-  const std::string mode = c.string("mode", "constant");
-  if (mode != "constant") throw Unsupported{"mode=" + mode};
   if (pads.size() != 2 * axes.size()) {
     throw Error(ErrorCode::kInvalid, std::to_string(pads.size()) + " paddings for " +
                                          std::to_string(axes.size()) + " axes");
@@ -243,7 +253,17 @@ void pad_with(Conversion& c, const std::vector<Dim>& pads, double value,
     c.output(0, x);
     return;
   }
-  c.output(0, c.emit("pad", {x}, {{"low", low}, {"high", high}, {"value", value}}));
+  Attributes attributes{{"low", low}, {"high", high}};
+  const std::string mode = c.string("mode", "constant");
+  if (mode != "constant") {
+    attributes.set("mode", mode);
+  } else if (const double* constant = std::get_if<double>(&value)) {
+    attributes.set("value", *constant);
+  } else {
+    c.output(0, pad_with_data(c, x, attributes, std::get<size_t>(value)));
+    return;
+  }
+  c.output(0, c.emit("pad", {x}, attributes));
 }
 
 std::vector<size_t> all_axes(size_t rank) {
@@ -257,11 +277,12 @@ void pad_by_attributes(Conversion& c) {
 }
 
 void pad_by_inputs(Conversion& c) {
-  double value = 0;
+  std::variant<double, size_t> value = 0.0;
   if (c.has_input(2)) {
+    c.require_equal(c.type(2).elements(), 1, "the values to pad with");
     const auto given = c.constant(2);
-    if (!given || given->elements() != 1) throw Unsupported{"padding with a value that is data"};
-    value = given->get(0);
+    if (given) value = given->get(0);
+    if (!given) value = size_t{2};
   }
   const std::vector<size_t> axes =
       c.has_input(3) ? normal_axes(c.integers(3, "the axes"), c.rank(0)) : all_axes(c.rank(0));

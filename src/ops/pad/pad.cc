@@ -1,17 +1,21 @@
+#include <algorithm>
+
 #include "ops/movement.h"
 #include "ops/operands.h"
+#include "types/pad_mode.h"
 
 namespace cleave::ops {
 namespace {
 
-// Surrounds the operand with a constant.
+// Surrounds the operand with a constant or with its own elements.
 class Pad final : public OpDefinition {
  public:
   std::string_view name() const override { return "pad"; }
   std::vector<AttributeField> fields() const override {
     return {{"low", AttributeField::Kind::kDims},
             {"high", AttributeField::Kind::kDims},
-            {"value", AttributeField::Kind::kReal}};
+            {"value", AttributeField::Kind::kReal, false},
+            {"mode", AttributeField::Kind::kString, false}};
   }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
@@ -22,7 +26,12 @@ class Pad final : public OpDefinition {
     if (low.size() != type.rank() || high.size() != type.rank()) {
       invalid("pad needs low and high for each of " + std::to_string(type.rank()) + " dimensions");
     }
+    const bool repeats = pad_mode(context.attributes) != PadMode::kConstant;
     for (size_t d = 0; d < type.rank(); ++d) {
+      if (repeats && type.shape[d].is(0) && is_padded(context.attributes, d)) {
+        invalid("dimension " + std::to_string(d) + " of " + type.text() +
+                " has no elements to pad with");
+      }
       require_not_negative(low[d], "the padding before dimension " + std::to_string(d));
       require_not_negative(high[d], "the padding behind dimension " + std::to_string(d));
       type.shape[d] += low[d] + high[d];
@@ -40,8 +49,12 @@ class Pad final : public OpDefinition {
         rule.factors[d].kind = layout::Factor::Kind::kReplicate;
       }
     }
+    if (pad_mode(context.attributes) != PadMode::kConstant) {
+      add_movement_sets(rule, {0});
+      return rule;
+    }
     // The padding is reduced too, and must stay what it is.
-    const double value = context.attributes.real("value");
+    const double value = context.attributes.real("value", 0);
     if (value == 0) rule.linear.push_back({ReduceOp::kSum, {0}});
     rule.linear.push_back({ReduceOp::kMax, {0}});
     rule.linear.push_back({ReduceOp::kMin, {0}});
@@ -52,7 +65,11 @@ class Pad final : public OpDefinition {
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
                  std::span<HostTensor> outputs) const override {
     HostTensor& out = outputs[0];
-    for (int64_t i = 0; i < out.elements(); ++i) out.set(i, attributes.real("value"));
+    if (pad_mode(attributes) != PadMode::kConstant) {
+      repeat(attributes, *inputs[0], out);
+      return;
+    }
+    for (int64_t i = 0; i < out.elements(); ++i) out.set(i, attributes.real("value", 0));
     const std::vector<int64_t> origin(out.shape.size(), 0);
     copy_box(*inputs[0], origin, out, attributes.integers("low"), inputs[0]->shape);
   }
@@ -62,6 +79,26 @@ class Pad final : public OpDefinition {
   }
 
  private:
+  static void repeat(const Attributes& attributes, const HostTensor& x, HostTensor& y) {
+    const std::vector<int64_t> low = attributes.integers("low");
+    const PadMode mode = pad_mode(attributes);
+    const size_t size = size_of(y.dtype);
+    for (int64_t i = 0; i < y.elements(); ++i) {
+      int64_t source = 0;
+      int64_t stride = 1;
+      int64_t rest = i;
+      for (size_t d = y.shape.size(); d-- > 0;) {
+        const int64_t position = rest % y.shape[d] - low[d];
+        if (x.shape[d] == 0) invalid("a dimension has no elements to pad with");
+        source += padded_source(mode, position, x.shape[d]) * stride;
+        stride *= x.shape[d];
+        rest /= y.shape[d];
+      }
+      std::copy_n(x.bytes.begin() + source * static_cast<ptrdiff_t>(size), size,
+                  y.bytes.begin() + i * static_cast<ptrdiff_t>(size));
+    }
+  }
+
   static bool is_padded(const Attributes& attributes, size_t d) {
     return !attributes.dims("low")[d].is(0) || !attributes.dims("high")[d].is(0);
   }

@@ -6,7 +6,6 @@
 #include "backend/cpu/simple_kernel.h"
 #include "backend/cpu/strided_copy.h"
 #include "base/thread_pool.h"
-#include "types/host_tensor.h"
 
 namespace cleave::backend {
 namespace {
@@ -116,25 +115,6 @@ RunFunction prepare_split(const KernelProblem& problem) {
   return run_pieces(std::move(pieces));
 }
 
-RunFunction prepare_pad(const KernelProblem& problem) {
-  const TensorView& x = problem.inputs[0];
-  const TensorView y = problem.outputs[0];
-  const size_t size = size_of(y.dtype);
-  const auto low = problem.attributes.integers("low");
-  int64_t offset = 0;
-  for (size_t d = 0; d < y.rank(); ++d) offset += low.at(d) * y.strides[d];
-  HostTensor value(y.dtype, {1});
-  value.set(0, problem.attributes.real("value"));
-  const RunFunction copy = run_pieces({{.to_offset = offset * static_cast<int64_t>(size),
-                                        .copy = StridedCopy(x.shape, x.strides, y.strides, size)}});
-  return
-      [y, value, copy, empty = x.elements() == 0](
-          std::span<const void* const> inputs, std::span<void* const> outputs, ThreadPool& pool) {
-        fill_view(y, value.bytes.data(), outputs[0], pool);
-        if (!empty) copy(inputs, outputs, pool);
-      };
-}
-
 bool same_types(const KernelProblem& problem) {
   for (const TensorView& view : problem.inputs) {
     if (!view.present || view.dtype != problem.outputs.at(0).dtype) return false;
@@ -165,8 +145,7 @@ std::vector<std::shared_ptr<const Kernel>> make_reshape_cpu() {
           movement("slice", prepare_slice),
           movement("reverse", prepare_reverse),
           movement("concat", prepare_concat),
-          movement("split", prepare_split),
-          movement("pad", prepare_pad)};
+          movement("split", prepare_split)};
 }
 
 }  // namespace cleave::backend

@@ -65,6 +65,17 @@ TEST(Movement, Pad) {
         {3});
 }
 
+TEST(Movement, PadWithElements) {
+  for (const char* mode : {"reflect", "edge", "wrap"}) {
+    check({.op = "pad",
+           .attributes = {{"low", dims({1, 2})}, {"high", dims({0, 40})}, {"mode", mode}}},
+          {4, 30}, {5, 72});
+    check({.op = "pad",
+           .attributes = {{"low", dims({2, 0, 1})}, {"high", dims({1, 0, 0})}, {"mode", mode}}},
+          {1, 0, 3}, {4, 0, 4});
+  }
+}
+
 TEST(Movement, ConcatAndSplit) {
   for (int64_t axis : {0, 1, 2}) {
     std::vector<HostTensor> parts;
