@@ -40,6 +40,7 @@ ConverterTable ConverterTable::builtin() {
   add_reduction_converters(table);
   add_pooling_converters(table);
   add_channel_norm_converters(table);
+  add_resize_converters(table);
   add_matrix_converters(table);
   add_network_converters(table);
   add_shape_folders(table);

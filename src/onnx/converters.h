@@ -51,6 +51,7 @@ void add_slicing_converters(ConverterTable& table);
 void add_reduction_converters(ConverterTable& table);
 void add_pooling_converters(ConverterTable& table);
 void add_channel_norm_converters(ConverterTable& table);
+void add_resize_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);

@@ -5,7 +5,7 @@
 `<case>.onnx` is the model. `<case>.data` is a model as well, whose initializers are the inputs and
 expected outputs, in order and named `input` and `output`. Cases with anything but tensors are left
 out. Integer operands behind the first become initializers: Cleave wants to know shapes, axes and
-bounds when it reads a model, as exporters write them.
+bounds when it reads a model, as exporters write them. So do the scales and regions of Resize.
 """
 
 import sys
@@ -16,6 +16,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
+
+RESIZING = ("Resize", "Upsample")
 
 
 def main(folder: Path) -> None:
@@ -38,7 +40,10 @@ def write(folder: Path, case) -> bool:
         return False
     given = []
     for index, (info, tensor) in enumerate(zip(list(model.graph.input), inputs, strict=True)):
-        if index > 0 and tensor.data_type == TensorProto.INT64 and len(tensor.dims) <= 1:
+        is_setting = (
+            tensor.data_type == TensorProto.INT64 or model.graph.node[0].op_type in RESIZING
+        )
+        if index > 0 and is_setting and len(tensor.dims) <= 1:
             tensor.name = info.name
             model.graph.initializer.append(tensor)
             model.graph.input.remove(info)
