@@ -1,4 +1,4 @@
-// Resize and Upsample.
+// Resize, Upsample and GridSample.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -120,6 +120,19 @@ TEST(Resize, SaysWhatDoesNotFit) {
   const Edit crop = linear(
       [](NodeProto& node) { set(node, "coordinate_transformation_mode", "tf_crop_and_resize"); });
   EXPECT_THAT(message({fixed(floats({4}, {1, 1, 2, 2}))}, crop), HasSubstr("the roi has 0"));
+}
+
+TEST(GridSample, ModesBearTheirOldNames) {
+  const HostTensor points = floats({1, 1, 2, 2}, {0, 0, -2, -2});
+  const auto sampled = [&](int64_t opset, const char* mode) {
+    const Edit edit = [mode](NodeProto& node) { set(node, "mode", mode); };
+    return values_of(run("GridSample", opset, {data(kX), data(points)}, edit)[0]);
+  };
+  EXPECT_EQ(sampled(16, "bilinear"), (Values{2.5, 0}));
+  EXPECT_EQ(sampled(20, "linear"), (Values{2.5, 0}));
+  EXPECT_EQ(sampled(16, "bicubic"), sampled(20, "cubic"));
+  EXPECT_EQ(values_of(run("GridSample", 16, {data(kX), data(points)})[0]), (Values{2.5, 0}));
+  EXPECT_THAT(error_of([&] { sampled(20, "area"); }).message(), HasSubstr("is 'area'"));
 }
 
 }  // namespace

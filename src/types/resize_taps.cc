@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cleave/error.h"
+#include "types/interpolation.h"
 
 namespace cleave {
 namespace {
@@ -67,15 +68,6 @@ double nearest(const std::string& rounding, double position) {
   if (rounding == "floor") return std::floor(position);
   if (rounding == "ceil") return std::ceil(position);
   return rounding == "round_prefer_ceil" ? std::floor(position + 0.5) : std::ceil(position - 0.5);
-}
-
-// What an element at this distance weighs.
-double linear_weight(double distance) { return std::max(0.0, 1 - std::abs(distance)); }
-
-double cubic_weight(double distance, double a) {
-  const double d = std::abs(distance);
-  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Resize and its forerunner Upsample.
+// Resize, its forerunner Upsample, and GridSample.
 #include <algorithm>
 #include <cmath>
 
@@ -222,6 +222,19 @@ void resize(Conversion& c) {
               std::move(attributes));
 }
 
+void grid_sample(Conversion& c) {
+  std::string mode = c.string("mode", c.version() < 20 ? "bilinear" : "linear");
+  if (mode == "bilinear") mode = "linear";
+  if (mode == "bicubic") mode = "cubic";
+  if (!is_floating(c.type(0).dtype)) {
+    throw Unsupported{"an image of " + std::string(name_of(c.type(0).dtype))};
+  }
+  c.output(0, c.emit("grid_sample", {c.input(0), c.input(1)},
+                     {{"mode", mode},
+                      {"padding", c.string("padding_mode", "zeros")},
+                      {"align_corners", Dim(c.integer("align_corners", 0) != 0 ? 1 : 0)}}));
+}
+
 }  // namespace
 
 void add_resize_converters(ConverterTable& table) {
@@ -229,6 +242,7 @@ void add_resize_converters(ConverterTable& table) {
   table.add("Upsample", 9, resize_by_scales);
   table.add("Resize", 10, resize_by_scales);
   table.add("Resize", 11, resize);
+  table.add("GridSample", 16, grid_sample);
 }
 
 }  // namespace cleave::onnx
