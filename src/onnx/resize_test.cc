@@ -40,6 +40,13 @@ TEST(Resize, NearestOfEveryOperatorSet) {
   }
 }
 
+// Positions 0, 5/3 and 10/3: up where a dimension shrinks.
+TEST(Resize, OfOperatorSet10RoundsUpWhereItShrinks) {
+  const HostTensor x = floats({1, 1, 2, 6}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  expect(run("Resize", 10, {data(x), fixed(floats({4}, {1, 1, 1.5, 0.6}))})[0], {1, 1, 3, 3},
+         {0, 2, 4, 0, 2, 4, 6, 8, 10});
+}
+
 TEST(Resize, AxesInAnyOrder) {
   const Edit axes = linear([](NodeProto& node) {
     set(node, "axes", std::vector<int64_t>{3, -2});

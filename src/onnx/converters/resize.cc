@@ -128,11 +128,11 @@ std::vector<double> region(const Conversion& c, size_t axes) {
   return result;
 }
 
-// Emits the op over those axes that change.
-void emit_resize(Conversion& c, const std::vector<size_t>& axes,
-                 const std::vector<Resized>& resized, const std::vector<double>& roi,
-                 Attributes attributes) {
-  Shape shape = c.type(0).shape;
+// x resized along those axes that change.
+ir::ValueId resized_along(Conversion& c, ir::ValueId x, const std::vector<size_t>& axes,
+                          const std::vector<Resized>& resized, const std::vector<double>& roi,
+                          Attributes attributes) {
+  Shape shape = c.shape_of(x);
   std::vector<Dim> changed;
   std::vector<double> scales, regions;
   // In the order of the dimensions.
@@ -148,15 +148,12 @@ void emit_resize(Conversion& c, const std::vector<size_t>& axes,
     if (one.scale) scales.push_back(*one.scale);
     if (!roi.empty()) regions.insert(regions.end(), {roi[2 * i], roi[2 * i + 1]});
   }
-  if (changed.empty()) {
-    c.output(0, c.input(0));
-    return;
-  }
+  if (changed.empty()) return x;
   attributes.set("shape", shape);
   attributes.set("axes", changed);
   if (!scales.empty()) attributes.set("scales", scales);
   if (!roi.empty()) attributes.set("roi", regions);
-  c.output(0, c.emit("resize", {c.input(0)}, std::move(attributes)));
+  return c.emit("resize", {x}, std::move(attributes));
 }
 
 std::vector<size_t> all_axes(const Conversion& c) {
@@ -174,9 +171,26 @@ std::string mode_of(const Conversion& c) {
   return mode;
 }
 
-// Resize-10 and Upsample: from the left edge.
-Attributes asymmetric(const Conversion& c) {
-  return {{"mode", mode_of(c)}, {"coordinates", "asymmetric"}, {"rounding", "floor"}};
+// Resize-10 and Upsample: from the left edge. Their definition leaves open how positions round to
+// the nearest element; as ONNX Runtime does, down, but up where a dimension shrinks.
+void resize_from_the_edge(Conversion& c, const std::vector<size_t>& axes,
+                          const std::vector<Resized>& resized) {
+  const std::string mode = mode_of(c);
+  ir::ValueId x = c.input(0);
+  for (const bool shrinks : {false, true}) {
+    std::vector<size_t> some_axes;
+    std::vector<Resized> some;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const bool rounds_up = mode == "nearest" && resized[i].scale.value_or(1) < 1;
+      if (rounds_up != shrinks) continue;
+      some_axes.push_back(axes[i]);
+      some.push_back(resized[i]);
+    }
+    x = resized_along(
+        c, x, some_axes, some, {},
+        {{"mode", mode}, {"coordinates", "asymmetric"}, {"rounding", shrinks ? "ceil" : "floor"}});
+  }
+  c.output(0, x);
 }
 
 void upsample_by_attribute(Conversion& c) {
@@ -189,12 +203,12 @@ void upsample_by_attribute(Conversion& c) {
   for (const size_t axis : axes) {
     resized.push_back(scaled(c.type(0).shape[axis], (*scales)[axis]));
   }
-  emit_resize(c, axes, resized, {}, asymmetric(c));
+  resize_from_the_edge(c, axes, resized);
 }
 
 void resize_by_scales(Conversion& c) {
   const std::vector<size_t> axes = all_axes(c);
-  emit_resize(c, axes, by_scales(c, 1, axes), {}, asymmetric(c));
+  resize_from_the_edge(c, axes, by_scales(c, 1, axes));
 }
 
 void resize(Conversion& c) {
@@ -218,8 +232,9 @@ void resize(Conversion& c) {
     roi = region(c, axes.size());
     attributes.set("extrapolation", c.real("extrapolation_value", 0.0));
   }
-  emit_resize(c, axes, has_sizes ? by_sizes(c, 3, axes) : by_scales(c, 2, axes), roi,
-              std::move(attributes));
+  c.output(0, resized_along(c, c.input(0), axes,
+                            has_sizes ? by_sizes(c, 3, axes) : by_scales(c, 2, axes), roi,
+                            std::move(attributes)));
 }
 
 void grid_sample(Conversion& c) {
