@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "types/attributes.h"
 #include "types/tensor_type.h"
 
 namespace cleave::capabilities {
@@ -31,8 +32,10 @@ class Capabilities {
   // Upper bounds on the bytes that a kernel of `op` may use beside its operands while it runs, and
   // on those of the packed copy that it keeps instead of the weight `input` (0: it reads the weight
   // itself). Types are local.
-  virtual Dim workspace_bytes(std::string_view op, std::span<const Operand> inputs) const = 0;
-  virtual Dim packed_bytes(std::string_view op, size_t input, const TensorType& weight) const = 0;
+  virtual Dim workspace_bytes(std::string_view op, const Attributes& attributes,
+                              std::span<const Operand> inputs) const = 0;
+  virtual Dim packed_bytes(std::string_view op, const Attributes& attributes, size_t input,
+                           const TensorType& weight) const = 0;
 };
 
 std::shared_ptr<const Capabilities> cpu();

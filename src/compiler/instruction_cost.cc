@@ -5,6 +5,7 @@
 
 #include "capabilities/view_walk.h"
 #include "cost/kernel_cost.h"
+#include "cost/redistribution.h"
 #include "types/fused.h"
 
 namespace cleave::compiler {
@@ -112,17 +113,24 @@ double InstructionCosts::op_us(const Instruction& instruction, const SymbolValue
                      {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
 }
 
-// By the bytes of the whole tensor.
+// By the bytes of the whole tensor; where it is dealt out anew, by those that move.
 double InstructionCosts::collective_us(const Instruction& instruction) const {
   const SymbolValues& values = values_.front();
   const Operand& in = instruction.inputs.at(0);
   const Operand& out = instruction.outputs.at(0);
-  double bytes = bytes_of(instruction.op == "reduce_scatter" ? in : out, values);
+  const auto ranks = static_cast<int64_t>(values_.size());
   if (instruction.op == "all_to_all") {
-    const TensorType whole{in.type.dtype, instruction.attributes.dims("shape")};
-    bytes = static_cast<double>(whole.bytes().evaluate(values));
+    const Attributes attributes = instruction.attributes.evaluated(values);
+    const auto shards = [&](const std::string& prefix) {
+      return cost::Shards(attributes.integer(prefix + "axis"),
+                          layout::Cut::from_attributes(attributes, prefix), ranks);
+    };
+    return cost::redistribution_us(machine_, devices_, attributes.integers("shape"),
+                                   static_cast<int64_t>(size_of(in.type.dtype)), shards("from_"),
+                                   shards("to_"));
   }
-  return machine_.collective_us(instruction.op, static_cast<int64_t>(values_.size()), bytes);
+  const double bytes = bytes_of(instruction.op == "reduce_scatter" ? in : out, values);
+  return machine_.collective_us(instruction.op, ranks, bytes);
 }
 
 }  // namespace cleave::compiler

@@ -29,7 +29,8 @@ class HeldWeights {
     for (size_t i = 0; i < instruction.inputs.size(); ++i) {
       const Operand& input = instruction.inputs[i];
       if (input.space != Space::kWeight) continue;
-      const Dim packed = capabilities_.packed_bytes(instruction.op, i, input.type);
+      const Dim packed =
+          capabilities_.packed_bytes(instruction.op, instruction.attributes, i, input.type);
       if (packed.is(0)) {
         whole_.insert(input.index);
       } else {

@@ -59,6 +59,7 @@ std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
                                                          const Placement& to) {
   if (from == to) return std::vector<Placement>{from};
   if (to.is_partial() && to.reduce != ReduceOp::kSum) return std::nullopt;
+  if (from.is_shard() && from.cut.windowed()) return std::nullopt;
   if (to.is_partial() && !from.is_replicate()) {
     return std::vector<Placement>{from, Placement::replicate(), to};
   }

@@ -23,7 +23,7 @@ struct ReshardStep {
 
 // The placements along the way, `from` first and `to` last: equal, adjacent, or with a replicated
 // tensor between them. nullopt where there is no way: only a sum can be made of terms that were
-// none (rank 0 has the value, the others zeros).
+// none (rank 0 has the value, the others zeros), and what windows see is not all of a tensor.
 std::optional<std::vector<Placement>> reshard_placements(const Placement& from,
                                                          const Placement& to);
 

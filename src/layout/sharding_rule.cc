@@ -38,6 +38,20 @@ std::optional<Position> position_of(const ShardingRule& rule, const DimFactors& 
   return position;
 }
 
+// What the shares of a window's outputs see.
+std::optional<Cut> windowed(const WindowUse& use, const Cut& outputs) {
+  if (outputs.segments.size() != 1 || outputs.shared()) return std::nullopt;
+  const Window window{outputs.segments[0].extent, use.stride, use.before, use.size};
+  return Cut({{use.extent, outputs.segments[0].grain, 1, window}});
+}
+
+// The outputs whose shares see what the cut holds.
+std::optional<Cut> window_outputs(const WindowUse& use, const Cut& cut) {
+  if (cut.segments.size() != 1 || !cut.segments[0].window) return std::nullopt;
+  const Cut outputs({{cut.segments[0].window->outputs, cut.segments[0].grain}});
+  return windowed(use, outputs) == cut ? std::optional(outputs) : std::nullopt;
+}
+
 bool uses(const DimFactors& factors, uint32_t factor) {
   return std::any_of(factors.begin(), factors.end(),
                      [&](const FactorUse& use) { return use.factor == factor; });
@@ -134,6 +148,7 @@ std::optional<Cut> dim_cut(const ShardingRule& rule, const OperandFactors& opera
                            uint32_t factor, const Cut& factor_cut) {
   const auto position = position_of(rule, operand.at(dim), factor);
   if (!position) return std::nullopt;
+  if (position->use.window) return windowed(*position->use.window, factor_cut);
   std::optional<Cut> cut = factor_cut;
   if (position->use.extent) cut = factor_cut.part(position->use.begin, *position->use.extent);
   if (cut) cut = grouped(*cut, position->use.divisor);
@@ -146,6 +161,9 @@ std::optional<Cut> factor_cut(const ShardingRule& rule, const OperandFactors& op
   const auto position = position_of(rule, operand.at(dim), factor);
   // A part of a factor says nothing of the rest: concat and split join their operands' cuts.
   if (!position || position->use.extent) return std::nullopt;
+  if (position->use.window) return window_outputs(*position->use.window, dim_cut);
+  // What a window sees is no way to share out an op of its own.
+  if (dim_cut.windowed()) return std::nullopt;
   const auto period = dim_cut.period(position->lead);
   const auto cut = period ? period->divided(position->minor) : std::nullopt;
   if (!cut) return std::nullopt;

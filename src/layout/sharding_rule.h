@@ -34,6 +34,14 @@ struct Factor {
   bool contiguous = false;
 };
 
+// That a window slides over the dimension, of `extent` elements: the factor counts its outputs.
+struct WindowUse {
+  Dim extent;
+  int64_t stride = 1;
+  Dim before = 0;
+  int64_t size = 1;
+};
+
 // That a dimension of an operand runs along (a part of) a factor.
 struct FactorUse {
   uint32_t factor = 0;
@@ -43,6 +51,7 @@ struct FactorUse {
   std::optional<Dim> extent;
   // The dimension has size factor / divisor: shared key/value heads.
   int64_t divisor = 1;
+  std::optional<WindowUse> window = {};  // then it is the dimension's only factor
 };
 
 // The factors of one dimension, major to minor; empty: replicated.

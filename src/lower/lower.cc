@@ -253,9 +253,10 @@ class Lowerer {
     for (const Operand& input : instruction.inputs) {
       inputs.push_back({input.type, input.space == Space::kWeight});
     }
-    workspace_bytes_ =
-        std::max(workspace_bytes_, largest(capabilities_.workspace_bytes(instruction.op, inputs),
-                                           options_.symbols, options_.ranks));
+    workspace_bytes_ = std::max(
+        workspace_bytes_,
+        largest(capabilities_.workspace_bytes(instruction.op, instruction.attributes, inputs),
+                options_.symbols, options_.ranks));
     if (options_.instruction_us) instruction.predicted_us = options_.instruction_us(instruction);
     instructions_.push_back(std::move(instruction));
   }

@@ -81,6 +81,8 @@ void CutCandidates::spread_all() {
 bool CutCandidates::add(ir::ValueId value, size_t dim, const Cut& cut) {
   // Several segments of which none is shared out are no cut to ask for.
   if (cut.segments.size() > 1 && cut.whole_on_all(1)) return false;
+  // What one op's window sees is no cut for others.
+  if (cut.windowed()) return false;
   Cuts& cuts = cuts_[value.index()][dim];
   if (cuts.size() >= kMaxCuts || std::find(cuts.begin(), cuts.end(), cut) != cuts.end()) {
     return false;

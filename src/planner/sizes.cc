@@ -25,11 +25,7 @@ int64_t Sizes::local_extent(const layout::Cut& cut, size_t point, int64_t rank) 
   if (it == extents_.end()) {
     std::vector<int64_t> extents;
     for (const SymbolValues& values : points_) {
-      layout::Cut numeric = cut;
-      for (layout::Segment& segment : numeric.segments) {
-        segment.extent = segment.extent.evaluate(values);
-        segment.grain = segment.grain.evaluate(values);
-      }
+      const layout::Cut numeric = cut.evaluated(values);
       for (int64_t r = 0; r < ranks_; ++r) {
         extents.push_back(numeric.local_extent(r, ranks_).constant());
       }
@@ -46,6 +42,18 @@ std::vector<int64_t> Sizes::local(ir::ValueId value, const Placement& placement,
     shape[static_cast<size_t>(placement.dim)] = local_extent(placement.cut, point, rank);
   }
   return shape;
+}
+
+const cost::Shards& Sizes::shards(const Placement& placement) const {
+  auto key = std::make_pair(placement.dim, placement.cut.text());
+  auto it = shards_.find(key);
+  if (it == shards_.end()) {
+    it = shards_
+             .emplace(std::move(key),
+                      cost::Shards(placement.dim, placement.cut.evaluated(values(opt_)), ranks_))
+             .first;
+  }
+  return it->second;
 }
 
 double Sizes::whole_bytes(ir::ValueId value) const {
@@ -67,7 +75,8 @@ double Sizes::largest_bytes(ir::ValueId value, const Placement& placement) const
 
 bool Sizes::dynamic(const layout::Cut& cut) {
   return std::any_of(cut.segments.begin(), cut.segments.end(), [](const layout::Segment& s) {
-    return !s.extent.is_constant() || !s.grain.is_constant();
+    return !s.extent.is_constant() || !s.grain.is_constant() ||
+           (s.window && !(s.window->outputs.is_constant() && s.window->before.is_constant()));
   });
 }
 
@@ -78,6 +87,11 @@ double ReshardCosts::step_us(ir::ValueId value, const Placement& from, const Pla
   if (to.is_partial()) return 0.05;
   if (!from.is_replicate()) {
     if (!collectives) return std::numeric_limits<double>::infinity();
+    if (from.is_shard() && to.is_shard()) {
+      return cost::redistribution_us(machine_, sizes_.ranks(), sizes_.whole(value, sizes_.opt()),
+                                     static_cast<int64_t>(size_of(graph_.type(value).dtype)),
+                                     sizes_.shards(from), sizes_.shards(to));
+    }
     return machine_.collective_us(layout::step_op(from, to), sizes_.ranks(),
                                   sizes_.whole_bytes(value));
   }
@@ -97,7 +111,8 @@ double ReshardCosts::step_us(ir::ValueId value, const Placement& from, const Pla
 double ReshardCosts::path_us(ir::ValueId value, const Placement& from, const Placement& to,
                              bool collectives) const {
   if (from == to) return 0;
-  if (to.is_partial() && to.reduce != ReduceOp::kSum) {
+  if ((to.is_partial() && to.reduce != ReduceOp::kSum) ||
+      (from.is_shard() && from.cut.windowed())) {
     return std::numeric_limits<double>::infinity();
   }
   if (to.is_partial() && !from.is_replicate()) {

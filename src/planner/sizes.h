@@ -4,9 +4,11 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cost/machine_model.h"
+#include "cost/redistribution.h"
 #include "ir/graph.h"
 #include "layout/reshard.h"
 
@@ -30,6 +32,8 @@ class Sizes {
   // Bytes of the whole, and of the largest rank's part, at the opt point.
   double whole_bytes(ir::ValueId value) const;
   double largest_bytes(ir::ValueId value, const layout::Placement& placement) const;
+  // Who holds what of a tensor that is cut, at the opt point.
+  const cost::Shards& shards(const layout::Placement& placement) const;
   // True where the size of what is cut depends on a dynamic dimension.
   static bool dynamic(const layout::Cut& cut);
 
@@ -43,6 +47,7 @@ class Sizes {
   std::vector<std::vector<int64_t>> whole_;
   // Local extents by cut (its text), point and rank.
   mutable std::map<std::string, std::vector<int64_t>, std::less<>> extents_;
+  mutable std::map<std::pair<int32_t, std::string>, cost::Shards> shards_;
 };
 
 // The cost of going from one placement of a value to another; infinity where there is no way.

@@ -173,6 +173,9 @@ class ProgramCheck {
     for (const layout::Segment& segment : placement.cut.segments) {
       check_symbols(segment.extent, symbols_);
       check_symbols(segment.grain, symbols_);
+      if (!segment.window) continue;
+      check_symbols(segment.window->outputs, symbols_);
+      check_symbols(segment.window->before, symbols_);
     }
   }
 

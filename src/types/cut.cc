@@ -9,9 +9,14 @@
 namespace cleave::layout {
 namespace {
 
+// What is dealt out in grains.
+const Dim& dealt_of(const Segment& segment) {
+  return segment.window ? segment.window->outputs : segment.extent;
+}
+
 Dim grains_of(const Segment& segment) {
-  const auto grains = exact_div(segment.extent, segment.grain);
-  CLEAVE_CHECK(grains.has_value(), "a segment of " + segment.extent.text() +
+  const auto grains = exact_div(dealt_of(segment), segment.grain);
+  CLEAVE_CHECK(grains.has_value(), "a segment of " + dealt_of(segment).text() +
                                        " has no whole number of grains of " + segment.grain.text());
   return *grains;
 }
@@ -28,6 +33,35 @@ Piece grains_held(const Segment& segment, const Dim& rank, int64_t ranks) {
   return {begin, any * (ceil_div(last, segment.group) - begin)};
 }
 
+// The elements that the outputs [first, first + count) see.
+Piece seen(const Segment& segment, const Dim& first, const Dim& count) {
+  const Window& window = *segment.window;
+  const auto inside = [&](const Dim& at) { return max(min(at, segment.extent), 0); };
+  const Dim begin = inside(first * window.stride - window.before);
+  const Dim end = inside((first + count - 1) * window.stride - window.before + window.size);
+  // A rank without outputs holds nothing.
+  return {begin, min(count, 1) * max(end - begin, 0)};
+}
+
+// The elements that `rank` holds, counted from the segment's begin.
+Piece elements_held(const Segment& segment, const Dim& rank, int64_t ranks) {
+  const Piece grains = grains_held(segment, rank, ranks);
+  const Piece held = {grains.begin * segment.grain, grains.extent * segment.grain};
+  return segment.window ? seen(segment, held.begin, held.extent) : held;
+}
+
+// At most so many elements, of any rank.
+Dim most_held(const Segment& segment, int64_t ranks) {
+  const Dim units = ceil_div(grains_of(segment) * segment.group, ranks);
+  if (segment.window) {
+    const Window& window = *segment.window;
+    return min(segment.extent, max((units * segment.grain - 1) * window.stride + window.size, 0));
+  }
+  // u units touch at most ⌈(u - 1) / group⌉ + 1 grains.
+  const Dim grains = segment.group == 1 ? units : ceil_div(units - 1, segment.group) + 1;
+  return grains * segment.grain;
+}
+
 }  // namespace
 
 Dim Cut::extent() const {
@@ -40,8 +74,8 @@ std::vector<Piece> Cut::pieces(const Dim& rank, int64_t ranks) const {
   std::vector<Piece> result;
   Dim base;
   for (const Segment& segment : segments) {
-    const Piece held = grains_held(segment, rank, ranks);
-    result.push_back({base + held.begin * segment.grain, held.extent * segment.grain});
+    const Piece held = elements_held(segment, rank, ranks);
+    result.push_back({base + held.begin, held.extent});
     base += segment.extent;
   }
   return result;
@@ -55,7 +89,8 @@ Dim Cut::local_extent(const Dim& rank, int64_t ranks) const {
 
 Dim Cut::largest_share(int64_t ranks) const {
   const bool constant = std::all_of(segments.begin(), segments.end(), [](const Segment& s) {
-    return s.extent.is_constant() && s.grain.is_constant();
+    return s.extent.is_constant() && s.grain.is_constant() &&
+           (!s.window || (s.window->outputs.is_constant() && s.window->before.is_constant()));
   });
   if (constant) {
     Dim largest;
@@ -63,26 +98,28 @@ Dim Cut::largest_share(int64_t ranks) const {
     return largest;
   }
   Dim sum;
-  for (const Segment& segment : segments) {
-    const Dim units = ceil_div(grains_of(segment) * segment.group, ranks);
-    // u units touch at most ⌈(u - 1) / group⌉ + 1 grains.
-    sum += (segment.group == 1 ? units : ceil_div(units - 1, segment.group) + 1) * segment.grain;
-  }
+  for (const Segment& segment : segments) sum += most_held(segment, ranks);
   return sum;
 }
 
 bool Cut::shared() const {
   return std::any_of(segments.begin(), segments.end(),
-                     [](const Segment& s) { return s.group != 1; });
+                     [](const Segment& s) { return s.group != 1 || s.window; });
+}
+
+bool Cut::windowed() const {
+  return std::any_of(segments.begin(), segments.end(),
+                     [](const Segment& s) { return s.window.has_value(); });
 }
 
 bool Cut::whole_on_all(int64_t ranks) const {
   return !segments.empty() && std::all_of(segments.begin(), segments.end(), [&](const Segment& s) {
-    return s.extent == s.grain && s.group >= ranks;
+    return !s.window && s.extent == s.grain && s.group >= ranks;
   });
 }
 
 Cut Cut::scaled(const Dim& factor) const {
+  CLEAVE_CHECK(!windowed() || factor.is(1), "a window's elements are not those of minor factors");
   Cut result = *this;
   for (Segment& segment : result.segments) {
     segment.extent *= factor;
@@ -92,6 +129,7 @@ Cut Cut::scaled(const Dim& factor) const {
 }
 
 std::optional<Cut> Cut::divided(const Dim& factor) const {
+  if (windowed() && !factor.is(1)) return std::nullopt;
   Cut result = *this;
   for (Segment& segment : result.segments) {
     const auto extent = exact_div(segment.extent, factor);
@@ -118,15 +156,33 @@ std::optional<Cut> Cut::part(const Dim& begin, const Dim& extent) const {
   return result;
 }
 
+namespace {
+
+// No element that a window sees is so far away that its number overflows.
+void validate_window(const Segment& segment) {
+  constexpr int64_t kFar = int64_t{1} << 60;
+  const Window& window = *segment.window;
+  const int64_t before = window.before.constant();
+  if (segment.group != 1 || window.stride < 1 || window.size < 1 || window.size > kFar ||
+      before < -kFar || before > kFar ||
+      checked_mul(window.outputs.constant(), window.stride) > kFar) {
+    throw Error(ErrorCode::kInvalid, "a cut's window is impossible", "build the engine again");
+  }
+}
+
+}  // namespace
+
 void Cut::validate(int64_t extent) const {
   int64_t sum = 0;
   for (const Segment& segment : segments) {
     const int64_t size = segment.extent.constant();
     const int64_t grain = segment.grain.constant();
-    if (size < 0 || grain < 1 || segment.group < 1 || size % grain != 0) {
+    const int64_t dealt = dealt_of(segment).constant();
+    if (size < 0 || grain < 1 || segment.group < 1 || dealt < 0 || dealt % grain != 0) {
       throw Error(ErrorCode::kInvalid, "a cut's segment has no whole number of grains",
                   "build the engine again");
     }
+    if (segment.window) validate_window(segment);
     sum = checked_add(sum, size);
   }
   if (sum != extent) {
@@ -140,6 +196,9 @@ Cut Cut::evaluated(const SymbolValues& values) const {
   for (Segment& segment : result.segments) {
     segment.extent = segment.extent.evaluate(values);
     segment.grain = segment.grain.evaluate(values);
+    if (!segment.window) continue;
+    segment.window->outputs = segment.window->outputs.evaluate(values);
+    segment.window->before = segment.window->before.evaluate(values);
   }
   return result;
 }
@@ -195,7 +254,38 @@ size_t find_outside(std::string_view text, char mark) {
   throw Error(ErrorCode::kInvalid, "not a cut: '" + std::string(text) + "'");
 }
 
+int64_t parse_integer(std::string_view text) {
+  const Dim number = Dim::parse(text);
+  if (!number.is_constant()) not_a_cut(text);
+  return number.constant();
+}
+
+// What stands between the parentheses: size, stride, before, outputs.
+Window parse_window(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (size_t comma; (comma = find_outside(text, ',')) != std::string_view::npos;) {
+    parts.push_back(text.substr(0, comma));
+    text = text.substr(comma + 1);
+  }
+  parts.push_back(text);
+  if (parts.size() != 4) not_a_cut(text);
+  return {.outputs = Dim::parse(parts[3]),
+          .stride = parse_integer(parts[1]),
+          .before = Dim::parse(parts[2]),
+          .size = parse_integer(parts[0])};
+}
+
 Segment parse_segment(std::string_view item) {
+  static constexpr std::string_view kWindow = " window(";
+  const size_t window = item.find(kWindow);
+  if (window != std::string_view::npos) {
+    if (!item.ends_with(')')) not_a_cut(item);
+    Segment segment = parse_segment(item.substr(0, window));
+    item.remove_prefix(window + kWindow.size());
+    item.remove_suffix(1);
+    segment.window = parse_window(item);
+    return segment;
+  }
   const size_t slash = find_outside(item, '/');
   if (slash == std::string_view::npos) not_a_cut(item);
   Segment segment;
@@ -227,6 +317,10 @@ std::string Cut::text() const {
     out += enclosed(segment.extent, segment.extent.text().find('/') == std::string::npos);
     out += "/" + enclosed(segment.grain, segment.grain.is_constant());
     if (segment.group != 1) out += "x" + std::to_string(segment.group);
+    if (!segment.window) continue;
+    out += " window(" + std::to_string(segment.window->size) + ", " +
+           std::to_string(segment.window->stride) + ", " + segment.window->before.text() + ", " +
+           segment.window->outputs.text() + ")";
   }
   return out;
 }
@@ -259,6 +353,13 @@ void Cut::to_attributes(Attributes& attributes, std::string_view prefix) const {
   attributes.set(name + "extent", extents);
   attributes.set(name + "grain", grains);
   attributes.set(name + "group", groups);
+  if (!windowed()) return;
+  std::vector<Dim> windows;
+  for (const Segment& segment : segments) {
+    const Window window = segment.window.value_or(Window{.size = 0});
+    windows.insert(windows.end(), {window.size, window.stride, window.before, window.outputs});
+  }
+  attributes.set(name + "window", windows);
 }
 
 Cut Cut::from_attributes(const Attributes& attributes, std::string_view prefix) {
@@ -273,6 +374,22 @@ Cut Cut::from_attributes(const Attributes& attributes, std::string_view prefix) 
   for (size_t i = 0; i < extents.size(); ++i) {
     if (groups[i] < 1) throw Error(ErrorCode::kInvalid, "a cut's group must be positive");
     result.segments.push_back({extents[i], grains[i], groups[i]});
+  }
+  if (!attributes.has(name + "window")) return result;
+  const std::vector<Dim>& windows = attributes.dims(name + "window");
+  if (windows.size() != 4 * extents.size()) {
+    throw Error(ErrorCode::kInvalid, "the lists of a cut have different lengths");
+  }
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const Dim* window = &windows[4 * i];
+    if (!window[0].is_constant() || !window[1].is_constant()) {
+      throw Error(ErrorCode::kInvalid, "a cut's window has no constant size and stride");
+    }
+    if (window[0].is(0)) continue;
+    result.segments[i].window = Window{.outputs = window[3],
+                                       .stride = window[1].constant(),
+                                       .before = window[2],
+                                       .size = window[0].constant()};
   }
   return result;
 }

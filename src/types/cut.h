@@ -4,9 +4,12 @@
 // holds one contiguous piece of each segment. With `group` = 1, rank r of N owns the grains
 // ⌊r·g/N⌋ to ⌊(r+1)·g/N⌋ of a segment's g. With `group` = k, each grain stands for k units (a
 // key/value head that k query heads share): units are dealt out, and a rank holds every grain that
-// one of its units needs, so that grains at a border are held by two ranks.
+// one of its units needs, so that grains at a border are held by two ranks. With a window, the
+// units are the outputs of a window that slides over the dimension (a convolution's): a rank holds
+// what its outputs see, which overlaps what its neighbours hold (a halo, of any number of ranks).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +18,20 @@
 
 namespace cleave::layout {
 
+// Output u sees the elements from u·stride − before on, `size` of them, as far as they exist.
+struct Window {
+  Dim outputs;
+  int64_t stride = 1;
+  Dim before = 0;
+  int64_t size = 1;
+  bool operator==(const Window&) const = default;
+};
+
 struct Segment {
   Dim extent;         // elements of the dimension in this segment
-  Dim grain = 1;      // elements a grain; divides `extent`
+  Dim grain = 1;      // elements a grain; divides `extent`; of a window, outputs, as a rule divides
   int64_t group = 1;  // units a grain
+  std::optional<Window> window = {};
   bool operator==(const Segment&) const = default;
 };
 
@@ -44,8 +57,10 @@ struct Cut {
   Dim local_extent(const Dim& rank, int64_t ranks) const;
   // The largest share over all ranks, an upper bound exact for constant extents.
   Dim largest_share(int64_t ranks) const;
-  // True where some element is held by two ranks.
+  // True where an element may be held by two ranks.
   bool shared() const;
+  // True where a segment is held as a window sees it: some elements may be held by no rank.
+  bool windowed() const;
   // True where every one of `ranks` holds all of it: one grain that each has a unit of.
   bool whole_on_all(int64_t ranks) const;
   // Every extent and grain times `factor` (a dimension with minor factors below the cut one).
@@ -67,10 +82,12 @@ struct Cut {
   // How many units each segment deals out. Cuts of equal units give every rank the same share.
   std::vector<Dim> units() const;
 
-  // "384/32" for extent/grain, "x3" behind it for a group, segments joined by " | ".
+  // "384/32" for extent/grain, "x3" behind it for a group, " window(size, stride, before, outputs)"
+  // for a window, segments joined by " | ".
   std::string text() const;
   static Cut parse(std::string_view text);
-  // As the attributes `<prefix>extent`, `<prefix>grain`, `<prefix>group` of a collective.
+  // As the attributes `<prefix>extent`, `<prefix>grain`, `<prefix>group` of a collective, and
+  // `<prefix>window` where there are windows: size, stride, before, outputs of each segment.
   void to_attributes(Attributes& attributes, std::string_view prefix = "cut_") const;
   static Cut from_attributes(const Attributes& attributes, std::string_view prefix = "cut_");
   bool operator==(const Cut&) const = default;

@@ -128,6 +128,11 @@ class RuleCheck {
       ASSERT_EQ(operand.size(), type.rank()) << what;
       for (size_t d = 0; d < operand.size(); ++d) {
         if (operand[d].empty()) continue;
+        if (operand[d][0].window) {
+          EXPECT_EQ(operand[d].size(), 1u) << what;
+          EXPECT_EQ(operand[d][0].window->extent, type.shape[d]) << what;
+          continue;
+        }
         Dim size = 1;
         int64_t divisor = 1;
         for (const layout::FactorUse& use : operand[d]) {

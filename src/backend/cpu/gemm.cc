@@ -146,4 +146,55 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
   }
 }
 
+PackedRows::PackedRows(const simd::Table& table, int64_t rows, const PackedShape& columns)
+    : table_(table), rows_(rows), columns_(columns), blocks_((rows + kBlockRows - 1) / kBlockRows) {
+  const int64_t all = (rows + table.tile_rows - 1) / table.tile_rows;
+  block_rows_ = blocks_ == 0 ? 0 : (all + blocks_ - 1) / blocks_ * table.tile_rows;
+  if (block_rows_ > 0) blocks_ = (rows + block_rows_ - 1) / block_rows_;
+}
+
+PackedRows::Tiles PackedRows::tiles(int64_t block) const {
+  const int64_t count = (rows(block) + table_.tile_rows - 1) / table_.tile_rows;
+  return {count, (rows(block) + count - 1) / count};
+}
+
+int64_t PackedRows::offset(int64_t block, int64_t k_block) const {
+  // Blocks before this one have whole tiles.
+  const int64_t before = first(block) * columns_.k;
+  return before + columns_.begin(k_block) * tiles(block).count * table_.tile_rows;
+}
+
+int64_t PackedRows::bytes() const {
+  const int64_t rows = (rows_ + table_.tile_rows - 1) / table_.tile_rows * table_.tile_rows;
+  return rows * columns_.k * static_cast<int64_t>(sizeof(float));
+}
+
+void PackedRows::pack_block(const RowSource& a, int64_t block, float* packed) const {
+  const Tiles all = tiles(block);
+  for (int64_t k_block = 0; k_block < columns_.blocks(); ++k_block) {
+    const int64_t depth = columns_.depth(k_block);
+    float* to = packed + offset(block, k_block);
+    for (int64_t tile = 0; tile < all.count; ++tile) {
+      pack_tile(table_, a, tile * all.rows, std::min(all.rows, rows(block) - tile * all.rows),
+                columns_.begin(k_block), depth, to + tile * table_.tile_rows * depth);
+    }
+  }
+}
+
+void PackedRows::multiply(const float* packed, int64_t block, int64_t k_block, const float* panels,
+                          int64_t count, float* c, int64_t ldc, bool accumulate) const {
+  const Tiles all = tiles(block);
+  const int64_t depth = columns_.depth(k_block);
+  const float* a = packed + offset(block, k_block);
+  for (int64_t p = 0; p < count; ++p) {
+    const float* b = panels + p * depth * columns_.panel;
+    float* to = c + p * columns_.panel;
+    for (int64_t tile = 0; tile < all.count; ++tile) {
+      table_.tile(static_cast<int>(std::min(all.rows, rows(block) - tile * all.rows)), depth,
+                  a + tile * table_.tile_rows * depth, b, to + tile * all.rows * ldc, ldc,
+                  accumulate);
+    }
+  }
+}
+
 }  // namespace cleave::backend

@@ -5,6 +5,7 @@
 // block into float tiles [tile][k][row].
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -77,5 +78,46 @@ struct BlockScratch {
 void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                     const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
                     float* c, int64_t ldc, BlockScratch& scratch, bool accumulate = false);
+
+// Rows of a in tiles that are as even as can be, for products that take the same rows again and
+// again: [block of rows][k block][tile][k][row of the tile].
+class PackedRows {
+ public:
+  PackedRows(const simd::Table& table, int64_t rows, const PackedShape& columns);
+
+  int64_t blocks() const { return blocks_; }
+  int64_t first(int64_t block) const { return block * block_rows_; }
+  int64_t rows(int64_t block) const { return std::min(block_rows_, rows_ - first(block)); }
+  int64_t bytes() const;  // of floats
+
+  // `row(i)` is the address of row i, whose elements lie one behind the other.
+  template <class Row>
+  void pack(const Row& row, DType dtype, float* packed) const {
+    const std::byte* rows[kBlockRows];
+    for (int64_t block = 0; block < blocks(); ++block) {
+      for (int64_t i = 0; i < this->rows(block); ++i) rows[i] = row(first(block) + i);
+      pack_block({rows, dtype, 1}, block, packed);
+    }
+  }
+  // c[i · ldc + j] (+)= Σ a[i, p] · b[p, j] over p of one k block, for the rows i of a block and
+  // panels [first, last) of b, which begin at `panels`.
+  void multiply(const float* packed, int64_t block, int64_t k_block, const float* panels,
+                int64_t count, float* c, int64_t ldc, bool accumulate) const;
+
+ private:
+  struct Tiles {
+    int64_t count;
+    int64_t rows;  // of each but the last
+  };
+  Tiles tiles(int64_t block) const;
+  int64_t offset(int64_t block, int64_t k_block) const;
+  void pack_block(const RowSource& a, int64_t block, float* packed) const;
+
+  const simd::Table& table_;
+  int64_t rows_;
+  PackedShape columns_;
+  int64_t blocks_;
+  int64_t block_rows_;
+};
 
 }  // namespace cleave::backend

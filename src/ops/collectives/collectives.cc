@@ -14,6 +14,7 @@ void add_cut_fields(std::vector<AttributeField>& fields) {
   fields.push_back({"cut_extent", Kind::kDims, true});
   fields.push_back({"cut_grain", Kind::kDims, true});
   fields.push_back({"cut_group", Kind::kDims, true});
+  fields.push_back({"cut_window", Kind::kDims, false});
 }
 
 int64_t ranks_of(const Attributes& attributes) {
@@ -164,10 +165,12 @@ class AllToAll final : public Collective {
     fields.push_back({"from_extent", Kind::kDims, true});
     fields.push_back({"from_grain", Kind::kDims, true});
     fields.push_back({"from_group", Kind::kDims, true});
+    fields.push_back({"from_window", Kind::kDims, false});
     fields.push_back({"to_axis", Kind::kDim, true});
     fields.push_back({"to_extent", Kind::kDims, true});
     fields.push_back({"to_grain", Kind::kDims, true});
     fields.push_back({"to_group", Kind::kDims, true});
+    fields.push_back({"to_window", Kind::kDims, false});
     return fields;
   }
   std::vector<TensorType> infer_types(const OpContext& context) const override {

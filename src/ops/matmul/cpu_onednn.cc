@@ -4,13 +4,12 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <dnnl.hpp>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
+#include "backend/cpu/slots.h"
 #include "backend/cpu/strided_copy.h"
 #include "backend/kernel.h"
 #include "base/hash.h"
@@ -150,51 +149,6 @@ memory::desc packed_format(const OneDnn& library, int64_t k, int64_t columns) {
   return describe(library, dense(Blocks::kRows, k), any, dense(Blocks::kRows, columns))
       .weights_desc();
 }
-
-// Scratch memory in pieces, one for each thread that computes.
-class Slots {
- public:
-  Slots(std::byte* memory, int64_t bytes, int count) {
-    for (int i = 0; i < count && bytes > 0; ++i) free_.push_back(memory + i * bytes);
-    none_ = free_.empty();
-  }
-
-  class Slot {
-   public:
-    explicit Slot(Slots& slots) : slots_(slots), data_(slots.take()) {}
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
-    ~Slot() { slots_.give_back(data_); }
-    std::byte* data() const { return data_; }
-
-   private:
-    Slots& slots_;
-    std::byte* data_;
-  };
-
- private:
-  std::byte* take() {
-    if (none_) return nullptr;
-    std::unique_lock lock(mutex_);
-    freed_.wait(lock, [&] { return !free_.empty(); });
-    std::byte* data = free_.back();
-    free_.pop_back();
-    return data;
-  }
-  void give_back(std::byte* data) {
-    if (none_) return;
-    {
-      const std::lock_guard lock(mutex_);
-      free_.push_back(data);
-    }
-    freed_.notify_one();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable freed_;
-  std::vector<std::byte*> free_;
-  bool none_ = false;
-};
 
 class PreparedOneDnn final : public PreparedKernel {
  public:

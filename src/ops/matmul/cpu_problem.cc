@@ -1,34 +1,9 @@
 #include "ops/matmul/cpu_problem.h"
 
-#include <array>
 #include <utility>
 
 namespace cleave::backend {
 namespace {
-
-constexpr std::string_view kPrefix = "epilogue_";
-
-bool has_epilogue(const KernelProblem& problem) {
-  return problem.attributes.has(std::string(kPrefix) + "steps");
-}
-
-FusedProgram chain_of(const KernelProblem& problem) {
-  if (has_epilogue(problem)) return FusedProgram::from_attributes(problem.attributes, kPrefix);
-  return {.inputs = 1, .steps = {}, .outputs = {0}};
-}
-
-// Types of the chain's operands: the product, then the instruction's inputs from the third on.
-std::vector<DType> operand_types(const KernelProblem& problem, DType product) {
-  std::vector<DType> types = {product};
-  for (size_t i = 2; i < problem.inputs.size(); ++i) types.push_back(problem.inputs[i].dtype);
-  return types;
-}
-
-std::vector<DType> result_types(const KernelProblem& problem) {
-  std::vector<DType> types;
-  for (const TensorView& view : problem.outputs) types.push_back(view.dtype);
-  return types;
-}
 
 bool transposed(const KernelProblem& problem, const char* which) {
   return problem.attributes.integer(which, 0) != 0;
@@ -129,49 +104,26 @@ MatmulLayout::MatmulLayout(const KernelProblem& problem)
 }
 
 std::optional<std::string> MatmulEpilogue::refuses(const KernelProblem& problem, DType product) {
-  if (problem.inputs.size() > 32 || problem.outputs.size() > 8) return "too many operands";
-  return FusedEvaluator::refuses(chain_of(problem), operand_types(problem, product),
-                                 result_types(problem));
+  return Chain::refuses(problem, product);
 }
 
 MatmulEpilogue::MatmulEpilogue(const KernelProblem& problem, const MatmulLayout& layout,
                                DType product)
-    : layout_(layout),
-      inputs_(problem.inputs.size()),
-      input_types_(operand_types(problem, product)),
-      output_types_(result_types(problem)),
-      product_(product),
-      plain_(!has_epilogue(problem)),
-      evaluator_(chain_of(problem), input_types_, output_types_,
-                 problem.attributes.integer("rank", 0)) {}
+    : layout_(layout), inputs_(problem.inputs.size()), chain_(problem, product) {}
 
 void MatmulEpilogue::run(const void* product, int64_t batch, int64_t row, int64_t first,
                          int64_t count, std::span<const void* const> inputs,
                          std::span<void* const> outputs) const {
-  const auto offset = [&](size_t operand) {
-    return layout_.batch_space.offset(operand, batch) + layout_.rows.offset(operand, row) +
-           first * layout_.column_strides[operand];
-  };
-  std::array<InputSpan, 32> in;
-  std::array<OutputSpan, 8> out;
-  in[0] = {product, 1};
-  for (size_t i = 2; i < inputs_; ++i) {
-    const auto size = static_cast<int64_t>(size_of(input_types_[i - 1]));
-    in[i - 1] = {static_cast<const std::byte*>(inputs[i]) + offset(i) * size,
-                 layout_.column_strides[i]};
-  }
-  for (size_t i = 0; i < output_types_.size(); ++i) {
-    const auto size = static_cast<int64_t>(size_of(output_types_[i]));
-    out[i] = {static_cast<std::byte*>(outputs[i]) + offset(inputs_ + i) * size,
-              layout_.column_strides[inputs_ + i]};
-  }
-  evaluator_.run(count, std::span(in).first(inputs_ - 1),
-                 std::span(out).first(output_types_.size()));
+  chain_.run(product, count, inputs, outputs, [&](size_t operand) {
+    const int64_t stride = layout_.column_strides[operand];
+    return Chain::Place{layout_.batch_space.offset(operand, batch) +
+                            layout_.rows.offset(operand, row) + first * stride,
+                        stride};
+  });
 }
 
 std::optional<int64_t> MatmulEpilogue::direct_leading() const {
-  if (!plain_ || product_ != DType::kFloat32 || output_types_.size() != 1 ||
-      output_types_[0] != DType::kFloat32 || layout_.column_strides[inputs_] != 1 ||
+  if (!chain_.is_plain_float() || layout_.column_strides[inputs_] != 1 ||
       !layout_.rows.is_linear(inputs_)) {
     return std::nullopt;
   }

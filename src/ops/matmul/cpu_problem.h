@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/fused_evaluator.h"
+#include "backend/cpu/chain.h"
 #include "backend/cpu/index_space.h"
 #include "backend/kernel.h"
 
@@ -53,11 +53,7 @@ class MatmulEpilogue {
  private:
   const MatmulLayout& layout_;
   size_t inputs_;
-  std::vector<DType> input_types_;
-  std::vector<DType> output_types_;
-  DType product_;
-  bool plain_;  // no chain
-  FusedEvaluator evaluator_;
+  Chain chain_;
 };
 
 }  // namespace cleave::backend

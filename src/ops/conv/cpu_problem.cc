@@ -1,0 +1,126 @@
+#include "ops/conv/cpu_problem.h"
+
+#include <algorithm>
+
+#include "backend/cpu/float_rows.h"
+#include "ops/conv/geometry.h"
+
+namespace cleave::backend {
+namespace {
+
+constexpr size_t kImage = 2;
+
+Place as_three(std::span<const int64_t> values, int64_t otherwise) {
+  Place place;
+  place.fill(otherwise);
+  std::copy(values.begin(), values.end(), place.end() - static_cast<ptrdiff_t>(values.size()));
+  return place;
+}
+
+Place image_of(const TensorView& view) {
+  return as_three(std::span(view.shape).subspan(kImage), 1);
+}
+
+// Strides along the result's shape: of the kernel's own operands none, of those of the chain, of
+// the results.
+std::vector<std::vector<int64_t>> strides_of(const KernelProblem& problem) {
+  const auto& shape = problem.outputs[0].shape;
+  std::vector<std::vector<int64_t>> all(2, std::vector<int64_t>(shape.size(), 0));
+  for (size_t i = 2; i < problem.inputs.size(); ++i) {
+    all.push_back(broadcast_strides(problem.inputs[i], shape));
+  }
+  for (const TensorView& view : problem.outputs) all.push_back(view.strides);
+  return all;
+}
+
+IndexSpace places_of(const KernelProblem& problem) {
+  std::vector<std::vector<int64_t>> strides = strides_of(problem);
+  for (auto& list : strides) list.erase(list.begin(), list.begin() + kImage);
+  return {std::span(problem.outputs[0].shape).subspan(kImage), std::move(strides)};
+}
+
+}  // namespace
+
+std::optional<std::string> ConvProblem::refuses(const KernelProblem& problem) {
+  if (problem.inputs.size() < 2 || problem.outputs.empty()) return "it takes x and w";
+  const TensorView& x = problem.inputs[0];
+  const TensorView& w = problem.inputs[1];
+  if (!x.present || !w.present || x.rank() < 3 || x.rank() > 5 || w.rank() != x.rank()) {
+    return "ranks do not fit";
+  }
+  for (const TensorView* view : {&x, &w}) {
+    if (!view->is_dense()) return "an operand is not dense";
+  }
+  for (const TensorView& view : problem.outputs) {
+    if (view.shape != problem.outputs[0].shape) return "results differ in shape";
+    if (!view.is_dense()) return "a result is not dense";
+  }
+  const int64_t groups = problem.attributes.integer("groups");
+  const auto& y = problem.outputs[0].shape;
+  if (y.size() != x.rank() || groups < 0 || y[0] != x.shape[0] || y[1] != w.shape[0] ||
+      x.shape[1] != w.shape[1] * groups || (groups > 0 && y[1] % groups != 0)) {
+    return "shapes do not fit";
+  }
+  return std::nullopt;
+}
+
+ConvProblem::ConvProblem(const KernelProblem& problem)
+    : x_type(problem.inputs[0].dtype),
+      w_type(problem.inputs[1].dtype),
+      images(problem.inputs[0].shape[0]),
+      groups(problem.attributes.integer("groups")),
+      channels(problem.inputs[1].shape[1]),
+      outputs(groups == 0 ? 0 : problem.outputs[0].shape[1] / groups),
+      in(image_of(problem.inputs[0])),
+      taps(image_of(problem.inputs[1])),
+      out(image_of(problem.outputs[0])) {
+  const ops::ConvGeometry geometry(problem.attributes, problem.inputs[0].rank() - kImage);
+  stride = as_three(geometry.strides, 1);
+  dilation = as_three(geometry.dilations, 1);
+  low = as_three(evaluate(geometry.low, {}), 0);
+}
+
+ConvProblem::TapRange ConvProblem::taps_inside(size_t d, int64_t u) const {
+  const int64_t begin = u * stride[d] - low[d];
+  const int64_t first = begin >= 0 ? 0 : ceil_div(-begin, dilation[d]);
+  const int64_t last = begin >= in[d] ? 0 : (in[d] - 1 - begin) / dilation[d] + 1;
+  return {std::min(first, taps[d]), std::max(std::min(first, taps[d]), std::min(last, taps[d]))};
+}
+
+ConvEpilogue::ConvEpilogue(const KernelProblem& problem, DType sum)
+    : inputs_(problem.inputs.size()), chain_(problem, sum), places_(places_of(problem)) {
+  for (const auto& strides : strides_of(problem)) leading_.push_back({strides[0], strides[1]});
+}
+
+void ConvEpilogue::run(const void* sums, int64_t image, int64_t channel, int64_t first,
+                       int64_t count, std::span<const void* const> inputs,
+                       std::span<void* const> outputs) const {
+  const auto before = [&](size_t operand) {
+    return image * leading_[operand][0] + channel * leading_[operand][1];
+  };
+  const auto* data = static_cast<const std::byte*>(sums);
+  const auto size = static_cast<int64_t>(size_of(chain_.result_type()));
+  // Runs along which every operand has one stride.
+  const int64_t run = places_.extents.size() <= 1 ? places_.elements : places_.extents.back();
+  for (int64_t at = first; at < first + count;) {
+    const int64_t part = std::min(run - at % run, first + count - at);
+    chain_.run(data + (at - first) * size, part, inputs, outputs, [&](size_t operand) {
+      return Chain::Place{before(operand) + places_.offset(operand, at),
+                          places_.linear_stride(operand)};
+    });
+    at += part;
+  }
+}
+
+float* ConvEpilogue::direct(std::span<void* const> outputs, int64_t image, int64_t channel,
+                            int64_t place, int64_t& channel_stride) const {
+  if (!chain_.is_plain_float() || places_.extents.size() > 1 ||
+      (places_.elements > 1 && places_.linear_stride(inputs_) != 1)) {
+    return nullptr;
+  }
+  channel_stride = leading_[inputs_][1];
+  return static_cast<float*>(outputs[0]) + image * leading_[inputs_][0] + channel * channel_stride +
+         place;
+}
+
+}  // namespace cleave::backend

@@ -1,0 +1,152 @@
+#include "tests/support/kernel_harness.h"
+#include "types/fused.h"
+
+namespace cleave::backend {
+namespace {
+
+struct Sizes {
+  std::vector<int64_t> x;
+  std::vector<int64_t> w;
+  std::vector<Dim> strides;
+  std::vector<Dim> dilations;
+  std::vector<Dim> low;
+  std::vector<int64_t> outputs;
+  int64_t groups = 1;
+
+  std::vector<int64_t> y() const {
+    std::vector<int64_t> shape = {x[0], w[0]};
+    shape.insert(shape.end(), outputs.begin(), outputs.end());
+    return shape;
+  }
+};
+
+const Sizes kSizes[] = {
+    {{1, 3, 9}, {5, 3, 3}, {1}, {1}, {1}, {9}},
+    {{2, 3, 20}, {4, 3, 5}, {2}, {2}, {4}, {10}},
+    {{1, 1, 6, 7}, {1, 1, 3, 3}, {1, 1}, {1, 1}, {0, 0}, {4, 5}},
+    {{2, 16, 14, 15}, {20, 16, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {14, 15}},
+    {{1, 3, 33, 31}, {40, 3, 7, 7}, {2, 2}, {1, 1}, {3, 3}, {17, 16}},
+    {{1, 70, 9, 8}, {130, 70, 1, 1}, {1, 1}, {1, 1}, {0, 0}, {9, 8}},
+    {{1, 8, 10, 10}, {8, 8, 1, 1}, {2, 3}, {1, 1}, {0, 0}, {5, 4}},
+    // Many terms, in several k blocks; and more than are packed at once.
+    {{1, 60, 20, 24}, {7, 60, 5, 5}, {1, 1}, {1, 1}, {2, 2}, {20, 24}},
+    {{1, 2, 20, 24}, {9, 2, 31, 31}, {1, 1}, {1, 1}, {15, 15}, {20, 24}},
+    // Groups, also of one channel.
+    {{2, 6, 8, 9}, {9, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {8, 9}, 3},
+    {{2, 5, 8, 9}, {5, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {8, 9}, 5},
+    {{1, 5, 11, 12}, {10, 1, 5, 3}, {2, 2}, {1, 2}, {2, 2}, {6, 6}, 5},
+    {{1, 4, 3, 9}, {4, 1, 3, 9}, {1, 3}, {2, 1}, {3, 5}, {5, 5}, 4},
+    // Volumes.
+    {{1, 2, 4, 5, 6}, {3, 2, 3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {4, 5, 6}},
+    {{1, 3, 5, 5, 5}, {3, 1, 2, 3, 3}, {2, 1, 2}, {1, 1, 1}, {0, 1, 1}, {2, 5, 3}, 3},
+    // Nothing to see, nothing to make.
+    {{1, 2, 4, 4}, {3, 2, 3, 3}, {1, 1}, {1, 1}, {9, 1}, {12, 4}},
+    {{1, 0, 4, 4}, {3, 0, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {4, 4}},
+    {{1, 2, 0, 4}, {3, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {2, 4}},
+    {{0, 2, 4, 4}, {3, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {4, 4}},
+    {{1, 2, 4, 4}, {3, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {0, 4}},
+    {{1, 0, 4, 4}, {0, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {4, 4}, 0},
+};
+
+KernelCase case_of(const Sizes& sizes, const HostTensor& x, const HostTensor& w) {
+  return {.op = "conv",
+          .attributes = {{"strides", sizes.strides},
+                         {"dilations", sizes.dilations},
+                         {"low", sizes.low},
+                         {"outputs", std::vector<Dim>(sizes.outputs.begin(), sizes.outputs.end())},
+                         {"groups", Dim(sizes.groups)}},
+          .inputs = {&x, &w},
+          .outputs = {HostTensor(x.dtype, sizes.y())}};
+}
+
+std::string name_of(const Sizes& sizes) {
+  return TensorView::dense(DType::kFloat32, sizes.x).text() + " " +
+         TensorView::dense(DType::kFloat32, sizes.w).text();
+}
+
+TEST(Conv, EqualsTheReferenceInEveryType) {
+  for (const Sizes& sizes : kSizes) {
+    for (DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64,
+                       DType::kInt32, DType::kInt8}) {
+      if (type != DType::kFloat32 && sizes.w[0] * sizes.w[1] > 1000) continue;
+      const HostTensor x = random_tensor(type, sizes.x, 1, is_integer(type) ? -3 : -2, 3);
+      const HostTensor w = random_tensor(type, sizes.w, 2, is_integer(type) ? -3 : -2, 3);
+      for (bool weight : {false, true}) {
+        KernelCase test = case_of(sizes, x, w);
+        test.weights = {false, weight};
+        SCOPED_TRACE(name_of(sizes) + (weight ? " weight " : " ") +
+                     std::string(cleave::name_of(type)));
+        check_case(test);
+      }
+    }
+  }
+}
+
+TEST(Conv, ResultsDoNotDependOnThreads) {
+  for (const Sizes& sizes : kSizes) {
+    const HostTensor x = random_tensor(DType::kFloat32, sizes.x, 5);
+    const HostTensor w = random_tensor(DType::kFloat32, sizes.w, 6);
+    KernelCase test = case_of(sizes, x, w);
+    test.weights = {false, true};
+    for (const std::string& kernel : kernels_of(test)) {
+      SCOPED_TRACE(name_of(sizes) + " " + kernel);
+      test.kernel = kernel;
+      test.threads = 1;
+      const auto one = run_case(test);
+      for (const int threads : {3, 24}) {
+        test.threads = threads;
+        EXPECT_EQ(one[0], run_case(test)[0]) << threads;
+      }
+      test.kernel.clear();
+    }
+  }
+}
+
+// relu(conv + bias) + residual, the bias of a channel, of a place, or of a column.
+TEST(Conv, CarriesOutItsEpilogue) {
+  const FusedProgram chain{.inputs = 3,
+                           .steps = {{.op = "add", .args = {0, 1}},
+                                     {.op = "relu", .args = {3}},
+                                     {.op = "add", .args = {4, 2}}},
+                           .outputs = {5}};
+  for (const Sizes& sizes : kSizes) {
+    const HostTensor x = random_tensor(DType::kFloat32, sizes.x, 7);
+    const HostTensor w = random_tensor(DType::kFloat32, sizes.w, 8);
+    const std::vector<int64_t> y = sizes.y();
+    const HostTensor residual = random_tensor(DType::kFloat32, y, 9);
+    for (int shape = 0; shape < 3; ++shape) {
+      std::vector<int64_t> extents(y.size(), 1);
+      if (shape == 0) extents[1] = y[1];
+      if (shape == 1) std::copy(y.begin() + 2, y.end(), extents.begin() + 2);
+      if (shape == 2) extents[y.size() - 1] = y.back();
+      const HostTensor bias = random_tensor(DType::kFloat32, extents, 10);
+      KernelCase test = case_of(sizes, x, w);
+      HostTensor expected = reference_of(test)[0];
+      for (int64_t i = 0; i < expected.elements(); ++i) {
+        int64_t at = 0;
+        int64_t left = i;
+        int64_t stride = 1;
+        for (size_t d = y.size(); d-- > 0;) {
+          if (extents[d] != 1) {
+            at += left % y[d] * stride;
+            stride *= extents[d];
+          }
+          left /= y[d];
+        }
+        expected.set(i, std::max(0.0, expected.get(i) + bias.get(at)) + residual.get(i));
+      }
+      chain.to_attributes(test.attributes, "epilogue_");
+      test.inputs.push_back(&bias);
+      test.inputs.push_back(&residual);
+      for (const std::string& kernel : kernels_of(test)) {
+        SCOPED_TRACE(name_of(sizes) + " " + kernel);
+        test.kernel = kernel;
+        expect_near(run_case(test)[0], expected, 4e-6);
+        test.kernel.clear();
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cleave::backend
