@@ -10,6 +10,7 @@ namespace cleave::layout {
 namespace {
 
 const Dim n = Dim::symbol("n");
+const Dim m = Dim::symbol("m");
 
 // How many ranks hold each element; fails where pieces leave the dimension or are out of order.
 std::vector<int> holders(const Cut& cut, int64_t ranks) {
@@ -84,9 +85,58 @@ TEST(Cut, GroupedGrainsAreHeldByAllRanksThatNeedThem) {
   }
 }
 
+// What the outputs of a window of 5, in steps of 2 from 3 elements before the first, see of 20
+// elements.
+TEST(Cut, WindowsHoldWhatTheirOutputsSee) {
+  const Window window{.outputs = 10, .stride = 2, .before = 3, .size = 5};
+  const Cut cut({{20, 1, 1, window}});
+  EXPECT_TRUE(cut.windowed());
+  EXPECT_TRUE(cut.shared());
+  EXPECT_FALSE(cut.whole_on_all(1));
+  for (int64_t ranks = 1; ranks <= 16; ++ranks) {
+    int64_t largest = 0;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      const int64_t first = rank * 10 / ranks;
+      const int64_t last = (rank + 1) * 10 / ranks;
+      const Piece held = cut.pieces(rank, ranks)[0];
+      largest = std::max(largest, held.extent.constant());
+      if (first == last) {
+        EXPECT_EQ(held.extent, Dim(0)) << "rank " << rank << " of " << ranks;
+        continue;
+      }
+      const int64_t begin = std::max<int64_t>(first * 2 - 3, 0);
+      EXPECT_EQ(held.begin, Dim(begin));
+      EXPECT_EQ(held.extent, Dim(std::min<int64_t>((last - 1) * 2 + 2, 20) - begin));
+    }
+    EXPECT_EQ(cut.largest_share(ranks), Dim(largest));
+  }
+}
+
+TEST(Cut, WindowsAreWrittenAndRead) {
+  const Cut cut({{n, 2, 1, Window{.outputs = floor_div(n, 2), .stride = 2, .before = m, .size = 3}},
+                 {4, 1, 1}});
+  EXPECT_EQ(Cut::parse(cut.text()), cut);
+  Attributes attributes;
+  cut.to_attributes(attributes, "to_");
+  EXPECT_EQ(Cut::from_attributes(attributes, "to_"), cut);
+  const Cut numbers = cut.evaluated({{"n", 8}, {"m", 1}});
+  EXPECT_EQ(numbers.segments[0].window->outputs, Dim(4));
+  EXPECT_EQ(numbers.segments[0].window->before, Dim(1));
+  numbers.validate(12);
+  for (const char* text :
+       {"8/1 window(3, 2, 1)", "8/1 window(3, n, 1, 4)", "8/1 window(3, 2, 1, 4"}) {
+    EXPECT_THROW(Cut::parse(text), Error) << text;
+  }
+  for (const Window& bad : {Window{.outputs = 4, .stride = 0}, Window{.outputs = 4, .size = 0},
+                            Window{.outputs = -1}, Window{.outputs = int64_t{1} << 62}}) {
+    EXPECT_THROW(Cut({{8, 1, 1, bad}}).validate(8), Error);
+  }
+}
+
 TEST(Cut, LargestShareBoundsSymbolicSizes) {
   for (const Cut& cut :
-       {Cut::even(n), Cut::even(n * 4, 4), Cut({{n, 1, 3}}), Cut({{n, 1, 1}, {n * 2, 2, 2}})}) {
+       {Cut::even(n), Cut::even(n * 4, 4), Cut({{n, 1, 3}}), Cut({{n, 1, 1}, {n * 2, 2, 2}}),
+        Cut({{n, 1, 1, Window{.outputs = n, .stride = 1, .before = 2, .size = 5}}})}) {
     for (int64_t ranks : {1, 2, 3, 5, 16}) {
       const Dim bound = cut.largest_share(ranks);
       for (int64_t value : {0, 1, 7, 12}) {

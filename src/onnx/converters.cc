@@ -42,6 +42,7 @@ ConverterTable ConverterTable::builtin() {
   add_channel_norm_converters(table);
   add_resize_converters(table);
   add_matrix_converters(table);
+  add_convolution_converters(table);
   add_network_converters(table);
   add_shape_folders(table);
   return table;

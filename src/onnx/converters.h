@@ -53,6 +53,7 @@ void add_pooling_converters(ConverterTable& table);
 void add_channel_norm_converters(ConverterTable& table);
 void add_resize_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
+void add_convolution_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);
 

@@ -111,6 +111,66 @@ CASES = [
             "llama-one-key-head": {"qkv": "fused", "heads": 8, "kv_heads": 1},
         }.items()
     ),
+    *(
+        Case(
+            "conv",
+            {"kind": kind, **options},
+            {"x": sizes},
+            runs,
+            must_split=must_split,
+            label=f"conv-{kind}",
+        )
+        for kind, options, sizes, runs, must_split in (
+            (
+                "residual",
+                {"channels": 64},
+                ("1x3x32x32", "1x3x96x64", "3x3x96x96"),
+                [
+                    {"batch": 1, "height": 32, "width": 32},
+                    {"batch": 1, "height": 89, "width": 61},
+                    {"batch": 3, "height": 96, "width": 96},
+                ],
+                True,
+            ),
+            (
+                "depthwise",
+                {"channels": 24},
+                ("1x3x16x16", "1x3x64x64", "2x3x64x64"),
+                [
+                    {"batch": 1, "height": 16, "width": 17},
+                    {"batch": 2, "height": 64, "width": 63},
+                ],
+                True,
+            ),
+            (
+                "decoder",
+                {"channels": 16},
+                ("1x3x8x8", "1x3x64x64", "2x3x64x64"),
+                [
+                    {"batch": 1, "height": 8, "width": 8},
+                    {"batch": 2, "height": 56, "width": 64},
+                ],
+                True,
+            ),
+            (
+                "dilated",
+                {"channels": 32, "blocks": 4},
+                ("1x1x16", "1x1x2000", "2x1x2000"),
+                [{"batch": 1, "length": 16}, {"batch": 2, "length": 1999}],
+                True,
+            ),
+            (
+                "wide",
+                {"channels": 16},
+                ("1x3x16x16", "1x3x64x64", "1x3x64x64"),
+                [
+                    {"batch": 1, "height": 16, "width": 16},
+                    {"batch": 1, "height": 64, "width": 63},
+                ],
+                True,
+            ),
+        )
+    ),
     Case(
         "functions",
         {},

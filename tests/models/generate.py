@@ -6,7 +6,7 @@ import sys
 import typing
 from pathlib import Path
 
-from . import feed_forward, functions, gpt2, llama, minilm, vit
+from . import convolutional, feed_forward, functions, gpt2, llama, minilm, vit
 from .builder import Model
 from .save import WEIGHT_MODES, save
 
@@ -19,6 +19,7 @@ FAMILIES = {
     "gpt2": gpt2.build,
     "llama": llama.build,
     "functions": functions.build,
+    "conv": convolutional.build,
 }
 
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "backend/cpu/float_rows.h"
-#include "ops/conv/geometry.h"
 
 namespace cleave::backend {
 namespace {
@@ -74,10 +73,9 @@ ConvProblem::ConvProblem(const KernelProblem& problem)
       in(image_of(problem.inputs[0])),
       taps(image_of(problem.inputs[1])),
       out(image_of(problem.outputs[0])) {
-  const ops::ConvGeometry geometry(problem.attributes, problem.inputs[0].rank() - kImage);
-  stride = as_three(geometry.strides, 1);
-  dilation = as_three(geometry.dilations, 1);
-  low = as_three(evaluate(geometry.low, {}), 0);
+  stride = as_three(problem.attributes.integers("strides"), 1);
+  dilation = as_three(problem.attributes.integers("dilations"), 1);
+  low = as_three(problem.attributes.integers("low"), 0);
 }
 
 ConvProblem::TapRange ConvProblem::taps_inside(size_t d, int64_t u) const {

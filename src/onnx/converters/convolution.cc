@@ -1,0 +1,307 @@
+// Conv and ConvTranspose.
+#include <algorithm>
+
+#include "onnx/converters.h"
+#include "onnx/window_attributes.h"
+
+namespace cleave::onnx {
+namespace {
+
+constexpr size_t kImage = 2;  // the first dimension of the image, of operand, weights and result
+
+std::vector<Dim> image_of(const Shape& shape) { return {shape.begin() + kImage, shape.end()}; }
+
+int64_t groups_of(const Conversion& c) {
+  const int64_t groups = c.integer("group", 1);
+  if (groups < 1) {
+    throw Error(ErrorCode::kInvalid, "the attribute 'group' is " + std::to_string(groups),
+                "it is 1 or more");
+  }
+  return groups;
+}
+
+// The weights' extents behind the channels, which 'kernel_shape' may repeat.
+std::vector<Dim> kernel_of(const Conversion& c) {
+  if (c.rank(0) < 3) {
+    throw Error(ErrorCode::kInvalid,
+                "the operand is " + c.type(0).text() + ", but must be [n, c, image...]");
+  }
+  if (c.rank(0) > 5) throw Unsupported{"it is over more than three dimensions"};
+  if (c.rank(1) != c.rank(0)) {
+    throw Error(ErrorCode::kInvalid, "the weights " + c.type(1).text() +
+                                         " have not as many dimensions as the operand " +
+                                         c.type(0).text());
+  }
+  std::vector<Dim> kernel = image_of(c.type(1).shape);
+  const auto stated = c.integer_list("kernel_shape");
+  if (stated && std::vector<Dim>(stated->begin(), stated->end()) != kernel) {
+    throw Error(ErrorCode::kInvalid, "the attribute 'kernel_shape' is " +
+                                         text_of(std::vector<Dim>(stated->begin(), stated->end())) +
+                                         ", but the weights are " + c.type(1).text());
+  }
+  for (const Dim& extent : kernel) {
+    if (!extent.is_constant()) throw Unsupported{"the size of its window is not known"};
+    if (extent.constant() < 1) {
+      throw Error(ErrorCode::kInvalid, "the weights " + c.type(1).text() + " have no elements");
+    }
+  }
+  return kernel;
+}
+
+void require_positive(const std::vector<Dim>& values, const char* what) {
+  for (const Dim& value : values) {
+    if (value.is_constant() && value.constant() < 1) {
+      throw Error(ErrorCode::kInvalid, "the " + std::string(what) + " are " + text_of(values) +
+                                           ", but must be at least 1");
+    }
+  }
+}
+
+void require_natural(const std::vector<Dim>& pads) {
+  for (const Dim& pad : pads) {
+    if (pad.is_constant() && pad.constant() < 0) {
+      throw Error(ErrorCode::kInvalid, "the pads of a convolution are negative: " + text_of(pads),
+                  "slice the operand instead");
+    }
+  }
+}
+
+ir::ValueId convolve(Conversion& c, ir::ValueId x, ir::ValueId w, const Window& window,
+                     const std::vector<Dim>& outputs, int64_t groups) {
+  return c.emit("conv", {x, w},
+                {{"strides", window.strides},
+                 {"dilations", window.dilations},
+                 {"low", window.low},
+                 {"outputs", outputs},
+                 {"groups", Dim(groups)}});
+}
+
+// With the bias of each channel where there is one.
+void finish(Conversion& c, ir::ValueId y) {
+  if (c.has_input(2)) {
+    const Shape shape = c.shape_of(y);
+    if (c.rank(2) != 1) {
+      throw Error(ErrorCode::kInvalid,
+                  "the bias is " + c.type(2).text() + ", but must be a vector");
+    }
+    c.require_equal(c.type(2).shape[0], shape[1], "the bias of a convolution and its channels");
+    Shape along(shape.size() - 1, Dim(1));
+    along[0] = shape[1];
+    y = c.emit("add", {y, c.broadcast(c.reshape(c.input(2), along), shape)});
+  }
+  c.output(0, y);
+}
+
+void conv(Conversion& c) {
+  const Window window = window_of(c, kernel_of(c));
+  require_positive(window.strides, "strides");
+  require_positive(window.dilations, "dilations");
+  require_natural(window.low);
+  require_natural(window.high);
+  const std::vector<Dim> image = image_of(c.type(0).shape);
+  std::vector<Dim> outputs;
+  for (size_t d = 0; d < image.size(); ++d) {
+    const Dim padded = image[d] + window.low[d] + window.high[d];
+    const Dim room = padded - window.reach(d);
+    if (room.is_constant() && room.constant() < 0) {
+      throw Error(ErrorCode::kInvalid,
+                  "a window of " + window.reach(d).text() + " elements is larger than the padded " +
+                      "image, which has " + padded.text() + " in dimension " + std::to_string(d),
+                  "check kernel_shape, dilations and pads against the size of the input");
+    }
+    if (!room.is_constant()) {
+      c.require_equal(simple_max(room, 0), room, "a padded image as large as the window over it");
+    }
+    outputs.push_back(floor_div(room, window.strides[d]) + 1);
+  }
+  const int64_t groups = groups_of(c);
+  const Dim& channels = c.type(1).shape[0];
+  if (channels.is_constant() && channels.constant() % groups != 0) {
+    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
+                                         channels.text() + " output channels");
+  }
+  finish(c, convolve(c, c.input(0), c.input(1), window, outputs, groups));
+}
+
+// --- ConvTranspose
+//
+// Output t = u + low of a dimension sees the inputs i with t = i · stride + k for a tap k. With
+// t = q · stride + p and k = p + stride · j these are the i = q − j: each phase p is a convolution
+// of stride 1 with the taps p, p + stride, ... in the opposite order. All phases are the channels
+// of one convolution, whose result is then interleaved and cut to size.
+
+ir::ValueId sliced(Conversion& c, ir::ValueId x, size_t axis, const Dim& begin, const Dim& extent) {
+  Shape extents = c.shape_of(x);
+  if (begin.is(0) && extents[axis] == extent) return x;
+  std::vector<Dim> begins(extents.size(), Dim(0));
+  begins[axis] = begin;
+  extents[axis] = extent;
+  return c.help("slice", {x},
+                {{"begin", begins}, {"extent", extents}, {"step", Shape(extents.size(), Dim(1))}});
+}
+
+ir::ValueId joined(Conversion& c, const std::vector<ir::ValueId>& parts, size_t axis) {
+  if (parts.size() == 1) return parts[0];
+  return c.help("concat", parts, {{"axis", Dim(static_cast<int64_t>(axis))}});
+}
+
+// `count` zeros behind the elements along the axis.
+ir::ValueId extended(Conversion& c, ir::ValueId x, size_t axis, int64_t count) {
+  if (count == 0) return x;
+  TensorType type = c.type_of(x);
+  type.shape[axis] = count;
+  return joined(c, {x, c.filled(type, 0)}, axis);
+}
+
+ir::ValueId reversed(Conversion& c, ir::ValueId x, size_t axis) {
+  std::vector<ir::ValueId> parts;
+  for (int64_t i = c.shape_of(x)[axis].constant(); i-- > 0;) {
+    parts.push_back(sliced(c, x, axis, i, 1));
+  }
+  return joined(c, parts, axis);
+}
+
+// Each dimension of the image as (extent, 1) with `count` − 1 zeros behind the 1, and flat again.
+ir::ValueId spread(Conversion& c, ir::ValueId x, size_t axis, int64_t count) {
+  if (count == 1) return x;
+  Shape shape = c.shape_of(x);
+  const Dim extent = shape[axis];
+  shape.insert(shape.begin() + static_cast<ptrdiff_t>(axis) + 1, Dim(1));
+  x = extended(c, c.reshape(x, shape), axis + 1, count - 1);
+  shape.erase(shape.begin() + static_cast<ptrdiff_t>(axis) + 1);
+  shape[axis] = extent * count;
+  return c.reshape(x, shape);
+}
+
+struct Transposed {
+  std::vector<int64_t> strides;
+  std::vector<Dim> taps;     // of the convolution, a dimension
+  std::vector<Dim> low;      // what the result leaves out before its first element
+  std::vector<Dim> outputs;  // of the result
+  std::vector<Dim> places;   // of the convolution
+};
+
+// The part of the result that the attributes ask for.
+void set_outputs(Conversion& c, const Window& window, Transposed& result) {
+  const std::vector<Dim> image = image_of(c.type(0).shape);
+  const auto extra = c.integer_list("output_padding");
+  const auto stated = c.integer_list("output_shape");
+  const std::string automatic = c.string("auto_pad", "NOTSET");
+  for (const auto* list : {&extra, &stated}) {
+    if (*list && (*list)->size() < image.size()) {
+      throw Error(ErrorCode::kInvalid, "'output_padding' or 'output_shape' is too short");
+    }
+  }
+  for (size_t d = 0; d < image.size(); ++d) {
+    const int64_t behind = extra ? (*extra)[d] : 0;
+    if (behind < 0) throw Error(ErrorCode::kInvalid, "'output_padding' is negative");
+    const Dim all = (image[d] - 1) * window.strides[d] + window.reach(d) + behind;
+    Dim low = window.low[d];
+    Dim outputs = all - low - window.high[d];
+    if (stated || automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
+      // A list for all dimensions names batch and channels too.
+      outputs =
+          stated ? Dim((*stated)[stated->size() - image.size() + d]) : image[d] * window.strides[d];
+      const Dim left_out = simple_max(all - outputs, 0);
+      const Dim half = floor_div(left_out, 2);
+      low = automatic == "SAME_UPPER" ? half : left_out - half;
+    }
+    if (outputs.is_constant() && outputs.constant() < 0) {
+      throw Error(ErrorCode::kInvalid, "the pads leave " + outputs.text() +
+                                           " elements of dimension " + std::to_string(d) +
+                                           " of the result");
+    }
+    result.low.push_back(low);
+    result.outputs.push_back(outputs);
+    result.places.push_back(ceil_div(low + outputs, result.strides[d]));
+  }
+}
+
+// [c, o / g, k...] → [g · (o / g) · phases, c / g, taps...].
+ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, int64_t groups,
+                          Transposed& result) {
+  const size_t dimensions = result.strides.size();
+  for (size_t d = 0; d < dimensions; ++d) {
+    w = spread(c, w, kImage + d, window.dilations[d].constant());
+    w = sliced(c, w, kImage + d, 0, window.reach(d));
+    const int64_t taps = ceil_div(window.reach(d).constant(), result.strides[d]);
+    w = extended(c, w, kImage + d, taps * result.strides[d] - window.reach(d).constant());
+    result.taps.emplace_back(taps);
+  }
+  const Shape shape = c.shape_of(w);
+  const auto channels = exact_div(shape[0], groups);
+  if (!channels) {
+    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
+                                         shape[0].text() + " input channels");
+  }
+  Shape split = {Dim(groups), *channels, shape[1]};
+  std::vector<size_t> order = {0, 2};
+  Dim made = shape[1] * groups;
+  for (size_t d = 0; d < dimensions; ++d) {
+    split.push_back(result.taps[d]);
+    split.emplace_back(result.strides[d]);
+    order.push_back(4 + 2 * d);
+    made *= result.strides[d];
+  }
+  order.push_back(1);
+  for (size_t d = 0; d < dimensions; ++d) order.push_back(3 + 2 * d);
+  w = c.transpose(c.reshape(w, split), order);
+  Shape flat = {made, *channels};
+  flat.insert(flat.end(), result.taps.begin(), result.taps.end());
+  w = c.reshape(w, flat);
+  for (size_t d = 0; d < dimensions; ++d) w = reversed(c, w, kImage + d);
+  return w;
+}
+
+// [n, o · phases, q...] → [n, o, outputs...].
+ir::ValueId interleaved(Conversion& c, ir::ValueId y, const Dim& channels,
+                        const Transposed& result) {
+  const size_t dimensions = result.strides.size();
+  const Dim images = c.shape_of(y)[0];
+  Shape split = {images, channels};
+  for (const int64_t stride : result.strides) split.emplace_back(stride);
+  split.insert(split.end(), result.places.begin(), result.places.end());
+  std::vector<size_t> order = {0, 1};
+  Shape flat = {images, channels};
+  for (size_t d = 0; d < dimensions; ++d) {
+    order.push_back(kImage + dimensions + d);
+    order.push_back(kImage + d);
+    flat.push_back(result.places[d] * result.strides[d]);
+  }
+  y = c.reshape(c.transpose(c.reshape(y, split), order), flat);
+  for (size_t d = 0; d < dimensions; ++d) {
+    y = sliced(c, y, kImage + d, result.low[d], result.outputs[d]);
+  }
+  return y;
+}
+
+void conv_transpose(Conversion& c) {
+  const Window window = window_of(c, kernel_of(c));
+  require_positive(window.strides, "strides");
+  require_positive(window.dilations, "dilations");
+  require_natural(window.low);
+  require_natural(window.high);
+  const int64_t groups = groups_of(c);
+  Transposed result;
+  for (const Dim& stride : window.strides) result.strides.push_back(stride.constant());
+  set_outputs(c, window, result);
+  const Dim channels = c.type(1).shape[1] * groups;
+  const ir::ValueId w = phase_weights(c, c.input(1), window, groups, result);
+  Window dense{result.taps,
+               std::vector<Dim>(result.taps.size(), Dim(1)),
+               std::vector<Dim>(result.taps.size(), Dim(1)),
+               {},
+               {}};
+  for (const Dim& taps : result.taps) dense.low.push_back(taps - 1);
+  const ir::ValueId y = convolve(c, c.input(0), w, dense, result.places, groups);
+  finish(c, interleaved(c, y, channels, result));
+}
+
+}  // namespace
+
+void add_convolution_converters(ConverterTable& table) {
+  table.add("Conv", 1, conv);
+  table.add("ConvTranspose", 1, conv_transpose);
+}
+
+}  // namespace cleave::onnx
