@@ -4,8 +4,8 @@
 
 `<case>.onnx` is the model. `<case>.data` is a model as well, whose initializers are the inputs and
 expected outputs, in order and named `input` and `output`. Cases with anything but tensors are left
-out. Integer operands behind the first become initializers: Cleave wants to know shapes, axes and
-bounds when it reads a model, as exporters write them.
+out. Integer operands behind the first become initializers, and so does the depth of OneHot: Cleave
+wants to know shapes, axes and bounds when it reads a model, as exporters write them.
 """
 
 import sys
@@ -38,7 +38,9 @@ def write(folder: Path, case) -> bool:
         return False
     given = []
     for index, (info, tensor) in enumerate(zip(list(model.graph.input), inputs, strict=True)):
-        if index > 0 and tensor.data_type == TensorProto.INT64 and len(tensor.dims) <= 1:
+        is_integer = tensor.data_type in (TensorProto.INT32, TensorProto.INT64)
+        is_depth = model.graph.node[0].op_type == "OneHot" and index == 1
+        if index > 0 and (is_integer or is_depth) and len(tensor.dims) <= 1:
             tensor.name = info.name
             model.graph.initializer.append(tensor)
             model.graph.input.remove(info)
