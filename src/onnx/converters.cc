@@ -37,6 +37,7 @@ ConverterTable ConverterTable::builtin() {
   add_constant_converters(table);
   add_shape_converters(table);
   add_slicing_converters(table);
+  add_indexing_converters(table);
   add_reduction_converters(table);
   add_matrix_converters(table);
   add_network_converters(table);

@@ -48,6 +48,7 @@ void add_elementwise_converters(ConverterTable& table);
 void add_constant_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_slicing_converters(ConverterTable& table);
+void add_indexing_converters(ConverterTable& table);
 void add_reduction_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
