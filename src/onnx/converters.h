@@ -51,6 +51,7 @@ void add_slicing_converters(ConverterTable& table);
 void add_indexing_converters(ConverterTable& table);
 void add_reduction_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
+void add_einsum_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);
 
