@@ -41,6 +41,7 @@ ConverterTable ConverterTable::builtin() {
   add_reduction_converters(table);
   add_matrix_converters(table);
   add_einsum_converters(table);
+  add_quantization_converters(table);
   add_network_converters(table);
   add_shape_folders(table);
   return table;
