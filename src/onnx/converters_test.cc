@@ -20,6 +20,16 @@ TEST(Converters, UnaryOps) {
     double x, y;
     int64_t opset = 17;
   } rows[] = {{"Abs", -2, 2},
+              {"Acos", 0.5, std::acos(0.5)},
+              {"Acosh", 2, std::acosh(2.0)},
+              {"Asin", 0.5, std::asin(0.5)},
+              {"Asinh", 2, std::asinh(2.0)},
+              {"Atan", 2, std::atan(2.0)},
+              {"Atanh", 0.5, std::atanh(0.5)},
+              {"Cosh", 1, std::cosh(1.0)},
+              {"Sinh", 1, std::sinh(1.0)},
+              {"Tan", 1, std::tan(1.0)},
+              {"Shrink", -2, -2},
               {"Ceil", 1.2, 2},
               {"Cos", 1, std::cos(1.0)},
               {"Erf", 0.5, std::erf(0.5)},
@@ -83,7 +93,38 @@ TEST(Converters, LogicalOps) {
   expect(run("Not", 17, {data(b)})[0], {2}, {1, 0});
   expect(run("Where", 17, {data(a), data(floats({1}, {5})), data(floats({2}, {1, 2}))})[0], {2, 2},
          {1, 2, 5, 5});
+  const HostTensor infinities = floats({3}, {HUGE_VAL, 1, -HUGE_VAL});
+  const auto without = [](const char* sign) {
+    return [sign](NodeProto& node) { set(node, sign, int64_t{0}); };
+  };
+  expect(run("IsInf", 10, {data(infinities)})[0], {3}, {1, 0, 1});
+  expect(run("IsInf", 20, {data(infinities)}, without("detect_negative"))[0], {3}, {1, 0, 0});
+  expect(run("IsInf", 20, {data(infinities)}, without("detect_positive"))[0], {3}, {0, 0, 1});
   expect(run("IsNaN", 17, {data(floats({2}, {std::nan(""), 1}))})[0], {2}, {1, 0});
+}
+
+TEST(Converters, Bits) {
+  const HostTensor a = tensor_of(DType::kUInt8, {2, 1}, {12, 3});
+  const HostTensor b = tensor_of(DType::kUInt8, {2}, {2, 7});
+  expect(run("BitwiseAnd", 18, {data(a), data(b)})[0], {2, 2}, {0, 4, 2, 3});
+  expect(run("BitwiseOr", 18, {data(a), data(b)})[0], {2, 2}, {14, 15, 3, 7});
+  expect(run("BitwiseXor", 18, {data(a), data(b)})[0], {2, 2}, {14, 11, 1, 4});
+  expect(run("BitwiseNot", 18, {data(b)})[0], {2}, {253, 248});
+  const auto shift = [&](const char* direction) {
+    return run("BitShift", 11, {data(a), data(b)},
+               [=](NodeProto& node) { set(node, "direction", direction); })[0];
+  };
+  expect(shift("LEFT"), {2, 2}, {48, 0, 12, 128});
+  expect(shift("RIGHT"), {2, 2}, {3, 0, 0, 0});
+  EXPECT_THAT(error_of([&] { shift("UP"); }).message(), HasSubstr("no direction UP"));
+}
+
+TEST(Converters, Shrink) {
+  const Edit edit = [](NodeProto& node) {
+    set(node, "lambd", 1.5);
+    set(node, "bias", 1.0);
+  };
+  expect(run("Shrink", 9, {data(floats({4}, {-2, -1, 1, 2}))}, edit)[0], {4}, {-1, 0, 0, 1});
 }
 
 TEST(Converters, Mod) {
