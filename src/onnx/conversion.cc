@@ -245,7 +245,7 @@ std::optional<std::vector<ir::ValueId>> Conversion::fold(std::string_view op,
 std::vector<ir::ValueId> Conversion::add(std::string name, std::string_view op,
                                          std::vector<ir::ValueId> inputs, Attributes attributes) {
   if (auto folded = fold(op, inputs, attributes)) return *folded;
-  const size_t count = op == "split" ? attributes.dims("sizes").size() : 1;
+  const size_t count = op == "split" ? attributes.dims("sizes").size() : op == "top_k" ? 2 : 1;
   std::vector<std::string> names;
   for (size_t i = 0; i < count; ++i) {
     std::string output = count == 1 ? name : name + ":" + std::to_string(i);

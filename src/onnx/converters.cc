@@ -38,6 +38,7 @@ ConverterTable ConverterTable::builtin() {
   add_shape_converters(table);
   add_slicing_converters(table);
   add_indexing_converters(table);
+  add_ordering_converters(table);
   add_reduction_converters(table);
   add_matrix_converters(table);
   add_einsum_converters(table);

@@ -53,6 +53,7 @@ void add_constant_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_slicing_converters(ConverterTable& table);
 void add_indexing_converters(ConverterTable& table);
+void add_ordering_converters(ConverterTable& table);
 void add_reduction_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_quantization_converters(ConverterTable& table);
