@@ -292,6 +292,13 @@ TEST(Converters, SoftmaxBeforeAndAfter13) {
   expect(run("LogSoftmax", 7, {data(x)}, all)[0], {2, 2, 2}, Values(8, -std::log(8.0)));
 }
 
+TEST(Converters, Hardmax) {
+  const HostTensor x = floats({2, 3}, {1, 5, 5, 0, -1, -2});
+  expect(run("Hardmax", 13, {data(x)})[0], {2, 3}, {0, 1, 0, 1, 0, 0});
+  const Edit all = [](NodeProto& node) { set(node, "axis", int64_t{0}); };
+  expect(run("Hardmax", 11, {data(x)}, all)[0], {2, 3}, {0, 1, 0, 0, 0, 0});
+}
+
 TEST(Converters, Reductions) {
   const HostTensor x = floats({2, 2}, {1, -2, 3, 4});
   const Edit rows = [](NodeProto& node) {
