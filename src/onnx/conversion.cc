@@ -292,6 +292,23 @@ ir::ValueId Conversion::cast(ir::ValueId value, DType to) {
   return help("cast", {value}, {{"to", to}});
 }
 
+ir::ValueId Conversion::wide(ir::ValueId value) {
+  const DType dtype = type_of(value).dtype;
+  const bool is_half = dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+  return is_half ? cast(value, DType::kFloat32) : value;
+}
+
+ir::ValueId Conversion::part(ir::ValueId value, const Shape& begin, const Shape& extent) {
+  if (shape_of(value) == extent) return value;
+  return help("slice", {value},
+              {{"begin", begin}, {"extent", extent}, {"step", Shape(extent.size(), 1)}});
+}
+
+ir::ValueId Conversion::indices(const Shape& shape, size_t axis) {
+  return help("iota", {},
+              {{"shape", shape}, {"axis", Dim(static_cast<int64_t>(axis))}, {"to", DType::kInt64}});
+}
+
 ir::ValueId Conversion::constant_of(HostTensor value) {
   std::string name = joined(node_.name, "constant");
   while (state_.tensor_names.contains(name)) name += "'";

@@ -32,14 +32,7 @@ struct Covered {
 
 void gather_elements(Conversion& c) {
   const Covered covered(c);
-  ir::ValueId data = c.input(0);
-  if (!covered.is_all) {
-    const size_t rank = covered.extent.size();
-    data = c.help("slice", {data},
-                  {{"begin", std::vector<Dim>(rank)},
-                   {"extent", covered.extent},
-                   {"step", std::vector<Dim>(rank, 1)}});
-  }
+  const ir::ValueId data = c.part(c.input(0), Shape(covered.extent.size()), covered.extent);
   c.output(0, c.emit("gather_elements", {data, c.input(1)}, covered.attributes()));
 }
 

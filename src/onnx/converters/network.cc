@@ -28,9 +28,8 @@ ir::ValueId hardmax_along(Conversion& c, ir::ValueId x, size_t axis) {
   Shape kept = shape;
   kept[axis] = 1;
   const ir::ValueId first = c.reshape(c.emit("arg_max", {x}, {{"axis", dim}}), kept);
-  const ir::ValueId index =
-      c.help("iota", {}, {{"shape", shape}, {"axis", dim}, {"to", DType::kInt64}});
-  return c.cast(c.help("equal", {c.broadcast(first, shape), index}), c.type_of(x).dtype);
+  return c.cast(c.help("equal", {c.broadcast(first, shape), c.indices(shape, axis)}),
+                c.type_of(x).dtype);
 }
 
 // Before 13, all dimensions from `axis` on count as one.
@@ -143,13 +142,11 @@ void rotary_embedding(Conversion& c) {
       c.integer("rotary_embedding_dim", 0) == 0 ? depth : Dim(c.integer("rotary_embedding_dim", 0));
   std::optional<ir::ValueId> rest;
   if (turned != depth) {
-    const std::vector<Dim> ones(4, 1);
-    Shape part = whole;
-    part[3] = depth - turned;
-    rest = c.help("slice", {x},
-                  {{"begin", std::vector<Dim>{0, 0, 0, turned}}, {"extent", part}, {"step", ones}});
-    part[3] = turned;
-    x = c.help("slice", {x}, {{"begin", std::vector<Dim>(4)}, {"extent", part}, {"step", ones}});
+    Shape extent = whole;
+    extent[3] = depth - turned;
+    rest = c.part(x, {0, 0, 0, turned}, extent);
+    extent[3] = turned;
+    x = c.part(x, Shape(4), extent);
   }
   const Dim interleaved = c.integer("interleaved", 0) != 0 ? 1 : 0;
   ir::ValueId y = c.emit("rotary", {x, angles(c, 1), angles(c, 2)}, {{"interleaved", interleaved}});

@@ -7,12 +7,6 @@ namespace {
 // More neighbours than any model's local response normalisation looks at.
 constexpr int64_t kMostNeighbours = 256;
 
-bool is_half(DType dtype) { return dtype == DType::kFloat16 || dtype == DType::kBFloat16; }
-
-ir::ValueId widened(Conversion& c, ir::ValueId x) {
-  return is_half(c.type_of(x).dtype) ? c.cast(x, DType::kFloat32) : x;
-}
-
 // The sum over `axes`, which stay as 1.
 ir::ValueId sum_over(Conversion& c, ir::ValueId x, const std::vector<size_t>& axes) {
   Shape kept = c.shape_of(x);
@@ -25,7 +19,7 @@ void lp_normalization(Conversion& c) {
   const int64_t p = c.integer("p", 2);
   if (p != 1 && p != 2) throw Error(ErrorCode::kInvalid, "there is no norm p=" + std::to_string(p));
   const size_t axis = c.axis("axis", c.rank(0), -1);
-  const ir::ValueId x = widened(c, c.input(0));
+  const ir::ValueId x = c.wide(c.input(0));
   const ir::ValueId terms = p == 1 ? c.help("abs", {x}) : c.help("mul", {x, x});
   ir::ValueId norm = sum_over(c, terms, {axis});
   if (p == 2) norm = c.help("sqrt", {norm});
@@ -39,7 +33,7 @@ void lp_normalization(Conversion& c) {
 void mean_variance_normalization(Conversion& c) {
   const std::vector<size_t> axes =
       normal_axes(c.integer_list("axes").value_or(std::vector<int64_t>{0, 2, 3}), c.rank(0));
-  const ir::ValueId x = widened(c, c.input(0));
+  const ir::ValueId x = c.wide(c.input(0));
   const Shape shape = c.shape_of(x);
   Dim count = 1;
   for (const size_t axis : axes) count *= shape[axis];
@@ -61,7 +55,7 @@ void local_response_normalization(Conversion& c) {
   if (size < 1) throw Error(ErrorCode::kInvalid, "LRN over " + std::to_string(size) + " channels");
   if (size > kMostNeighbours) throw Unsupported{"LRN over " + std::to_string(size) + " channels"};
   if (c.rank(0) < 2) throw Error(ErrorCode::kInvalid, "LRN of " + c.type(0).text());
-  const ir::ValueId x = widened(c, c.input(0));
+  const ir::ValueId x = c.wide(c.input(0));
   const Shape shape = c.shape_of(x);
   std::vector<Dim> low(shape.size()), high(shape.size());
   low[1] = (size - 1) / 2;
@@ -72,9 +66,7 @@ void local_response_normalization(Conversion& c) {
   for (int64_t i = 0; i < size; ++i) {
     std::vector<Dim> begin(shape.size());
     begin[1] = i;
-    const ir::ValueId part =
-        c.help("slice", {squares},
-               {{"begin", begin}, {"extent", shape}, {"step", std::vector<Dim>(shape.size(), 1)}});
+    const ir::ValueId part = c.part(squares, begin, shape);
     sum = sum ? c.help("add", {*sum, part}) : part;
   }
   const ir::ValueId scaled =

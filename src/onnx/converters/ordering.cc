@@ -8,11 +8,6 @@ namespace {
 
 Dim as_dim(size_t axis) { return static_cast<int64_t>(axis); }
 
-// The indices along an axis of `shape`, as int64.
-ir::ValueId indices_along(Conversion& c, const Shape& shape, size_t axis) {
-  return c.help("iota", {}, {{"shape", shape}, {"axis", as_dim(axis)}, {"to", DType::kInt64}});
-}
-
 void cumsum(Conversion& c) {
   const std::vector<int64_t> axes = c.integers(1, "the axis");
   if (axes.size() != 1) throw Error(ErrorCode::kInvalid, "CumSum takes one axis");
@@ -60,15 +55,11 @@ void one_hot(Conversion& c) {
       c.help("add", {given, c.broadcast(c.size_of(depth, DType::kInt64), shape)});
   const ir::ValueId index = c.help("where", {c.binary("less", given, 0.0), from_end, given});
   shape[axis] = depth;
-  const ir::ValueId is_on =
-      c.help("equal", {c.broadcast(index, shape), indices_along(c, shape, axis)});
+  const ir::ValueId is_on = c.help("equal", {c.broadcast(index, shape), c.indices(shape, axis)});
   if (c.rank(2) != 1) throw Error(ErrorCode::kInvalid, "the values are not [off, on]");
   c.require_equal(c.type(2).shape[0], 2, "the number of values");
   const auto choice = [&](int64_t at) {
-    const ir::ValueId part = c.help("slice", {c.input(2)},
-                                    {{"begin", std::vector<Dim>{at}},
-                                     {"extent", std::vector<Dim>{1}},
-                                     {"step", std::vector<Dim>{1}}});
+    const ir::ValueId part = c.part(c.input(2), {Dim(at)}, {Dim(1)});
     return c.broadcast(c.reshape(part, {}), shape);
   };
   c.output(0, c.emit("where", {is_on, choice(1), choice(0)}));
@@ -93,7 +84,7 @@ void reverse_sequence(Conversion& c) {
   const Shape rows{sequences[0], sequences[1]};
   const ir::ValueId length =
       c.broadcast(c.reshape(c.cast(c.input(1), DType::kInt64), {rows[0], Dim(1)}), rows);
-  const ir::ValueId row = indices_along(c, rows, 1);
+  const ir::ValueId row = c.indices(rows, 1);
   const ir::ValueId mirrored = c.help("sub", {c.binary("sub", length, 1.0), row});
   const ir::ValueId from = c.help("where", {c.help("less", {row, length}), mirrored, row});
   const ir::ValueId tuples = c.reshape(from, {rows[0], rows[1], Dim(1)});
