@@ -30,7 +30,7 @@ QuantizedRange range_of(DType dtype) {
   }
 }
 
-// A scale that is known must be finite and above 0.
+// A scale that is a small constant must be finite and above 0; larger ones are not read at import.
 void check_scale(Conversion& c, size_t input) {
   const auto scale = c.constant(input);
   if (!scale) return;

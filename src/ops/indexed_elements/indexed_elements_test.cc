@@ -136,6 +136,20 @@ TEST(IndexedElements, KernelsEqualTheReference) {
   }
 }
 
+TEST(ScatterElements, SumsDoNotDependOnThreads) {
+  const HostTensor x = testing::random_reals(kF32, {30, 2000}, 1);
+  const HostTensor i = random_integers(DType::kInt64, {400, 2000}, 2, 0, 29);
+  const HostTensor u = testing::random_reals(kF32, {400, 2000}, 3);
+  backend::KernelCase c{.op = "scatter_elements",
+                        .attributes = axis(0, "sum"),
+                        .inputs = {&x, &i, &u},
+                        .outputs = {HostTensor(kF32, x.shape)},
+                        .threads = 1};
+  const HostTensor one = backend::run_case(c)[0];
+  c.threads = 5;
+  EXPECT_EQ(backend::run_case(c)[0], one);
+}
+
 TEST(IndexedElements, KernelsOfNothing) {
   const HostTensor x(kF32, {0, 3}), y(kF32, {2, 0});
   const HostTensor i(DType::kInt64, {0, 5}), j(DType::kInt64, {2, 4});

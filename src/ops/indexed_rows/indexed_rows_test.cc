@@ -89,6 +89,20 @@ TEST(IndexedRows, Rules) {
   }
 }
 
+TEST(ScatterNd, SumsDoNotDependOnThreads) {
+  const HostTensor x = testing::random_reals(kF32, {3000, 20}, 1);
+  const HostTensor i = random_integers(DType::kInt64, {20000, 1}, 2, 0, 2999);
+  const HostTensor u = testing::random_reals(kF32, {20000, 20}, 3);
+  backend::KernelCase c{.op = "scatter_nd",
+                        .attributes = by("sum"),
+                        .inputs = {&x, &i, &u},
+                        .outputs = {HostTensor(kF32, x.shape)},
+                        .threads = 1};
+  const HostTensor one = backend::run_case(c)[0];
+  c.threads = 5;
+  EXPECT_EQ(backend::run_case(c)[0], one);
+}
+
 TEST(IndexedRows, Errors) {
   const TensorType x{kF32, {2, 3}};
   const TensorType i{DType::kInt64, {4, 1}};
