@@ -44,7 +44,7 @@ ConverterTable ConverterTable::builtin() {
   add_einsum_converters(table);
   add_quantization_converters(table);
   add_network_converters(table);
-  add_normalization_converters(table);
+  add_axis_norm_converters(table);
   add_shape_folders(table);
   return table;
 }

@@ -59,7 +59,7 @@ void add_matrix_converters(ConverterTable& table);
 void add_quantization_converters(ConverterTable& table);
 void add_einsum_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
-void add_normalization_converters(ConverterTable& table);
+void add_axis_norm_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);
 
 }  // namespace cleave::onnx

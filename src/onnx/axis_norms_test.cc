@@ -40,19 +40,19 @@ TEST(BlockConverters, SpaceAndDepth) {
             ErrorCode::kInvalid);
 }
 
-TEST(NormalizationConverters, LpNormalization) {
+TEST(AxisNormConverters, LpNormalization) {
   const HostTensor x = floats({2, 2}, {3, -4, 0, 0});
   expect(run("LpNormalization", 7, {data(x)})[0], {2, 2}, {0.6, -0.8, 0, 0});
   expect(run("LpNormalization", 22, {data(x)}, with({{"p", 1}, {"axis", 0}}))[0], {2, 2},
          {1, -1, 0, 0});
 }
 
-TEST(NormalizationConverters, MeanVariance) {
+TEST(AxisNormConverters, MeanVariance) {
   expect(run("MeanVarianceNormalization", 13, {data(floats({1, 2, 1, 2}, {1, 3, -4, 4}))})[0],
          {1, 2, 1, 2}, {-1, 1, -1, 1});
 }
 
-TEST(NormalizationConverters, LocalResponse) {
+TEST(AxisNormConverters, LocalResponse) {
   const Edit edit = [](NodeProto& node) {
     set(node, "size", int64_t{2});
     set(node, "alpha", 2.0);

@@ -78,7 +78,7 @@ void local_response_normalization(Conversion& c) {
 
 }  // namespace
 
-void add_normalization_converters(ConverterTable& table) {
+void add_axis_norm_converters(ConverterTable& table) {
   table.add("LpNormalization", 1, lp_normalization);
   table.add("MeanVarianceNormalization", 9, mean_variance_normalization);
   table.add("LRN", 1, local_response_normalization);
