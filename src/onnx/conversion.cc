@@ -245,7 +245,7 @@ std::optional<std::vector<ir::ValueId>> Conversion::fold(std::string_view op,
 std::vector<ir::ValueId> Conversion::add(std::string name, std::string_view op,
                                          std::vector<ir::ValueId> inputs, Attributes attributes) {
   if (auto folded = fold(op, inputs, attributes)) return *folded;
-  const size_t count = op == "split" ? attributes.dims("sizes").size() : 1;
+  const size_t count = op == "split" ? attributes.dims("sizes").size() : op == "top_k" ? 2 : 1;
   std::vector<std::string> names;
   for (size_t i = 0; i < count; ++i) {
     std::string output = count == 1 ? name : name + ":" + std::to_string(i);
@@ -290,6 +290,23 @@ ir::ValueId Conversion::transpose(ir::ValueId value, const std::vector<size_t>& 
 ir::ValueId Conversion::cast(ir::ValueId value, DType to) {
   if (type_of(value).dtype == to) return value;
   return help("cast", {value}, {{"to", to}});
+}
+
+ir::ValueId Conversion::wide(ir::ValueId value) {
+  const DType dtype = type_of(value).dtype;
+  const bool is_half = dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+  return is_half ? cast(value, DType::kFloat32) : value;
+}
+
+ir::ValueId Conversion::part(ir::ValueId value, const Shape& begin, const Shape& extent) {
+  if (shape_of(value) == extent) return value;
+  return help("slice", {value},
+              {{"begin", begin}, {"extent", extent}, {"step", Shape(extent.size(), 1)}});
+}
+
+ir::ValueId Conversion::indices(const Shape& shape, size_t axis) {
+  return help("iota", {},
+              {{"shape", shape}, {"axis", Dim(static_cast<int64_t>(axis))}, {"to", DType::kInt64}});
 }
 
 ir::ValueId Conversion::constant_of(HostTensor value) {

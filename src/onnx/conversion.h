@@ -110,7 +110,13 @@ class Conversion {
   ir::ValueId reshape(ir::ValueId value, const Shape& shape);
   ir::ValueId transpose(ir::ValueId value, const std::vector<size_t>& permutation);
   ir::ValueId cast(ir::ValueId value, DType to);
+  // Half types as float32: what is summed and then scaled or rooted would leave their range.
+  ir::ValueId wide(ir::ValueId value);
+  // The elements [begin, begin + extent) of every dimension.
+  ir::ValueId part(ir::ValueId value, const Shape& begin, const Shape& extent);
   ir::ValueId constant_of(HostTensor value);
+  // The index along `axis`, as int64.
+  ir::ValueId indices(const Shape& shape, size_t axis);
   // A constant that is the node's result.
   ir::ValueId add_constant(ir::RecipePtr constant);
   // Dimension expressions as a tensor, for where sizes are used as data.

@@ -37,7 +37,12 @@ ConverterTable ConverterTable::builtin() {
   add_constant_converters(table);
   add_shape_converters(table);
   add_slicing_converters(table);
+  add_indexing_converters(table);
+  add_ordering_converters(table);
   add_reduction_converters(table);
+  add_einsum_converters(table);
+  add_quantization_converters(table);
+  add_axis_norm_converters(table);
   add_pooling_converters(table);
   add_channel_norm_converters(table);
   add_resize_converters(table);

@@ -43,12 +43,21 @@ class ConverterTable {
   std::map<std::string, ShapeFolder, std::less<>> folders_;
 };
 
+// The product of ONNX's MatMul: leading dimensions broadcast, a vector counts as a row on the left
+// and as a column on the right.
+ir::ValueId matrix_product(Conversion& c, ir::ValueId a, ir::ValueId b);
+
 // The parts of `builtin`, by subject.
 void add_elementwise_converters(ConverterTable& table);
 void add_constant_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_slicing_converters(ConverterTable& table);
+void add_indexing_converters(ConverterTable& table);
+void add_ordering_converters(ConverterTable& table);
 void add_reduction_converters(ConverterTable& table);
+void add_quantization_converters(ConverterTable& table);
+void add_einsum_converters(ConverterTable& table);
+void add_axis_norm_converters(ConverterTable& table);
 void add_pooling_converters(ConverterTable& table);
 void add_channel_norm_converters(ConverterTable& table);
 void add_resize_converters(ConverterTable& table);

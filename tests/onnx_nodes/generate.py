@@ -4,8 +4,9 @@
 
 `<case>.onnx` is the model. `<case>.data` is a model as well, whose initializers are the inputs and
 expected outputs, in order and named `input` and `output`. Cases with anything but tensors are left
-out. Integer operands behind the first become initializers: Cleave wants to know shapes, axes and
-bounds when it reads a model, as exporters write them. So do the scales and regions of Resize.
+out. Integer operands behind the first become initializers, and so do the depth of OneHot and the
+scales and regions of Resize: Cleave wants to know shapes, axes and bounds when it reads a model, as
+exporters write them.
 """
 
 import sys
@@ -40,9 +41,9 @@ def write(folder: Path, case) -> bool:
         return False
     given = []
     for index, (info, tensor) in enumerate(zip(list(model.graph.input), inputs, strict=True)):
-        is_setting = (
-            tensor.data_type == TensorProto.INT64 or model.graph.node[0].op_type in RESIZING
-        )
+        is_integer = tensor.data_type in (TensorProto.INT32, TensorProto.INT64)
+        op = model.graph.node[0].op_type
+        is_setting = is_integer or op in RESIZING or (op == "OneHot" and index == 1)
         if index > 0 and is_setting and len(tensor.dims) <= 1:
             tensor.name = info.name
             model.graph.initializer.append(tensor)

@@ -2,57 +2,33 @@
 
 #include <algorithm>
 #include <numeric>
-#include <random>
 
-#include "ops/builder.h"
+#include "tests/property/random_values.h"
 
 namespace cleave::testing {
 namespace {
 
-// Magnitudes above this are brought down before they grow further; sums of products of two such
-// stay exact in float32.
-constexpr double kMaxMagnitude = 64;
-
-class Generator {
+class Generator : RandomValues {
  public:
-  Generator(const ops::Registry& registry, uint64_t seed)
-      : random_(seed), builder_(model_.graph, registry) {}
+  using RandomValues::RandomValues;
 
   RandomModel run() {
     add_inputs();
     const int64_t nodes = uniform(4, 14);
     for (int64_t i = 0; i < nodes; ++i) add_op();
     // Whatever nobody reads is an output, so that nothing is dead.
-    const auto uses = model_.graph.uses();
-    for (const Known& known : values_) {
-      if (uses[known.id.index()].empty()) model_.graph.add_output(known.id);
+    const auto uses = model.graph.uses();
+    for (const Known& known : values) {
+      if (uses[known.id.index()].empty()) model.graph.add_output(known.id);
     }
-    if (model_.graph.outputs().empty()) model_.graph.add_output(values_.back().id);
-    return std::move(model_);
+    if (model.graph.outputs().empty()) model.graph.add_output(values.back().id);
+    return std::move(model);
   }
 
  private:
-  struct Known {
-    ir::ValueId id;
-    double magnitude;  // no element is larger
-  };
-
-  int64_t uniform(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(random_() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool chance(int percent) { return uniform(1, 100) <= percent; }
-
-  HostTensor integers(std::vector<int64_t> shape, int64_t magnitude) {
-    HostTensor tensor(DType::kFloat32, std::move(shape));
-    for (int64_t i = 0; i < tensor.elements(); ++i) {
-      tensor.set(i, static_cast<double>(uniform(-magnitude, magnitude)));
-    }
-    return tensor;
-  }
-
   void add_inputs() {
     const bool dynamic = chance(40);
-    model_.symbols["batch"] = uniform(1, 5);
+    model.symbols["batch"] = uniform(1, 5);
     const int64_t count = uniform(1, 3);
     for (int64_t i = 0; i < count; ++i) {
       Shape shape;
@@ -60,34 +36,11 @@ class Generator {
       for (int64_t d = 0; d < rank; ++d) shape.push_back(uniform(1, 7));
       if (dynamic) shape[0] = Dim::symbol("batch");
       const ir::ValueId id =
-          model_.graph.add_input("x" + std::to_string(i), {DType::kFloat32, shape});
-      model_.inputs.push_back(integers(evaluate(shape, model_.symbols), 4));
-      values_.push_back({id, 4});
+          model.graph.add_input("x" + std::to_string(i), {DType::kFloat32, shape});
+      model.inputs.push_back(integers(evaluate(shape, model.symbols), 4));
+      values.push_back({id, 4});
     }
-    if (!dynamic) model_.symbols.clear();
-  }
-
-  Shape shape(const Known& known) const { return model_.graph.type(known.id).shape; }
-
-  // Recent values are likelier, so that graphs are deep.
-  Known pick() {
-    const auto size = static_cast<int64_t>(values_.size());
-    const int64_t back = std::min(uniform(0, size - 1), uniform(0, size - 1));
-    return values_[static_cast<size_t>(size - 1 - back)];
-  }
-
-  Known constant(const Shape& shape, int64_t magnitude) {
-    const HostTensor value = integers(evaluate(shape, {}), magnitude);
-    const std::string name = "w" + std::to_string(next_++);
-    return {model_.graph.add_constant(name, ir::constant_value(value)),
-            static_cast<double>(magnitude)};
-  }
-
-  void made(ir::ValueId id, double magnitude) { values_.push_back({id, magnitude}); }
-
-  ir::ValueId op(std::string_view op, Attributes attributes, std::vector<ir::ValueId> inputs) {
-    return builder_.add1(std::string(op) + std::to_string(next_++), op, std::move(attributes),
-                         std::move(inputs));
+    if (!dynamic) model.symbols.clear();
   }
 
   void add_op() {
@@ -116,18 +69,8 @@ class Generator {
       case 12:
         return add_fused();
       default:
-        return add_gather();
+        return add_indexed(*this);
     }
-  }
-
-  // Larger values are clipped; a clip is exact.
-  Known bounded(Known x) {
-    if (x.magnitude <= kMaxMagnitude) return x;
-    const double limit = 8;
-    const ir::ValueId high = builder_.broadcast(builder_.scalar(DType::kFloat32, limit), shape(x));
-    const ir::ValueId low = builder_.broadcast(builder_.scalar(DType::kFloat32, -limit), shape(x));
-    const ir::ValueId top = op("min", {}, {x.id, high});
-    return {op("max", {}, {top, low}), limit};
   }
 
   void add_matmul() {
@@ -155,7 +98,7 @@ class Generator {
   void add_binary() {
     const Known a = bounded(pick());
     std::vector<Known> same;
-    for (const Known& other : values_) {
+    for (const Known& other : values) {
       if (shape(other) == shape(a)) same.push_back(other);
     }
     const Known b =
@@ -171,7 +114,7 @@ class Generator {
     const Shape dims = shape(x);
     if (!dims.back().is_constant()) return;
     const Known bias = constant({dims.back()}, 5);
-    const ir::ValueId wide = builder_.broadcast(bias.id, dims);
+    const ir::ValueId wide = builder.broadcast(bias.id, dims);
     made(op(chance(70) ? "add" : "mul", {}, {x.id, wide}), x.magnitude * 5 + 5);
   }
 
@@ -190,7 +133,7 @@ class Generator {
     const Known x = pick();
     std::vector<Dim> perm;
     for (size_t d = 0; d < shape(x).size(); ++d) perm.push_back(static_cast<int64_t>(d));
-    std::shuffle(perm.begin(), perm.end(), random_);
+    std::shuffle(perm.begin(), perm.end(), random);
     Attributes attributes;
     attributes.set("perm", perm);
     made(op("transpose", attributes, {x.id}), x.magnitude);
@@ -234,7 +177,7 @@ class Generator {
   }
 
   ir::ValueId part(ir::ValueId x, size_t axis, int64_t first, const Dim& count, int64_t step = 1) {
-    const Shape dims = model_.graph.type(x).shape;
+    const Shape dims = model.graph.type(x).shape;
     std::vector<Dim> begin(dims.size(), Dim(0));
     std::vector<Dim> extent(dims.begin(), dims.end());
     std::vector<Dim> steps(dims.size(), Dim(1));
@@ -296,8 +239,8 @@ class Generator {
                                         int64_t heads, int64_t size) {
     const std::vector<Dim> sizes(static_cast<size_t>(parts), Dim(heads * size));
     auto found =
-        builder_.add("split" + std::to_string(next_++), "split",
-                     {{"axis", Dim(static_cast<int64_t>(rows.size()))}, {"sizes", sizes}}, {fused});
+        builder.add("split" + std::to_string(next++), "split",
+                    {{"axis", Dim(static_cast<int64_t>(rows.size()))}, {"sizes", sizes}}, {fused});
     for (ir::ValueId& value : found) value = reshaped(value, with(rows, {heads, size}));
     return found;
   }
@@ -315,14 +258,14 @@ class Generator {
       wide = op("transpose", {{"perm", perm}}, {wide});
       axis = 0;
     }
-    Shape taken = model_.graph.type(wide).shape;
+    Shape taken = model.graph.type(wide).shape;
     const int64_t parts = taken[axis].constant();
     std::vector<ir::ValueId> found;
     if (chance(50)) {
-      found = builder_.add("split" + std::to_string(next_++), "split",
-                           {{"axis", Dim(static_cast<int64_t>(axis))},
-                            {"sizes", std::vector<Dim>(static_cast<size_t>(parts), Dim(1))}},
-                           {wide});
+      found = builder.add("split" + std::to_string(next++), "split",
+                          {{"axis", Dim(static_cast<int64_t>(axis))},
+                           {"sizes", std::vector<Dim>(static_cast<size_t>(parts), Dim(1))}},
+                          {wide});
     } else {
       for (int64_t i = 0; i < parts; ++i) found.push_back(part(wide, axis, i, 1));
     }
@@ -353,7 +296,7 @@ class Generator {
       const int64_t first = uniform(1, dims[axis].constant() - 1);
       attributes.set("sizes", std::vector<Dim>{first, dims[axis] - first});
       for (ir::ValueId id :
-           builder_.add("split" + std::to_string(next_++), "split", attributes, {x.id})) {
+           builder.add("split" + std::to_string(next++), "split", attributes, {x.id})) {
         made(id, x.magnitude);
       }
       return;
@@ -365,28 +308,6 @@ class Generator {
     }
     made(op("concat", attributes, {x.id, other.id}), std::max(x.magnitude, other.magnitude));
   }
-
-  void add_gather() {
-    const Known x = pick();
-    const Shape dims = shape(x);
-    const auto axis = static_cast<size_t>(uniform(0, static_cast<int64_t>(dims.size()) - 1));
-    if (!dims[axis].is_constant()) return;
-    HostTensor indices(DType::kInt64, {uniform(1, 5)});
-    for (int64_t i = 0; i < indices.elements(); ++i) {
-      indices.set_integer(i, uniform(0, dims[axis].constant() - 1));
-    }
-    const std::string name = "i" + std::to_string(next_++);
-    const ir::ValueId ids = model_.graph.add_constant(name, ir::constant_value(indices));
-    Attributes attributes;
-    attributes.set("axis", Dim(static_cast<int64_t>(axis)));
-    made(op("gather", attributes, {x.id, ids}), x.magnitude);
-  }
-
-  std::mt19937_64 random_;
-  RandomModel model_;
-  ops::Builder builder_;
-  std::vector<Known> values_;
-  int64_t next_ = 0;
 };
 
 }  // namespace

@@ -101,13 +101,11 @@ bool select(FusedLoop& loop, const FusedStep& source, std::span<const DType> arg
   if (result != type) return false;
   const auto* unary = entry(kUnaryOps, source.op);
   const auto* binary = entry(kBinaryOps, source.op);
-  if (loop.args != (unary != nullptr ? 1 : 2) || (unary == nullptr && binary == nullptr)) {
-    return false;
-  }
-  if (!is_float) {
+  if (!is_float || (unary == nullptr && binary == nullptr)) {
     loop.generic = arithmetic_loop(source.op, type);
     return loop.generic != nullptr;
   }
+  if (loop.args != (unary != nullptr ? 1 : 2)) return false;
   loop.kind = unary != nullptr ? Kind::kUnary : Kind::kBinary;
   if (unary != nullptr) loop.unary = table.unary[static_cast<size_t>(unary->second)];
   if (binary != nullptr) loop.binary = table.binary[static_cast<size_t>(binary->second)];
@@ -173,7 +171,11 @@ int64_t fused_cost(std::string_view op) {
                              "softplus", "elu", "sin", "cos"}) {
     if (op == costly) return 6;
   }
-  return op == "pow" || op == "mod" ? 20 : 1;
+  for (const char* slow :
+       {"pow", "mod", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"}) {
+    if (op == slow) return 20;
+  }
+  return 1;
 }
 
 }  // namespace cleave::backend

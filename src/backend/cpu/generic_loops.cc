@@ -71,6 +71,16 @@ T power(T base, T exponent) {
   return static_cast<T>(result);
 }
 
+// A count outside of [0, 64) shifts every bit out.
+template <class T>
+T shifted(T a, T b, bool left) {
+  const auto count = static_cast<int64_t>(b);
+  if (count < 0 || count > 63) return left || a >= 0 ? T{0} : static_cast<T>(~T{0});
+  if (left) return static_cast<T>(static_cast<uint64_t>(a) << count);
+  if constexpr (std::is_signed_v<T>) return static_cast<T>(static_cast<int64_t>(a) >> count);
+  return static_cast<T>(static_cast<uint64_t>(a) >> count);
+}
+
 template <class T>
 GenericLoop integer_loop(std::string_view op) {
 #define CLEAVE_ONE(NAME, EXPRESSION) \
@@ -93,6 +103,27 @@ GenericLoop integer_loop(std::string_view op) {
   CLEAVE_TWO("min", a < b ? a : b)
   CLEAVE_TWO("max", a > b ? a : b)
   CLEAVE_TWO("mod", remainder_of(a, b))
+  CLEAVE_ONE("bit_not", static_cast<T>(~a))
+  CLEAVE_TWO("bit_and", static_cast<T>(a & b))
+  CLEAVE_TWO("bit_or", static_cast<T>(a | b))
+  CLEAVE_TWO("bit_xor", static_cast<T>(a ^ b))
+  CLEAVE_TWO("shift_left", shifted(a, b, true))
+  CLEAVE_TWO("shift_right", shifted(a, b, false))
+  return nullptr;
+}
+
+// The functions that have no vectorised loops.
+template <class T>
+GenericLoop library_loop(std::string_view op) {
+  CLEAVE_ONE("tan", std::tan(a))
+  CLEAVE_ONE("asin", std::asin(a))
+  CLEAVE_ONE("acos", std::acos(a))
+  CLEAVE_ONE("atan", std::atan(a))
+  CLEAVE_ONE("sinh", std::sinh(a))
+  CLEAVE_ONE("cosh", std::cosh(a))
+  CLEAVE_ONE("asinh", std::asinh(a))
+  CLEAVE_ONE("acosh", std::acosh(a))
+  CLEAVE_ONE("atanh", std::atanh(a))
   return nullptr;
 }
 
@@ -138,7 +169,7 @@ GenericLoop double_loop(std::string_view op) {
       map_one<T, T>(call, [&](T a) { return a < 0 ? call.alpha * std::expm1(a) : a; });
     };
   }
-  return nullptr;
+  return library_loop<T>(op);
 }
 #undef CLEAVE_ONE
 #undef CLEAVE_TWO
@@ -208,6 +239,8 @@ GenericLoop arithmetic_loop(std::string_view op, DType type) {
   return dispatch_working(type, [&]<class T>() -> GenericLoop {
     if constexpr (std::is_same_v<T, double>) {
       return double_loop(op);
+    } else if constexpr (std::is_same_v<T, float>) {
+      return library_loop<T>(op);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
       return integer_loop<T>(op);
     } else {

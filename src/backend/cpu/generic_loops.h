@@ -1,6 +1,6 @@
 // Element-wise loops for the types that have no vectorised ones of their own: float64, the
-// integers and bool, and conversions between all. Float here stands for the 16-bit types as well,
-// which are computed in float.
+// integers and bool, conversions between all, and rare functions of float. Float here stands for
+// the 16-bit types as well, which are computed in float.
 #pragma once
 
 #include <cstdint>

@@ -25,4 +25,12 @@ std::optional<std::string> refuse_strides(const KernelProblem& problem) {
   return std::nullopt;
 }
 
+std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands) {
+  if (auto reason = refuse_operands(problem, operands, operands)) return reason;
+  const DType type = problem.inputs[1].dtype;
+  if (type != DType::kInt64 && type != DType::kInt32) return "indices are i64 or i32";
+  if (problem.outputs[0].dtype != problem.inputs[0].dtype) return "the result is of another type";
+  return refuse_strides(problem);
+}
+
 }  // namespace cleave::backend

@@ -58,5 +58,7 @@ class SimpleKernel final : public Kernel {
 std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
 // Any operand that is there but not dense, by position.
 std::optional<std::string> refuse_strides(const KernelProblem& problem);
+// What a kernel of `operands` dense operands, data and indices first, does not take.
+std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands);
 
 }  // namespace cleave::backend

@@ -155,6 +155,38 @@ void swish(Conversion& c) {
 
 void is_nan(Conversion& c) { c.output(0, c.emit("is_nan", {c.input(0)})); }
 
+void is_inf(Conversion& c) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const bool is_above = c.integer("detect_positive", 1) != 0;
+  const bool is_below = c.integer("detect_negative", 1) != 0;
+  const ir::ValueId x = c.input(0);
+  if (is_above && is_below) {
+    c.output(0, c.binary("equal", c.emit("abs", {x}), infinity));
+  } else if (is_above || is_below) {
+    c.output(0, c.binary("equal", x, is_above ? infinity : -infinity));
+  } else {
+    c.output(0, c.filled({DType::kBool, c.type(0).shape}, 0));
+  }
+}
+
+void shift(Conversion& c) {
+  const std::string direction = c.string("direction");
+  if (direction != "LEFT" && direction != "RIGHT") {
+    throw Error(ErrorCode::kInvalid, "there is no direction " + direction + " of BitShift");
+  }
+  c.output(0, c.binary(direction == "LEFT" ? "shift_left" : "shift_right", c.input(0), c.input(1)));
+}
+
+// x + bias below -lambd, x - bias above lambd, 0 between.
+void shrink(Conversion& c) {
+  const ir::ValueId x = c.input(0);
+  const double bias = c.real("bias", 0.0);
+  const double border = c.real("lambd", 0.5);
+  const ir::ValueId above = c.emit(
+      "where", {c.binary("greater", x, border), c.binary("sub", x, bias), c.filled(c.type(0), 0)});
+  c.output(0, c.emit("where", {c.binary("less", x, -border), c.binary("add", x, bias), above}));
+}
+
 void hard_sigmoid_of(Conversion& c, double alpha, double beta, bool times_x) {
   const ir::ValueId x = c.input(0);
   const ir::ValueId line = c.binary("add", c.binary("mul", x, alpha), beta);
@@ -206,30 +238,29 @@ void thresholded_relu(Conversion& c) {
 }  // namespace
 
 void add_elementwise_converters(ConverterTable& table) {
-  for (const auto& [name, op] :
-       std::initializer_list<std::pair<const char*, const char*>>{{"Abs", "abs"},
-                                                                  {"Ceil", "ceil"},
-                                                                  {"Cos", "cos"},
-                                                                  {"Erf", "erf"},
-                                                                  {"Exp", "exp"},
-                                                                  {"Floor", "floor"},
-                                                                  {"Log", "log"},
-                                                                  {"Neg", "neg"},
-                                                                  {"Not", "not"},
-                                                                  {"Relu", "relu"},
-                                                                  {"Round", "round"},
-                                                                  {"Reciprocal", "reciprocal"},
-                                                                  {"Sign", "sign"},
-                                                                  {"Sigmoid", "sigmoid"},
-                                                                  {"Sin", "sin"},
-                                                                  {"Sqrt", "sqrt"},
-                                                                  {"Tanh", "tanh"},
-                                                                  {"Softplus", "softplus"}}) {
+  for (const auto& [name, op] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"Abs", "abs"},     {"Acos", "acos"},
+           {"Acosh", "acosh"}, {"Asin", "asin"},
+           {"Asinh", "asinh"}, {"Atan", "atan"},
+           {"Atanh", "atanh"}, {"BitwiseNot", "bit_not"},
+           {"Ceil", "ceil"},   {"Cos", "cos"},
+           {"Cosh", "cosh"},   {"Erf", "erf"},
+           {"Exp", "exp"},     {"Floor", "floor"},
+           {"Log", "log"},     {"Neg", "neg"},
+           {"Not", "not"},     {"Relu", "relu"},
+           {"Round", "round"}, {"Reciprocal", "reciprocal"},
+           {"Sign", "sign"},   {"Sigmoid", "sigmoid"},
+           {"Sin", "sin"},     {"Sinh", "sinh"},
+           {"Sqrt", "sqrt"},   {"Tan", "tan"},
+           {"Tanh", "tanh"},   {"Softplus", "softplus"}}) {
     table.add(name, 1, unary(op));
   }
   for (const auto& [name, op] : std::initializer_list<std::pair<const char*, const char*>>{
            {"Add", "add"},
            {"And", "and"},
+           {"BitwiseAnd", "bit_and"},
+           {"BitwiseOr", "bit_or"},
+           {"BitwiseXor", "bit_xor"},
            {"Div", "div"},
            {"Equal", "equal"},
            {"Greater", "greater"},
@@ -260,6 +291,9 @@ void add_elementwise_converters(ConverterTable& table) {
   table.add("Gelu", 20, gelu);
   table.add("Swish", 24, swish);
   table.add("IsNaN", 9, is_nan);
+  table.add("IsInf", 10, is_inf);
+  table.add("BitShift", 11, shift);
+  table.add("Shrink", 9, shrink);
   table.add("HardSigmoid", 6, [](Conversion& c) {
     hard_sigmoid_of(c, c.real("alpha", 0.2), c.real("beta", 0.5), false);
   });

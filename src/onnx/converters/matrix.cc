@@ -32,23 +32,7 @@ ir::ValueId product(Conversion& c, ir::ValueId a, ir::ValueId b) {
   return c.emit("matmul", {wide_a, wide_b});
 }
 
-// Vectors count as a row on the left and as a column on the right.
-void matmul(Conversion& c) {
-  ir::ValueId a = c.input(0);
-  ir::ValueId b = c.input(1);
-  const bool is_row = c.rank(0) == 1;
-  const bool is_column = c.rank(1) == 1;
-  if (c.rank(0) == 0 || c.rank(1) == 0) {
-    throw Error(ErrorCode::kInvalid, "an operand of a matrix product is a scalar");
-  }
-  if (is_row) a = c.reshape(a, {Dim(1), c.type(0).shape[0]});
-  if (is_column) b = c.reshape(b, {c.type(1).shape[0], Dim(1)});
-  const ir::ValueId y = product(c, a, b);
-  Shape shape = c.shape_of(y);
-  if (is_column) shape.pop_back();
-  if (is_row) shape.erase(shape.end() - (is_column ? 1 : 2));
-  c.output(0, c.reshape(y, shape));
-}
+void matmul(Conversion& c) { c.output(0, matrix_product(c, c.input(0), c.input(1))); }
 
 // alpha · a b + beta · c, with a and b transposed where asked for.
 void gemm(Conversion& c) {
@@ -72,6 +56,23 @@ void gemm(Conversion& c) {
 }
 
 }  // namespace
+
+ir::ValueId matrix_product(Conversion& c, ir::ValueId a, ir::ValueId b) {
+  const Shape left = c.shape_of(a);
+  const Shape right = c.shape_of(b);
+  const bool is_row = left.size() == 1;
+  const bool is_column = right.size() == 1;
+  if (left.empty() || right.empty()) {
+    throw Error(ErrorCode::kInvalid, "an operand of a matrix product is a scalar");
+  }
+  if (is_row) a = c.reshape(a, {Dim(1), left[0]});
+  if (is_column) b = c.reshape(b, {right[0], Dim(1)});
+  const ir::ValueId y = product(c, a, b);
+  Shape shape = c.shape_of(y);
+  if (is_column) shape.pop_back();
+  if (is_row) shape.erase(shape.end() - (is_column ? 1 : 2));
+  return c.reshape(y, shape);
+}
 
 void add_matrix_converters(ConverterTable& table) {
   table.add("MatMul", 1, matmul);

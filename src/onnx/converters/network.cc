@@ -17,18 +17,28 @@ ir::ValueId log_softmax_along(Conversion& c, ir::ValueId x, size_t axis) {
   return c.help("sub", {moved, c.broadcast(norm, shape)});
 }
 
-ir::ValueId softmax_along(Conversion& c, ir::ValueId x, size_t axis, bool is_log) {
-  if (is_log) return log_softmax_along(c, x, axis);
+ir::ValueId softmax_along(Conversion& c, ir::ValueId x, size_t axis) {
   return c.emit("softmax", {x}, {{"axis", Dim(static_cast<int64_t>(axis))}});
 }
 
+// 1 at the first of the largest, 0 elsewhere.
+ir::ValueId hardmax_along(Conversion& c, ir::ValueId x, size_t axis) {
+  const Shape shape = c.shape_of(x);
+  const Dim dim = static_cast<int64_t>(axis);
+  Shape kept = shape;
+  kept[axis] = 1;
+  const ir::ValueId first = c.reshape(c.emit("arg_max", {x}, {{"axis", dim}}), kept);
+  return c.cast(c.help("equal", {c.broadcast(first, shape), c.indices(shape, axis)}),
+                c.type_of(x).dtype);
+}
+
 // Before 13, all dimensions from `axis` on count as one.
-Converter softmax(bool is_log) {
-  return [is_log](Conversion& c) {
+Converter softmax(ir::ValueId (*along)(Conversion&, ir::ValueId, size_t)) {
+  return [along](Conversion& c) {
     const Shape shape = c.type(0).shape;
     if (shape.empty()) throw Error(ErrorCode::kInvalid, "softmax of a scalar");
     if (c.version() >= 13) {
-      c.output(0, softmax_along(c, c.input(0), c.axis("axis", shape.size(), -1), is_log));
+      c.output(0, along(c, c.input(0), c.axis("axis", shape.size(), -1)));
       return;
     }
     const int64_t given = c.integer("axis", 1);
@@ -36,12 +46,12 @@ Converter softmax(bool is_log) {
                             ? shape.size()
                             : normal_axis(given, shape.size());
     if (axis + 1 == shape.size()) {
-      c.output(0, softmax_along(c, c.input(0), axis, is_log));
+      c.output(0, along(c, c.input(0), axis));
       return;
     }
     const std::span<const Dim> all(shape);
     const Shape flat{product(all.first(axis)), product(all.subspan(axis))};
-    const ir::ValueId y = softmax_along(c, c.reshape(c.input(0), flat), 1, is_log);
+    const ir::ValueId y = along(c, c.reshape(c.input(0), flat), 1);
     c.output(0, c.reshape(y, shape));
   };
 }
@@ -132,13 +142,11 @@ void rotary_embedding(Conversion& c) {
       c.integer("rotary_embedding_dim", 0) == 0 ? depth : Dim(c.integer("rotary_embedding_dim", 0));
   std::optional<ir::ValueId> rest;
   if (turned != depth) {
-    const std::vector<Dim> ones(4, 1);
-    Shape part = whole;
-    part[3] = depth - turned;
-    rest = c.help("slice", {x},
-                  {{"begin", std::vector<Dim>{0, 0, 0, turned}}, {"extent", part}, {"step", ones}});
-    part[3] = turned;
-    x = c.help("slice", {x}, {{"begin", std::vector<Dim>(4)}, {"extent", part}, {"step", ones}});
+    Shape extent = whole;
+    extent[3] = depth - turned;
+    rest = c.part(x, {0, 0, 0, turned}, extent);
+    extent[3] = turned;
+    x = c.part(x, Shape(4), extent);
   }
   const Dim interleaved = c.integer("interleaved", 0) != 0 ? 1 : 0;
   ir::ValueId y = c.emit("rotary", {x, angles(c, 1), angles(c, 2)}, {{"interleaved", interleaved}});
@@ -150,8 +158,9 @@ void rotary_embedding(Conversion& c) {
 }  // namespace
 
 void add_network_converters(ConverterTable& table) {
-  table.add("Softmax", 1, softmax(false));
-  table.add("LogSoftmax", 1, softmax(true));
+  table.add("Softmax", 1, softmax(softmax_along));
+  table.add("LogSoftmax", 1, softmax(log_softmax_along));
+  table.add("Hardmax", 1, softmax(hardmax_along));
   table.add("LayerNormalization", 17, layer_normalization);
   table.add("RMSNormalization", 23, rms_normalization);
   table.add("RotaryEmbedding", 23, rotary_embedding);

@@ -46,13 +46,6 @@ void finish(Conversion& c, const Reduction& r, ir::ValueId y) {
   c.output(0, r.keeps_dims ? c.reshape(y, r.kept) : y);
 }
 
-bool is_half(DType dtype) { return dtype == DType::kFloat16 || dtype == DType::kBFloat16; }
-
-// Sums that are scaled or rooted afterwards would leave the range of the short types on the way.
-ir::ValueId widened(Conversion& c, ir::ValueId x) {
-  return is_half(c.type_of(x).dtype) ? c.cast(x, DType::kFloat32) : x;
-}
-
 // What `make` makes of the operand; where nothing is reduced, the operand itself. The axes are an
 // input since version `since`.
 template <class Make>
@@ -92,7 +85,7 @@ Converter reduction(std::string op, int64_t since, Step before = same, Step behi
   return [=](Conversion& c) {
     reduce_with(c, since, [&](const Reduction& r) {
       ir::ValueId x = c.input(0);
-      if (before != same || behind != same) x = widened(c, x);
+      if (before != same || behind != same) x = c.wide(x);
       const ir::ValueId y = behind(c, reduced(c, op, before(c, x), r));
       return c.cast(y, c.type(0).dtype);
     });
@@ -102,7 +95,7 @@ Converter reduction(std::string op, int64_t since, Step before = same, Step behi
 ir::ValueId mean_over(Conversion& c, const Reduction& r) {
   Dim count = 1;
   for (const size_t axis : r.axes) count *= c.type(0).shape[axis];
-  const ir::ValueId sum = reduced(c, "reduce_sum", widened(c, c.input(0)), r);
+  const ir::ValueId sum = reduced(c, "reduce_sum", c.wide(c.input(0)), r);
   const ir::ValueId divisor = c.size_of(count, c.type_of(sum).dtype);
   const ir::ValueId y = c.help("div", {sum, c.broadcast(divisor, c.shape_of(sum))});
   return c.cast(y, c.type(0).dtype);
@@ -130,7 +123,7 @@ void global_lp_pool(Conversion& c) {
     return exponent == 1 ? x : c.help("pow", {x, c.filled(c.type_of(x), exponent)});
   };
   const double exponent = static_cast<double>(p);
-  const ir::ValueId x = c.help("abs", {widened(c, c.input(0))});
+  const ir::ValueId x = c.help("abs", {c.wide(c.input(0))});
   const ir::ValueId sum = reduced(c, "reduce_sum", power(x, exponent), r);
   finish(c, r, c.cast(power(sum, 1 / exponent), c.type(0).dtype));
 }

@@ -139,6 +139,57 @@ void tile(Conversion& c) {
   c.output(0, c.reshape(c.broadcast(parts, stretched), joined));
 }
 
+// The block size of an op on [batch, depth, rows, columns].
+int64_t block_of(Conversion& c) {
+  if (c.rank(0) != 4) throw Error(ErrorCode::kInvalid, "the operand is " + c.type(0).text());
+  const int64_t block = c.integer("blocksize");
+  if (block < 1) throw Error(ErrorCode::kInvalid, "the block size is below 1");
+  return block;
+}
+
+// `extent` / `divisor`, which must be whole.
+Dim quotient(Conversion& c, const Dim& extent, int64_t divisor) {
+  const Dim result = floor_div(extent, divisor);
+  c.require_equal(result * divisor, extent, "a dimension in blocks");
+  return result;
+}
+
+void rearranged(Conversion& c, const Shape& apart, const std::vector<size_t>& order,
+                const Shape& shape) {
+  const ir::ValueId parts = c.transpose(c.reshape(c.input(0), apart), order);
+  c.output(0, c.reshape(parts, shape));
+}
+
+// Depths of blocks or blocks of depths: whether `mode` is CRD, which it is not by default.
+bool is_depth_major(Conversion& c) {
+  const std::string mode = c.string("mode", "DCR");
+  if (mode == "DCR" || mode == "CRD") return mode == "CRD";
+  throw Error(ErrorCode::kInvalid, "there is no mode " + mode + " of " + c.node().op);
+}
+
+void space_to_depth(Conversion& c) {
+  const int64_t block = block_of(c);
+  const Shape& x = c.type(0).shape;
+  const Dim rows = quotient(c, x[2], block);
+  const Dim columns = quotient(c, x[3], block);
+  rearranged(c, {x[0], x[1], rows, Dim(block), columns, Dim(block)},
+             is_depth_major(c) ? std::vector<size_t>{0, 1, 3, 5, 2, 4}
+                               : std::vector<size_t>{0, 3, 5, 1, 2, 4},
+             {x[0], x[1] * (block * block), rows, columns});
+}
+
+void depth_to_space(Conversion& c) {
+  const int64_t block = block_of(c);
+  const Shape& x = c.type(0).shape;
+  const Dim depth = quotient(c, x[1], block * block);
+  const Shape shape{x[0], depth, x[2] * block, x[3] * block};
+  if (is_depth_major(c)) {
+    rearranged(c, {x[0], depth, Dim(block), Dim(block), x[2], x[3]}, {0, 1, 4, 2, 5, 3}, shape);
+  } else {
+    rearranged(c, {x[0], Dim(block), Dim(block), depth, x[2], x[3]}, {0, 3, 4, 1, 5, 2}, shape);
+  }
+}
+
 void shape_of(Conversion& c) {
   const Shape& shape = c.type(0).shape;
   const auto rank = static_cast<int64_t>(shape.size());
@@ -168,6 +219,8 @@ void add_shape_converters(ConverterTable& table) {
   table.add("Transpose", 1, transpose);
   table.add("Expand", 8, expand);
   table.add("Tile", 6, tile);
+  table.add("SpaceToDepth", 1, space_to_depth);
+  table.add("DepthToSpace", 1, depth_to_space);
   table.add("Shape", 1, shape_of);
   table.add("Size", 1, element_count);
 }

@@ -168,13 +168,15 @@ TEST(ElementwiseLoops, GeluAndSiluAreAccurateRelativeToTheirArgument) {
 }
 
 TEST(FusedElementwise, EveryOpEqualsItsReferenceInEveryTypeItTakes) {
-  const char* kOne[] = {"neg",  "abs",      "exp",        "log",  "sqrt",   "rsqrt", "reciprocal",
-                        "tanh", "erf",      "sigmoid",    "relu", "sin",    "cos",   "floor",
-                        "ceil", "round",    "sign",       "not",  "is_nan", "gelu",  "gelu_tanh",
-                        "silu", "softplus", "leaky_relu", "elu"};
-  const char* kTwo[] = {"add",  "sub",        "mul",     "div",          "pow", "min",
-                        "max",  "mod",        "and",     "or",           "xor", "equal",
-                        "less", "less_equal", "greater", "greater_equal"};
+  const char* kOne[] = {"neg",  "abs",      "exp",        "log",   "sqrt",   "rsqrt", "reciprocal",
+                        "tanh", "erf",      "sigmoid",    "relu",  "sin",    "cos",   "floor",
+                        "ceil", "round",    "sign",       "not",   "is_nan", "gelu",  "gelu_tanh",
+                        "silu", "softplus", "leaky_relu", "elu",   "tan",    "asin",  "acos",
+                        "atan", "sinh",     "cosh",       "asinh", "acosh",  "atanh", "bit_not"};
+  const char* kTwo[] = {
+      "add",     "sub",           "mul",     "div",    "pow",     "min",        "max",
+      "mod",     "and",           "or",      "xor",    "equal",   "less",       "less_equal",
+      "greater", "greater_equal", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"};
   int accepted = 0;
   for (int t = 0; t < 13; ++t) {
     const auto type = static_cast<DType>(t);
@@ -202,8 +204,8 @@ TEST(FusedElementwise, EveryOpEqualsItsReferenceInEveryTypeItTakes) {
       }
     }
   }
-  // 4 floating types × (23 + is_nan) and 8 + 5; 8 integer types × 4 and 8 + 5; bool's 5.
-  EXPECT_EQ(accepted, 4 * (24 + 13) + 8 * (4 + 13) + 5);
+  // 4 floating types × (32 + is_nan) and 8 + 5; 8 integer types × 5 and 13 + 5; bool's 5.
+  EXPECT_EQ(accepted, 4 * (33 + 13) + 8 * (5 + 18) + 5);
 }
 
 TEST(FusedElementwise, CastsBetweenAllTypes) {

@@ -13,7 +13,7 @@ namespace cleave::ops {
 using WideInteger = __int128;
 
 struct ScalarOp {
-  enum class Accepts { kFloating, kNumeric, kBool, kAny };
+  enum class Accepts { kFloating, kNumeric, kInteger, kBool, kAny };
   // In which operands the op is linear, as bits: 1 for the first, 2 for the second.
   struct Linear {
     ReduceOp reduce;

@@ -47,6 +47,34 @@ TEST(Elementwise, OneOperand) {
   EXPECT_EQ(apply("sigmoid", {-1000, 1000}), (std::vector<double>{0, 1}));
 }
 
+TEST(Elementwise, Trigonometry) {
+  const std::pair<const char*, double> rows[] = {{"tan", std::tan(0.5)},
+                                                 {"asin", M_PI / 6},
+                                                 {"acos", M_PI / 3},
+                                                 {"atan", std::atan(0.5)},
+                                                 {"sinh", std::sinh(0.5)},
+                                                 {"cosh", std::cosh(0.5)},
+                                                 {"asinh", std::log(0.5 + std::sqrt(1.25))},
+                                                 {"atanh", std::log(3.0) / 2}};
+  for (const auto& [op, y] : rows) EXPECT_NEAR(apply(op, {0.5})[0], y, 1e-15) << op;
+  EXPECT_NEAR(apply("acosh", {1.25})[0], std::log(2.0), 1e-15);
+  EXPECT_TRUE(std::isnan(apply("asin", {2})[0]));
+}
+
+TEST(Elementwise, Bits) {
+  const auto bits = [&](const char* op, const std::vector<double>& a,
+                        const std::vector<double>& b) { return apply(op, DType::kUInt8, a, b); };
+  EXPECT_EQ(bits("bit_and", {12}, {10}), (std::vector<double>{8}));
+  EXPECT_EQ(bits("bit_or", {12}, {10}), (std::vector<double>{14}));
+  EXPECT_EQ(bits("bit_xor", {12}, {10}), (std::vector<double>{6}));
+  EXPECT_EQ(bits("shift_left", {3, 255, 1}, {2, 1, 8}), (std::vector<double>{12, 254, 0}));
+  EXPECT_EQ(bits("shift_right", {12, 255, 1}, {2, 7, 64}), (std::vector<double>{3, 1, 0}));
+  EXPECT_EQ(apply("shift_right", DType::kInt32, {-8, 8, -8}, {1, -1, 99}),
+            (std::vector<double>{-4, 0, -1}));
+  const HostTensor x = tensor(DType::kInt8, {2}, {0, -6});
+  EXPECT_EQ(values_of(run_reference("bit_not", {}, {x})[0]), (std::vector<double>{-1, 5}));
+}
+
 TEST(Elementwise, AlphaIsAnAttribute) {
   const HostTensor x = tensor(DType::kFloat64, {2}, {-2, 3});
   EXPECT_EQ(values_of(run_reference("leaky_relu", {{"alpha", 0.1}}, {x})[0]),
@@ -151,7 +179,9 @@ TEST(Elementwise, Rules) {
 
 TEST(Elementwise, NoElements) {
   for (const ScalarOp& op : scalar_ops()) {
-    const DType dtype = op.takes(DType::kFloat32) ? DType::kFloat32 : DType::kBool;
+    const DType dtype = op.takes(DType::kFloat32) ? DType::kFloat32
+                        : op.takes(DType::kBool)  ? DType::kBool
+                                                  : DType::kInt32;
     Attributes attributes;
     if (op.has_alpha) attributes.set("alpha", 0.5);
     testing::RuleCase c{std::string(op.name), attributes, {}};

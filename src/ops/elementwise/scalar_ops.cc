@@ -39,6 +39,12 @@ Wide wide_pow(Wide base, Wide exponent) {
   return result;
 }
 
+// A count outside of [0, 64) shifts every bit out.
+Wide shift_left(Wide a, Wide b) {
+  return b < 0 || b > 63 ? 0 : static_cast<Wide>(static_cast<unsigned __int128>(a) << b);
+}
+Wide shift_right(Wide a, Wide b) { return b < 0 || b > 63 ? -Wide(a < 0) : a >> b; }
+
 // NaN goes through, as in ONNX's Max and Min.
 double real_max(double a, double b) { return std::isnan(a) || a > b ? a : b; }
 double real_min(double a, double b) { return std::isnan(a) || a < b ? a : b; }
@@ -91,6 +97,10 @@ ScalarOp logical(std::string_view name, int arity, Wide (*integer)(Wide, Wide)) 
       .name = name, .arity = arity, .accepts = Accepts::kBool, .to_bool = true, .integer = integer};
 }
 
+ScalarOp bitwise(std::string_view name, int arity, Wide (*integer)(Wide, Wide)) {
+  return {.name = name, .arity = arity, .accepts = Accepts::kInteger, .integer = integer};
+}
+
 ScalarOp with_alpha(std::string_view name, double (*real)(double, double)) {
   return {.name = name, .has_alpha = true, .real = real};
 }
@@ -115,6 +125,15 @@ const ScalarOp kTable[] = {
     unary("sigmoid", sigmoid),
     unary("sin", [](double a, double) { return std::sin(a); }),
     unary("cos", [](double a, double) { return std::cos(a); }),
+    unary("tan", [](double a, double) { return std::tan(a); }),
+    unary("asin", [](double a, double) { return std::asin(a); }),
+    unary("acos", [](double a, double) { return std::acos(a); }),
+    unary("atan", [](double a, double) { return std::atan(a); }),
+    unary("sinh", [](double a, double) { return std::sinh(a); }),
+    unary("cosh", [](double a, double) { return std::cosh(a); }),
+    unary("asinh", [](double a, double) { return std::asinh(a); }),
+    unary("acosh", [](double a, double) { return std::acosh(a); }),
+    unary("atanh", [](double a, double) { return std::atanh(a); }),
     unary("floor", [](double a, double) { return std::floor(a); }),
     unary("ceil", [](double a, double) { return std::ceil(a); }),
     // Halves go to the even neighbour.
@@ -151,6 +170,12 @@ const ScalarOp kTable[] = {
     logical("and", 2, [](Wide a, Wide b) { return Wide(a != 0 && b != 0); }),
     logical("or", 2, [](Wide a, Wide b) { return Wide(a != 0 || b != 0); }),
     logical("xor", 2, [](Wide a, Wide b) { return Wide((a != 0) != (b != 0)); }),
+    bitwise("bit_not", 1, [](Wide a, Wide) { return ~a; }),
+    bitwise("bit_and", 2, [](Wide a, Wide b) { return a & b; }),
+    bitwise("bit_or", 2, [](Wide a, Wide b) { return a | b; }),
+    bitwise("bit_xor", 2, [](Wide a, Wide b) { return a ^ b; }),
+    bitwise("shift_left", 2, shift_left),
+    bitwise("shift_right", 2, shift_right),
     comparison(
         "equal", Accepts::kAny, [](double a, double b) { return a == b ? 1.0 : 0.0; },
         [](Wide a, Wide b) { return Wide(a == b); }),
@@ -176,6 +201,8 @@ bool ScalarOp::takes(DType type) const {
       return is_floating(type);
     case Accepts::kNumeric:
       return is_floating(type) || is_integer(type);
+    case Accepts::kInteger:
+      return is_integer(type);
     case Accepts::kBool:
       return type == DType::kBool;
     case Accepts::kAny:

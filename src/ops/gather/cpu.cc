@@ -59,17 +59,10 @@ RunFunction prepare(const KernelProblem& problem) {
   };
 }
 
-std::optional<std::string> refuses(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 2, 2)) return reason;
-  const DType type = problem.inputs[1].dtype;
-  if (type != DType::kInt64 && type != DType::kInt32) return "indices are i64 or i32";
-  if (problem.outputs[0].dtype != problem.inputs[0].dtype) return "the result is of another type";
-  return refuse_strides(problem);
-}
-
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_gather_cpu() {
+  const auto refuses = [](const KernelProblem& problem) { return refuse_indexing(problem, 2); };
   return {std::make_shared<SimpleKernel>("gather", "gather.rows", refuses, prepare)};
 }
 

@@ -1,5 +1,6 @@
 // gather: elements of one axis by index.
 #include "ops/gather/reference.h"
+#include "ops/indexing.h"
 #include "ops/operands.h"
 
 namespace cleave::ops {
@@ -24,10 +25,7 @@ class Gather : public OpDefinition {
     const TensorType& data = context.inputs[0];
     const TensorType& indices = context.inputs[1];
     const size_t axis = axis_of(context.attributes, "axis", data.rank());
-    if (indices.dtype != DType::kInt64 && indices.dtype != DType::kInt32) {
-      invalid("the indices of gather are " + std::string(name_of(indices.dtype)) +
-              ", but must be i32 or i64");
-    }
+    require_indices(indices, name());
     TensorType out{data.dtype, {}};
     const auto begin = data.shape.begin();
     const auto at = begin + static_cast<std::ptrdiff_t>(axis);

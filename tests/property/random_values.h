@@ -1,0 +1,82 @@
+// The values of a random graph while it grows, and what draws from them.
+#pragma once
+
+#include <algorithm>
+#include <random>
+
+#include "ops/builder.h"
+#include "tests/property/random_graph.h"
+
+namespace cleave::testing {
+
+// Magnitudes above this are brought down before they grow further; sums of products of two such
+// stay exact in float32.
+constexpr double kMaxMagnitude = 64;
+
+struct RandomValues {
+  struct Known {
+    ir::ValueId id;
+    double magnitude;  // no element is larger
+  };
+
+  RandomValues(const ops::Registry& registry, uint64_t seed)
+      : random(seed), builder(model.graph, registry) {}
+  RandomValues(const RandomValues&) = delete;
+
+  int64_t uniform(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+  }
+  bool chance(int percent) { return uniform(1, 100) <= percent; }
+
+  HostTensor integers(std::vector<int64_t> shape, int64_t magnitude) {
+    HostTensor tensor(DType::kFloat32, std::move(shape));
+    for (int64_t i = 0; i < tensor.elements(); ++i) {
+      tensor.set(i, static_cast<double>(uniform(-magnitude, magnitude)));
+    }
+    return tensor;
+  }
+
+  Shape shape(const Known& known) const { return model.graph.type(known.id).shape; }
+
+  // Recent values are likelier, so that graphs are deep.
+  Known pick() {
+    const auto size = static_cast<int64_t>(values.size());
+    const int64_t back = std::min(uniform(0, size - 1), uniform(0, size - 1));
+    return values[static_cast<size_t>(size - 1 - back)];
+  }
+
+  Known constant(const Shape& shape, int64_t magnitude) {
+    const HostTensor value = integers(evaluate(shape, {}), magnitude);
+    const std::string name = "w" + std::to_string(next++);
+    return {model.graph.add_constant(name, ir::constant_value(value)),
+            static_cast<double>(magnitude)};
+  }
+
+  void made(ir::ValueId id, double magnitude) { values.push_back({id, magnitude}); }
+
+  ir::ValueId op(std::string_view op, Attributes attributes, std::vector<ir::ValueId> inputs) {
+    return builder.add1(std::string(op) + std::to_string(next++), op, std::move(attributes),
+                        std::move(inputs));
+  }
+
+  // Larger values are clipped; a clip is exact.
+  Known bounded(Known x) {
+    if (x.magnitude <= kMaxMagnitude) return x;
+    const double limit = 8;
+    const ir::ValueId high = builder.broadcast(builder.scalar(DType::kFloat32, limit), shape(x));
+    const ir::ValueId low = builder.broadcast(builder.scalar(DType::kFloat32, -limit), shape(x));
+    const ir::ValueId top = op("min", {}, {x.id, high});
+    return {op("max", {}, {top, low}), limit};
+  }
+
+  std::mt19937_64 random;
+  RandomModel model;
+  ops::Builder builder;
+  std::vector<Known> values;
+  int64_t next = 0;
+};
+
+// Adds an op that reaches elements by indices, or that works along one axis in order.
+void add_indexed(RandomValues& values);
+
+}  // namespace cleave::testing
