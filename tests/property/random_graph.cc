@@ -44,7 +44,7 @@ class Generator : RandomValues {
   }
 
   void add_op() {
-    switch (uniform(0, 13)) {
+    switch (uniform(0, 15)) {
       case 0:
       case 1:
         return add_matmul();
@@ -68,6 +68,9 @@ class Generator : RandomValues {
       case 11:
       case 12:
         return add_fused();
+      case 13:
+      case 14:
+        return add_windowed(*this);
       default:
         return add_indexed(*this);
     }

@@ -78,5 +78,7 @@ struct RandomValues {
 
 // Adds an op that reaches elements by indices, or that works along one axis in order.
 void add_indexed(RandomValues& values);
+// Adds a convolution or a pooling, where the value drawn has dimensions for that.
+void add_windowed(RandomValues& values);
 
 }  // namespace cleave::testing
