@@ -80,15 +80,18 @@ double InstructionCosts::rank_us(const Instruction& instruction, const SymbolVal
   cost::KernelCost kernel(machine_, devices_);
   const bool alone = instruction.op == "fused_elementwise";
   const std::string prefix = alone ? "" : "epilogue_";
-  if (!alone) kernel.set_op(op_us(instruction, values));
-  if (!instruction.attributes.has(prefix + "steps")) return kernel.us();
-  const FusedProgram chain = FusedProgram::from_attributes(instruction.attributes, prefix);
+  const bool has_chain = instruction.attributes.has(prefix + "steps");
+  const FusedProgram chain =
+      has_chain ? FusedProgram::from_attributes(instruction.attributes, prefix) : FusedProgram();
+  // The op's own operands come first; its result is the chain's operand 0.
+  const size_t operands = has_chain ? static_cast<size_t>(chain.inputs) - (alone ? 0 : 1) : 0;
+  const size_t own = instruction.inputs.size() - operands;
+  if (!alone) kernel.set_op(op_us(instruction, own, values));
+  if (!has_chain) return kernel.us();
   const double elements =
       static_cast<double>(numeric(instruction.outputs.at(0), values).elements().constant());
   for (const FusedStep& step : chain.steps) kernel.add_step(step.op, elements);
-  // The op's own operands come first; its result is the chain's operand 0.
-  const size_t operands = static_cast<size_t>(chain.inputs) - (alone ? 0 : 1);
-  for (size_t i = instruction.inputs.size() - operands; i < instruction.inputs.size(); ++i) {
+  for (size_t i = own; i < instruction.inputs.size(); ++i) {
     const Operand& operand = instruction.inputs[i];
     if (!is_broadcast(operand)) kernel.add_bytes(bytes_of(operand, values));
   }
@@ -96,19 +99,19 @@ double InstructionCosts::rank_us(const Instruction& instruction, const SymbolVal
   return kernel.us();
 }
 
-double InstructionCosts::op_us(const Instruction& instruction, const SymbolValues& values) const {
+double InstructionCosts::op_us(const Instruction& instruction, size_t operands,
+                               const SymbolValues& values) const {
   const ops::OpDefinition& definition = registry_.at(instruction.op);
   const Attributes attributes = instruction.attributes.evaluated(values);
   std::vector<TensorType> inputs;
   std::vector<TensorType> outputs;
-  const std::unique_ptr<bool[]> present(new bool[instruction.inputs.size() + 1]);
-  for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+  const std::unique_ptr<bool[]> present(new bool[operands + 1]);
+  for (size_t i = 0; i < operands; ++i) {
     present[i] = instruction.inputs[i].space != Space::kNone;
     inputs.push_back(present[i] ? numeric(instruction.inputs[i], values) : TensorType{});
   }
   for (const Operand& output : instruction.outputs) outputs.push_back(numeric(output, values));
-  const bool packed =
-      instruction.inputs.size() > 1 && instruction.inputs[1].space == Space::kWeight;
+  const bool packed = operands > 1 && instruction.inputs[1].space == Space::kWeight;
   return cost::op_us(machine_, devices_, definition,
                      {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
 }

@@ -20,7 +20,9 @@ class InstructionCosts {
 
  private:
   double rank_us(const program::Instruction& instruction, const SymbolValues& values) const;
-  double op_us(const program::Instruction& instruction, const SymbolValues& values) const;
+  // Of the op without its chain, whose operands are behind the op's own `operands`.
+  double op_us(const program::Instruction& instruction, size_t operands,
+               const SymbolValues& values) const;
   double collective_us(const program::Instruction& instruction) const;
 
   const cost::MachineModel& machine_;
