@@ -69,6 +69,34 @@ def test_attention_is_split_by_heads(cleave, decoder):
     assert attention["time_us"] < attention["unsplit_us"]
 
 
+@pytest.mark.parametrize(
+    "height, width, expected", [(128, 128, {"y", "x"}), (8, 64, {"c", "o"})], ids=str
+)
+def test_large_kernels_split_large_images_and_the_channels_of_thin_ones(
+    height, width, expected, cleave, models
+):
+    """A halo of 30 rows is little of a large image; a thin one is all halo."""
+    path, _ = models("conv", kind="wide", channels=32, kernel=31)
+    plan = plan_of(cleave, path, f"--shapes=x:1x3x{height}x{width}")
+    assert factors(plan, "conv")[-1] in expected
+    wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
+    assert wide["time_us"] < 0.6 * wide["unsplit_us"]
+
+
+@pytest.mark.parametrize("factor", ["n", "c", "o", "y", "x"])
+@pytest.mark.parametrize("devices", [2, 3, 5])
+def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, models):
+    """Among them halos that reach over several devices: 5 share 23 rows, each of which sees 31."""
+    path, _ = models("conv", kind="wide", channels=8, kernel=31)
+    name = "/Conv_1/add"
+    shape = "--shapes=x:2x3x23x26"
+    options = (cpus(devices), shape, f"--pin={name}={factor}")
+    plan = cleave("plan", path, *options, "--json", "-").json
+    wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
+    assert wide["strategy"].split("[")[0] == factor
+    assert cleave("verify", path, *options, "--json", "-").json["passed"]
+
+
 VIT = ("vit", {"layers": 1, "hidden": 1024, "heads": 16, "patches": 15}, "patches:1x15x48")
 GPT2 = ("gpt2", {"layers": 1, "size": "medium"}, "input_ids:1x8")
 LLAMA = (

@@ -21,6 +21,7 @@ SMALL_OPTIONS = {
     "gpt2": {},
     "llama": {},
     "functions": {},
+    "conv": {"channels": 8},
 }
 VARIANTS = [
     ("mlp", {"kind": "relu"}),
@@ -41,11 +42,22 @@ VARIANTS = [
     ("mlp", {"opset": 7, "kind": "relu"}),
     ("vit", {"opset": 9}),
     ("functions", {"opset": 8}),
+    ("conv", {"kind": "depthwise"}),
+    ("conv", {"kind": "decoder", "channels": 4}),
+    ("conv", {"kind": "dilated", "blocks": 3}),
+    ("conv", {"kind": "wide", "channels": 4}),
 ]
 
 
 def sizes_of(model: Model, batch: int, sequence: int) -> dict[str, int]:
-    return {"batch": batch, "rows": batch, "sequence": sequence}
+    return {
+        "batch": batch,
+        "rows": batch,
+        "sequence": sequence,
+        "height": 8 * sequence,
+        "width": 8 * (sequence + 1),
+        "length": 16 * sequence,
+    }
 
 
 def run(path, inputs) -> list[np.ndarray]:
