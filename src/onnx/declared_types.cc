@@ -73,6 +73,12 @@ class InputReader {
   }
 
  private:
+  // "?" and the like are some writers' word for a dimension without a name.
+  static bool is_name(const std::string& text) {
+    return std::any_of(text.begin(), text.end(),
+                       [](unsigned char c) { return std::isalnum(c) || c == '_' || c >= 0x80; });
+  }
+
   static bool is_plain_name(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_symbol_character) &&
            std::isdigit(static_cast<unsigned char>(text[0])) == 0;
@@ -139,7 +145,7 @@ class InputReader {
                                            " is negative: " + std::to_string(dim.dim_value()));
     }
     const std::string& name = dim.dim_param();
-    if (name.empty()) return Dim::symbol(symbols_.of(input + "." + std::to_string(axis)));
+    if (!is_name(name)) return Dim::symbol(symbols_.of(input + "." + std::to_string(axis)));
     if (const auto expression = expression_of(name)) return *expression;
     return Dim::symbol(symbols_.of(name));
   }

@@ -74,6 +74,8 @@ TEST(Import, OpenDimensions) {
   TestModel model = relu({"past + 1"});
   model.input("p", {"past"});
   EXPECT_EQ(text_of(input_shape(model)), "[past + 1]");
+  // No name at all: two dimensions, whatever they are.
+  EXPECT_EQ(text_of(input_shape(relu({"?", "?", "*"}))), "[x.0, x.1, x.2]");
 }
 
 TEST(Import, StaticShapes) {
