@@ -57,13 +57,19 @@ def test_the_engine_for_two_devices_is_split(cleave, engine):
 
 
 def test_sixteen_devices_do_not_wait_for_cores(cleave, models):
-    """Ranks that wait let others work: little more wall-clock time than the cores need for it."""
+    """Ranks that wait let others work: little more wall-clock time than the cores need for it.
+    Other programs take their share too: that is what one device on all cores loses."""
     cores = min(len(os.sched_getaffinity(0)), 16)
     shapes = "--shapes=" + ",".join(f"{name}:1x128" for name in INPUTS)
+
+    def wall_per_work(devices: int) -> float:
+        options = (cpus(devices), shapes, "--duration=1", "--json", "-")
+        bench = cleave("bench", models("minilm")[0], *options).json
+        return bench["latency_us"]["mean"] / (bench["cpu_us"] / cores)
+
     ratios = []
-    for _ in range(5):  # other programs run too
-        bench = cleave("bench", models("minilm")[0], cpus(16), shapes, "--json", "-").json
-        ratios.append(bench["latency_us"]["mean"] / (bench["cpu_us"] / cores))
+    for _ in range(5):
+        ratios.append(wall_per_work(16) / max(1.0, wall_per_work(1)))
         if ratios[-1] <= 1.3:
             break
     assert min(ratios) <= 1.3, ratios
