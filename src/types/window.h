@@ -44,6 +44,19 @@ struct WindowAxis {
 };
 using WindowAxes = std::array<WindowAxis, kMaxImageDims>;
 
+// A place of an image, of its windows or of its taps.
+using ImageIndex = std::array<int64_t, kMaxImageDims>;
+
+// Calls f(index) for every index below the extents, in the order of memory.
+template <class F>
+void for_each_index(const ImageIndex& extents, F&& f) {
+  for (int64_t i = 0; i < extents[0]; ++i) {
+    for (int64_t j = 0; j < extents[1]; ++j) {
+      for (int64_t k = 0; k < extents[2]; ++k) f(ImageIndex{i, j, k});
+    }
+  }
+}
+
 // From evaluated attributes. An image of fewer dimensions gets some of extent 1 before its own.
 WindowAxes window_axes(const Window& window, std::span<const int64_t> image,
                        std::span<const int64_t> windows);

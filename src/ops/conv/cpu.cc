@@ -31,12 +31,12 @@ class PreparedTiled final : public PreparedKernel {
       : table_(simd::best()),
         conv_(problem),
         epilogue_(problem, DType::kFloat32),
-        shape_{.k = conv_.channels * volume(conv_.taps),
+        shape_{.k = conv_.channels * conv_.taps(),
                .n = 0,
                .dtype = DType::kFloat32,
                .panel = table_.panel},
         rows_(table_, conv_.outputs, shape_),
-        places_(volume(conv_.out)) {
+        places_(conv_.places()) {
     choose_blocks(problem.threads);
     if (problem.is_constant(1) && problem.key(1) != 0) pack_weight(problem, cache);
   }
@@ -120,7 +120,7 @@ class PreparedTiled final : public PreparedKernel {
     const int64_t count = std::min(block_places_, places_ - first);
     Patches patches(conv_, table_, shape_);
     patches.set_places(first, count);
-    const int64_t plane = volume(conv_.in) * static_cast<int64_t>(size_of(conv_.x_type));
+    const int64_t plane = conv_.plane() * static_cast<int64_t>(size_of(conv_.x_type));
     const std::byte* x = static_cast<const std::byte*>(inputs[0]) +
                          (image * conv_.groups + group) * conv_.channels * plane;
     float* panels = reinterpret_cast<float*>(slot);

@@ -21,22 +21,22 @@ class StridedRow {
   StridedRow(const ConvProblem& conv, const simd::Table& table)
       : conv_(conv),
         table_(table),
-        width_((conv.in[2] + conv.stride[2] - 1) / conv.stride[2]),
-        floats_(conv.x_type == DType::kFloat32 ? 0 : static_cast<size_t>(conv.in[2])),
-        phases_(conv.stride[2] == 1 ? 0 : static_cast<size_t>(width_ * conv.stride[2])) {}
+        width_((conv.axes[2].in + conv.axes[2].stride - 1) / conv.axes[2].stride),
+        floats_(conv.x_type == DType::kFloat32 ? 0 : static_cast<size_t>(conv.axes[2].in)),
+        phases_(conv.axes[2].stride == 1 ? 0 : static_cast<size_t>(width_ * conv.axes[2].stride)) {}
 
   void load(const void* x, int64_t offset) {
-    data_ = as_floats(table_, conv_.x_type, x, offset, conv_.in[2], floats_.data());
-    const int64_t stride = conv_.stride[2];
+    data_ = as_floats(table_, conv_.x_type, x, offset, conv_.axes[2].in, floats_.data());
+    const int64_t stride = conv_.axes[2].stride;
     if (stride == 1) return;
     for (int64_t phase = 0; phase < stride; ++phase) {
       float* to = phases_.data() + phase * width_;
-      for (int64_t i = phase, at = 0; i < conv_.in[2]; i += stride) to[at++] = data_[i];
+      for (int64_t i = phase, at = 0; i < conv_.axes[2].in; i += stride) to[at++] = data_[i];
     }
   }
   // Elements at, at + stride, ... of the row; `at` ≥ 0.
   const float* from(int64_t at) const {
-    const int64_t stride = conv_.stride[2];
+    const int64_t stride = conv_.axes[2].stride;
     return stride == 1 ? data_ + at : phases_.data() + at % stride * width_ + at / stride;
   }
 
@@ -53,29 +53,25 @@ class PreparedDepthwise final : public PreparedKernel {
  public:
   explicit PreparedDepthwise(const KernelProblem& problem)
       : table_(simd::best()), conv_(problem), epilogue_(problem, DType::kFloat32) {
-    // The outputs along x that a tap finds an element for.
-    for (int64_t tap = 0; tap < conv_.taps[2]; ++tap) {
-      const int64_t shift = tap * conv_.dilation[2] - conv_.low[2];
-      const int64_t stride = conv_.stride[2];
-      const int64_t first = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-      const int64_t last = conv_.in[2] <= shift ? 0 : (conv_.in[2] - 1 - shift) / stride + 1;
-      const int64_t begin = std::min(first, conv_.out[2]);
-      const int64_t end = std::max(begin, std::min(last, conv_.out[2]));
-      columns_.push_back({begin, end - begin, begin * stride + shift});
+    const WindowAxis& wide = conv_.axes[2];
+    for (int64_t tap = 0; tap < wide.kernel; ++tap) {
+      const Range windows = wide.windows(tap);
+      columns_.push_back({windows, wide.position(windows.begin, tap)});
     }
   }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
            ThreadPool& pool) const override {
-    const int64_t rows = conv_.images * conv_.groups * conv_.outputs * conv_.out[0] * conv_.out[1];
-    if (rows == 0 || conv_.out[2] == 0) return;
-    const int64_t work = conv_.out[2] * volume(conv_.taps);
+    const int64_t rows =
+        conv_.images * conv_.groups * conv_.outputs * conv_.axes[0].out * conv_.axes[1].out;
+    if (rows == 0 || conv_.axes[2].out == 0) return;
+    const int64_t work = conv_.axes[2].out * conv_.taps();
     const int64_t chunks =
         chunks_for(rows, std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, work)),
                    pool.threads() * 4);
     pool.parallel_for(chunks, [&](int64_t chunk) {
       StridedRow row(conv_, table_);
-      std::vector<float> sums(static_cast<size_t>(conv_.out[2]));
+      std::vector<float> sums(static_cast<size_t>(conv_.axes[2].out));
       const Range range = partition(rows, chunks, chunk);
       for (int64_t at = range.begin; at < range.end; ++at) {
         compute(at, inputs, outputs, row, sums.data());
@@ -84,45 +80,46 @@ class PreparedDepthwise final : public PreparedKernel {
   }
 
  private:
-  // The taps [begin, begin + count) of outputs, from element `at` of the row on.
+  // The windows along x of which a tap sees an element, from element `at` of the row on.
   struct Columns {
-    int64_t begin;
-    int64_t count;
+    Range windows;
     int64_t at;
   };
 
   void compute(int64_t index, std::span<const void* const> inputs, std::span<void* const> outputs,
                StridedRow& row, float* sums) const {
-    const int64_t y = index % conv_.out[1];
-    const int64_t z = index / conv_.out[1] % conv_.out[0];
-    const int64_t channel = index / (conv_.out[0] * conv_.out[1]);
+    const int64_t y = index % conv_.axes[1].out;
+    const int64_t z = index / conv_.axes[1].out % conv_.axes[0].out;
+    const int64_t channel = index / (conv_.axes[0].out * conv_.axes[1].out);
     const int64_t all = conv_.groups * conv_.outputs;
     const int64_t plane = channel / all * conv_.groups + channel % all / conv_.outputs;
-    const int64_t weights = channel % all * volume(conv_.taps);
-    std::fill_n(sums, conv_.out[2], 0.0f);
-    const ConvProblem::TapRange deep = conv_.taps_inside(0, z);
-    const ConvProblem::TapRange high = conv_.taps_inside(1, y);
-    for (int64_t kz = deep.first; kz < deep.last; ++kz) {
-      const int64_t in_z = z * conv_.stride[0] + kz * conv_.dilation[0] - conv_.low[0];
-      for (int64_t ky = high.first; ky < high.last; ++ky) {
-        const int64_t in_y = y * conv_.stride[1] + ky * conv_.dilation[1] - conv_.low[1];
-        row.load(inputs[0], ((plane * conv_.in[0] + in_z) * conv_.in[1] + in_y) * conv_.in[2]);
-        add_row(inputs[1], weights + (kz * conv_.taps[1] + ky) * conv_.taps[2], row, sums);
+    const int64_t weights = channel % all * conv_.taps();
+    std::fill_n(sums, conv_.axes[2].out, 0.0f);
+    const auto& [deep, high, wide] = conv_.axes;
+    const Range slices = deep.taps(z);
+    const Range lines = high.taps(y);
+    for (int64_t kz = slices.begin; kz < slices.end; ++kz) {
+      const int64_t in_z = deep.position(z, kz);
+      for (int64_t ky = lines.begin; ky < lines.end; ++ky) {
+        const int64_t in_y = high.position(y, ky);
+        row.load(inputs[0], ((plane * deep.in + in_z) * high.in + in_y) * wide.in);
+        add_row(inputs[1], weights + (kz * high.kernel + ky) * wide.kernel, row, sums);
       }
     }
-    epilogue_.run(sums, channel / all, channel % all, (z * conv_.out[1] + y) * conv_.out[2],
-                  conv_.out[2], inputs, outputs);
+    epilogue_.run(sums, channel / all, channel % all,
+                  (z * conv_.axes[1].out + y) * conv_.axes[2].out, conv_.axes[2].out, inputs,
+                  outputs);
   }
 
   void add_row(const void* weights, int64_t offset, const StridedRow& row, float* sums) const {
     for (size_t tap = 0; tap < columns_.size(); ++tap) {
       const Columns& columns = columns_[tap];
-      if (columns.count == 0) continue;
+      if (columns.windows.size() == 0) continue;
       float converted = 0;
       const float weight = *as_floats(table_, conv_.w_type, weights,
                                       offset + static_cast<int64_t>(tap), 1, &converted);
-      float* to = sums + columns.begin;
-      table_.scale_add(row.from(columns.at), weight, to, to, columns.count);
+      float* to = sums + columns.windows.begin;
+      table_.scale_add(row.from(columns.at), weight, to, to, columns.windows.size());
     }
   }
 

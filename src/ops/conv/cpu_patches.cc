@@ -9,7 +9,7 @@ namespace cleave::backend {
 void Patches::set_places(int64_t first, int64_t count) {
   const int64_t panel = shape_.panel;
   runs_.assign(static_cast<size_t>((count + panel - 1) / panel), {});
-  const int64_t width = problem_.out[2];
+  const int64_t width = problem_.axes[2].out;
   for (int64_t at = 0; at < count;) {
     const int64_t place = first + at;
     const int64_t x = place % width;
@@ -17,7 +17,7 @@ void Patches::set_places(int64_t first, int64_t count) {
     const int64_t column = at % panel;
     const int64_t length = std::min({width - x, panel - column, count - at});
     runs_[static_cast<size_t>(at / panel)].push_back(
-        {column, length, {row / problem_.out[1], row % problem_.out[1], x}});
+        {column, length, {row / problem_.axes[1].out, row % problem_.axes[1].out, x}});
     at += length;
   }
 }
@@ -32,15 +32,16 @@ void Patches::pack(const std::byte* x, int64_t k_block, float* panels) const {
 
 template <class T>
 void Patches::pack_as(const T* x, int64_t k_block, float* panels) const {
-  const Place& taps = problem_.taps;
+  const WindowAxes& axes = problem_.axes;
   const int64_t begin = shape_.begin(k_block);
   const int64_t depth = shape_.depth(k_block);
-  const int64_t plane = volume(problem_.in);
-  const int64_t tap_count = volume(taps);
+  const int64_t plane = problem_.plane();
+  const int64_t tap_count = problem_.taps();
   for (const std::vector<Run>& runs : runs_) {
     int64_t channel = begin / tap_count;
     const int64_t tap = begin % tap_count;
-    Place at = {tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]};
+    ImageIndex at = {tap / (axes[1].kernel * axes[2].kernel), tap / axes[2].kernel % axes[1].kernel,
+                     tap % axes[2].kernel};
     for (int64_t p = 0; p < depth; ++p) {
       float* to = panels + p * shape_.panel;
       if constexpr (std::is_same_v<T, float>) {
@@ -50,11 +51,11 @@ void Patches::pack_as(const T* x, int64_t k_block, float* panels) const {
         pack_row(x + channel * plane, at, runs, bits);
         as_floats(bits, to);
       }
-      if (++at[2] < taps[2]) continue;
+      if (++at[2] < axes[2].kernel) continue;
       at[2] = 0;
-      if (++at[1] < taps[1]) continue;
+      if (++at[1] < axes[1].kernel) continue;
       at[1] = 0;
-      if (++at[0] < taps[0]) continue;
+      if (++at[0] < axes[0].kernel) continue;
       at[0] = 0;
       ++channel;
     }
@@ -63,23 +64,23 @@ void Patches::pack_as(const T* x, int64_t k_block, float* panels) const {
 }
 
 template <class T>
-void Patches::pack_row(const T* plane, const Place& tap, const std::vector<Run>& runs,
+void Patches::pack_row(const T* plane, const ImageIndex& tap, const std::vector<Run>& runs,
                        T* to) const {
-  const ConvProblem& p = problem_;
+  const auto& [deep, high, wide] = problem_.axes;
   int64_t filled = 0;
   for (const Run& run : runs) {
     T* into = to + run.column;
     filled = run.column + run.count;
-    const int64_t z = run.place[0] * p.stride[0] + tap[0] * p.dilation[0] - p.low[0];
-    const int64_t y = run.place[1] * p.stride[1] + tap[1] * p.dilation[1] - p.low[1];
-    if (z < 0 || z >= p.in[0] || y < 0 || y >= p.in[1]) {
+    const int64_t z = deep.position(run.place[0], tap[0]);
+    const int64_t y = high.position(run.place[1], tap[1]);
+    if (z < 0 || z >= deep.in || y < 0 || y >= high.in) {
       std::fill_n(into, run.count, T{});
       continue;
     }
-    const T* row = plane + (z * p.in[1] + y) * p.in[2];
-    const int64_t step = p.stride[2];
-    const int64_t x = run.place[2] * step + tap[2] * p.dilation[2] - p.low[2];
-    const bool inside = x >= 0 && x + (run.count - 1) * step < p.in[2];
+    const T* row = plane + (z * high.in + y) * wide.in;
+    const int64_t step = wide.stride;
+    const int64_t x = wide.position(run.place[2], tap[2]);
+    const bool inside = x >= 0 && x + (run.count - 1) * step < wide.in;
     if (inside && step == 1) {
       std::memcpy(into, row + x, static_cast<size_t>(run.count) * sizeof(T));
     } else if (inside) {
@@ -87,7 +88,7 @@ void Patches::pack_row(const T* plane, const Place& tap, const std::vector<Run>&
     } else {
       for (int64_t i = 0; i < run.count; ++i) {
         const int64_t at = x + i * step;
-        into[i] = at >= 0 && at < p.in[2] ? row[at] : T{};
+        into[i] = at >= 0 && at < wide.in ? row[at] : T{};
       }
     }
   }

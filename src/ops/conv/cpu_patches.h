@@ -26,12 +26,12 @@ class Patches {
   struct Run {
     int64_t column;
     int64_t count;
-    Place place;  // of the first
+    ImageIndex place;  // of the first
   };
   template <class T>
   void pack_as(const T* x, int64_t k_block, float* panels) const;
   template <class T>
-  void pack_row(const T* plane, const Place& tap, const std::vector<Run>& runs, T* to) const;
+  void pack_row(const T* plane, const ImageIndex& tap, const std::vector<Run>& runs, T* to) const;
   void as_floats(const uint16_t* bits, float* to) const;
 
   const ConvProblem& problem_;

@@ -19,8 +19,9 @@ class PreparedPlain final : public PreparedKernel {
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
            ThreadPool& pool) const override {
-    const int64_t rows = conv_.images * conv_.groups * conv_.outputs * conv_.out[0] * conv_.out[1];
-    if (rows == 0 || conv_.out[2] == 0) return;
+    const int64_t rows =
+        conv_.images * conv_.groups * conv_.outputs * conv_.axes[0].out * conv_.axes[1].out;
+    if (rows == 0 || conv_.axes[2].out == 0) return;
     const int64_t chunks = chunks_for(rows, 1, pool.threads() * 4);
     pool.parallel_for(chunks, [&](int64_t chunk) {
       const Range range = partition(rows, chunks, chunk);
@@ -38,40 +39,40 @@ class PreparedPlain final : public PreparedKernel {
   template <class T>
   void compute(int64_t index, std::span<const void* const> inputs,
                std::span<void* const> outputs) const {
-    const int64_t y = index % conv_.out[1];
-    const int64_t z = index / conv_.out[1] % conv_.out[0];
-    const int64_t channel = index / (conv_.out[0] * conv_.out[1]);
+    const int64_t y = index % conv_.axes[1].out;
+    const int64_t z = index / conv_.axes[1].out % conv_.axes[0].out;
+    const int64_t channel = index / (conv_.axes[0].out * conv_.axes[1].out);
     const int64_t all = conv_.groups * conv_.outputs;
     const int64_t first = (channel / all * conv_.groups + channel % all / conv_.outputs) *
-                          conv_.channels * volume(conv_.in);
-    const int64_t weights = channel % all * conv_.channels * volume(conv_.taps);
+                          conv_.channels * conv_.plane();
+    const int64_t weights = channel % all * conv_.channels * conv_.taps();
     const T* x = static_cast<const T*>(inputs[0]) + first;
     const T* w = static_cast<const T*>(inputs[1]) + weights;
     std::vector<T> row;
-    for (int64_t u = 0; u < conv_.out[2]; ++u) row.push_back(sum_at(x, w, {z, y, u}));
-    epilogue_.run(row.data(), channel / all, channel % all, (z * conv_.out[1] + y) * conv_.out[2],
-                  conv_.out[2], inputs, outputs);
+    for (int64_t u = 0; u < conv_.axes[2].out; ++u) row.push_back(sum_at(x, w, {z, y, u}));
+    epilogue_.run(row.data(), channel / all, channel % all,
+                  (z * conv_.axes[1].out + y) * conv_.axes[2].out, conv_.axes[2].out, inputs,
+                  outputs);
   }
 
   template <class T>
-  T sum_at(const T* x, const T* w, const Place& u) const {
+  T sum_at(const T* x, const T* w, const ImageIndex& at) const {
     // Integers wrap around.
     using Sum = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
-    const ConvProblem::TapRange z = conv_.taps_inside(0, u[0]);
-    const ConvProblem::TapRange y = conv_.taps_inside(1, u[1]);
-    const ConvProblem::TapRange along = conv_.taps_inside(2, u[2]);
-    const auto in = [&](size_t d, int64_t tap) {
-      return u[d] * conv_.stride[d] + tap * conv_.dilation[d] - conv_.low[d];
-    };
+    const auto& [deep, high, wide] = conv_.axes;
+    const Range slices = deep.taps(at[0]);
+    const Range lines = high.taps(at[1]);
+    const Range columns = wide.taps(at[2]);
     Sum sum{};
     for (int64_t c = 0; c < conv_.channels; ++c) {
-      for (int64_t kz = z.first; kz < z.last; ++kz) {
-        for (int64_t ky = y.first; ky < y.last; ++ky) {
-          const T* row =
-              x + ((c * conv_.in[0] + in(0, kz)) * conv_.in[1] + in(1, ky)) * conv_.in[2];
-          const T* taps = w + ((c * conv_.taps[0] + kz) * conv_.taps[1] + ky) * conv_.taps[2];
-          for (int64_t kx = along.first; kx < along.last; ++kx) {
-            sum += static_cast<Sum>(row[in(2, kx)]) * static_cast<Sum>(taps[kx]);
+      for (int64_t kz = slices.begin; kz < slices.end; ++kz) {
+        for (int64_t ky = lines.begin; ky < lines.end; ++ky) {
+          const int64_t line =
+              (c * deep.in + deep.position(at[0], kz)) * high.in + high.position(at[1], ky);
+          const T* taps = w + ((c * deep.kernel + kz) * high.kernel + ky) * wide.kernel;
+          for (int64_t kx = columns.begin; kx < columns.end; ++kx) {
+            sum += static_cast<Sum>(x[line * wide.in + wide.position(at[2], kx)]) *
+                   static_cast<Sum>(taps[kx]);
           }
         }
       }

@@ -9,15 +9,15 @@ namespace {
 
 constexpr size_t kImage = 2;
 
-Place as_three(std::span<const int64_t> values, int64_t otherwise) {
-  Place place;
-  place.fill(otherwise);
-  std::copy(values.begin(), values.end(), place.end() - static_cast<ptrdiff_t>(values.size()));
-  return place;
-}
-
-Place image_of(const TensorView& view) {
-  return as_three(std::span(view.shape).subspan(kImage), 1);
+WindowAxes axes_of(const KernelProblem& problem) {
+  const auto& w = problem.inputs[1].shape;
+  const Window window{{w.begin() + kImage, w.end()},
+                      problem.attributes.dims("strides"),
+                      problem.attributes.dims("dilations"),
+                      problem.attributes.dims("low"),
+                      {}};
+  return window_axes(window, std::span(problem.inputs[0].shape).subspan(kImage),
+                     std::span(problem.outputs[0].shape).subspan(kImage));
 }
 
 // Strides along the result's shape: of the kernel's own operands none, of those of the chain, of
@@ -70,20 +70,7 @@ ConvProblem::ConvProblem(const KernelProblem& problem)
       groups(problem.attributes.integer("groups")),
       channels(problem.inputs[1].shape[1]),
       outputs(groups == 0 ? 0 : problem.outputs[0].shape[1] / groups),
-      in(image_of(problem.inputs[0])),
-      taps(image_of(problem.inputs[1])),
-      out(image_of(problem.outputs[0])) {
-  stride = as_three(problem.attributes.integers("strides"), 1);
-  dilation = as_three(problem.attributes.integers("dilations"), 1);
-  low = as_three(problem.attributes.integers("low"), 0);
-}
-
-ConvProblem::TapRange ConvProblem::taps_inside(size_t d, int64_t u) const {
-  const int64_t begin = u * stride[d] - low[d];
-  const int64_t first = begin >= 0 ? 0 : ceil_div(-begin, dilation[d]);
-  const int64_t last = begin >= in[d] ? 0 : (in[d] - 1 - begin) / dilation[d] + 1;
-  return {std::min(first, taps[d]), std::max(std::min(first, taps[d]), std::min(last, taps[d]))};
-}
+      axes(axes_of(problem)) {}
 
 ConvEpilogue::ConvEpilogue(const KernelProblem& problem, DType sum)
     : inputs_(problem.inputs.size()), chain_(problem, sum), places_(places_of(problem)) {

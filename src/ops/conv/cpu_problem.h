@@ -10,12 +10,9 @@
 #include "backend/cpu/chain.h"
 #include "backend/cpu/index_space.h"
 #include "backend/kernel.h"
+#include "types/window.h"
 
 namespace cleave::backend {
-
-using Place = std::array<int64_t, 3>;  // z, y, x
-
-inline int64_t volume(const Place& extents) { return extents[0] * extents[1] * extents[2]; }
 
 // A convolution over one or two dimensions is one over three with leading extents of 1.
 struct ConvProblem {
@@ -28,19 +25,12 @@ struct ConvProblem {
   int64_t groups;
   int64_t channels;  // of a group
   int64_t outputs;   // of a group
-  Place in;
-  Place taps;
-  Place out;
-  Place stride;
-  Place dilation;
-  Place low;
+  WindowAxes axes;
 
-  // The taps of a dimension that do not fall beside the `in` elements for output u: [first, last).
-  struct TapRange {
-    int64_t first;
-    int64_t last;
-  };
-  TapRange taps_inside(size_t d, int64_t u) const;
+  // Elements of a plane of the operand, of the weights, and of the result.
+  int64_t plane() const { return axes[0].in * axes[1].in * axes[2].in; }
+  int64_t taps() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
+  int64_t places() const { return axes[0].out * axes[1].out * axes[2].out; }
 };
 
 // Writes what was computed of one output channel to the results, through the chain.

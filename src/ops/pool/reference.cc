@@ -5,22 +5,11 @@
 namespace cleave::ops {
 namespace {
 
-using Index = std::array<int64_t, kMaxImageDims>;
-
-template <class F>
-void for_each_index(const Index& extents, F&& f) {
-  for (int64_t i = 0; i < extents[0]; ++i) {
-    for (int64_t j = 0; j < extents[1]; ++j) {
-      for (int64_t k = 0; k < extents[2]; ++k) f(Index{i, j, k});
-    }
-  }
-}
-
 // Calls f(element of the plane, index in the plane) for the taps of a window that are inside.
 template <class F>
-void for_each_element(const PoolGeometry& pool, const Index& at, F&& f) {
+void for_each_element(const PoolGeometry& pool, const ImageIndex& at, F&& f) {
   const auto& axes = pool.axes;
-  for_each_index({axes[0].kernel, axes[1].kernel, axes[2].kernel}, [&](const Index& tap) {
+  for_each_index({axes[0].kernel, axes[1].kernel, axes[2].kernel}, [&](const ImageIndex& tap) {
     int64_t element = 0;
     int64_t index = 0;
     for (size_t d = 0; d < axes.size(); ++d) {
@@ -34,7 +23,7 @@ void for_each_element(const PoolGeometry& pool, const Index& at, F&& f) {
 }
 
 template <class T>
-T largest(const PoolGeometry& pool, const T* plane, const Index& at) {
+T largest(const PoolGeometry& pool, const T* plane, const ImageIndex& at) {
   auto result = identity<Wide<T>>(ReduceOp::kMax);
   for_each_element(pool, at, [&](int64_t element, int64_t) {
     result = combine<ReduceOp::kMax>(result, widened<Wide<T>>(plane[element]));
@@ -43,7 +32,7 @@ T largest(const PoolGeometry& pool, const T* plane, const Index& at) {
 }
 
 template <class T>
-int64_t index_of_largest(const PoolGeometry& pool, const T* plane, const Index& at) {
+int64_t index_of_largest(const PoolGeometry& pool, const T* plane, const ImageIndex& at) {
   const auto is_nan = [](Wide<T> value) { return value != value; };
   std::optional<Wide<T>> record;
   int64_t best = 0;
@@ -57,7 +46,7 @@ int64_t index_of_largest(const PoolGeometry& pool, const T* plane, const Index& 
 }
 
 template <class T>
-double average(const PoolGeometry& pool, const T* plane, const Index& at) {
+double average(const PoolGeometry& pool, const T* plane, const ImageIndex& at) {
   double sum = 0;
   for_each_element(pool, at,
                    [&](int64_t element, int64_t) { sum += widened<double>(plane[element]); });
@@ -67,7 +56,7 @@ double average(const PoolGeometry& pool, const T* plane, const Index& at) {
 }
 
 template <class T>
-double norm(const PoolGeometry& pool, const T* plane, const Index& at) {
+double norm(const PoolGeometry& pool, const T* plane, const ImageIndex& at) {
   double sum = 0;
   for_each_element(pool, at, [&](int64_t element, int64_t) {
     sum += std::pow(std::abs(widened<double>(plane[element])), pool.power);
@@ -84,7 +73,7 @@ void reference_pool(Pooling how, const Attributes& attributes, const HostTensor&
     int64_t next = 0;
     for (int64_t p = 0; p < pool.planes; ++p) {
       const T* plane = x.data<T>().data() + p * pool.image_elements();
-      for_each_index({axes[0].out, axes[1].out, axes[2].out}, [&](const Index& at) {
+      for_each_index({axes[0].out, axes[1].out, axes[2].out}, [&](const ImageIndex& at) {
         if (how == Pooling::kMaxIndex) {
           y.set_integer(next++, index_of_largest(pool, plane, at));
         } else if (how == Pooling::kMax) {
