@@ -6,6 +6,7 @@
 
 #include "types/arithmetic.h"
 #include "types/attributes.h"
+#include "types/element_size.h"
 
 namespace cleave {
 
@@ -40,16 +41,7 @@ inline std::optional<ReduceOp> scatter_reduction(const Attributes& attributes) {
 template <class F>
 decltype(auto) dispatch_update(DType type, std::optional<ReduceOp> reduce, F&& f) {
   if (reduce) return dispatch_dtype(type, f);
-  switch (size_of(type)) {
-    case 1:
-      return f.template operator()<uint8_t>();
-    case 2:
-      return f.template operator()<uint16_t>();
-    case 4:
-      return f.template operator()<uint32_t>();
-    default:
-      return f.template operator()<uint64_t>();
-  }
+  return dispatch_size(size_of(type), f);
 }
 
 // Calls f with what makes the new element of the old one and an update.

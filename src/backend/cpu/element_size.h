@@ -4,22 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace cleave::backend {
+#include "types/element_size.h"
 
-// Calls f<T>(), T the unsigned integer of `size` (1, 2, 4 or 8) bytes.
-template <class F>
-decltype(auto) dispatch_size(size_t size, F&& f) {
-  switch (size) {
-    case 1:
-      return f.template operator()<uint8_t>();
-    case 2:
-      return f.template operator()<uint16_t>();
-    case 4:
-      return f.template operator()<uint32_t>();
-    default:
-      return f.template operator()<uint64_t>();
-  }
-}
+namespace cleave::backend {
 
 // to[i * to_stride] = from[i * from_stride] for i < count; strides in elements of `size` bytes.
 inline void copy_elements(const void* from, int64_t from_stride, void* to, int64_t to_stride,

@@ -69,6 +69,40 @@ void pack_tile(const simd::Table& table, const RowSource& a, int64_t first_row, 
   }
 }
 
+// How rows are cut into tiles, as even as can be: 8 rows are faster as 4 + 4 than as 6 + 2.
+struct Tiles {
+  int64_t rows;
+  int64_t step;  // of a tile in memory
+  int64_t count;
+  int64_t even;  // rows of each but the last
+
+  Tiles(const simd::Table& table, int64_t all)
+      : rows(all),
+        step(table.tile_rows),
+        count((all + step - 1) / step),
+        even(count == 0 ? 0 : (all + count - 1) / count) {}
+  int64_t first(int64_t tile) const { return tile * even; }
+  int64_t size(int64_t tile) const { return std::min(even, rows - first(tile)); }
+};
+
+// `depth` elements of each row, from element `first` on.
+void pack_tiles(const simd::Table& table, const RowSource& a, const Tiles& tiles, int64_t first,
+                int64_t depth, float* to) {
+  for (int64_t tile = 0; tile < tiles.count; ++tile) {
+    pack_tile(table, a, tiles.first(tile), tiles.size(tile), first, depth,
+              to + tile * tiles.step * depth);
+  }
+}
+
+// All tiles by one panel of b.
+void multiply_panel(const simd::Table& table, const Tiles& tiles, int64_t depth, const float* a,
+                    const float* b, float* c, int64_t ldc, bool accumulate) {
+  for (int64_t tile = 0; tile < tiles.count; ++tile) {
+    table.tile(static_cast<int>(tiles.size(tile)), depth, a + tile * tiles.step * depth, b,
+               c + tiles.first(tile) * ldc, ldc, accumulate);
+  }
+}
+
 // `count` panels as float, in place or converted into `scratch`.
 const float* float_panels(const simd::Table& table, const PackedShape& shape,
                           const std::byte* packed, int64_t offset, int64_t count, float* scratch) {
@@ -110,11 +144,8 @@ void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedSh
 void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                     const PackedShape& shape, const std::byte* packed, int64_t first, int64_t last,
                     float* c, int64_t ldc, BlockScratch& scratch, bool accumulate) {
-  const int64_t step = table.tile_rows;
   const int64_t panel = shape.panel;
-  // Tiles as even as can be: 8 rows are faster as 4 + 4 than as 6 + 2.
-  const int64_t tiles = (rows + step - 1) / step;
-  const int64_t even = tiles == 0 ? 0 : (rows + tiles - 1) / tiles;
+  const Tiles tiles(table, rows);
   if (shape.k == 0 && accumulate) return;
   if (shape.k == 0) {
     for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
@@ -122,10 +153,7 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
   }
   for (int64_t block = 0; block < shape.blocks(); ++block) {
     const int64_t depth = shape.depth(block);
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      pack_tile(table, a, tile * even, std::min(even, rows - tile * even), shape.begin(block),
-                depth, scratch.a + tile * step * depth);
-    }
+    pack_tiles(table, a, tiles, shape.begin(block), depth, scratch.a);
     const int64_t together = rows <= 2 ? 4 : 1;
     for (int64_t p = first; p < last; p += together) {
       const int64_t count = std::min(together, last - p);
@@ -137,11 +165,7 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                           depth * panel, to, ldc, accumulate || block > 0);
         continue;
       }
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        table.tile(static_cast<int>(std::min(even, rows - tile * even)), depth,
-                   scratch.a + tile * step * depth, b, to + tile * even * ldc, ldc,
-                   accumulate || block > 0);
-      }
+      multiply_panel(table, tiles, depth, scratch.a, b, to, ldc, accumulate || block > 0);
     }
   }
 }
@@ -153,15 +177,11 @@ PackedRows::PackedRows(const simd::Table& table, int64_t rows, const PackedShape
   if (block_rows_ > 0) blocks_ = (rows + block_rows_ - 1) / block_rows_;
 }
 
-PackedRows::Tiles PackedRows::tiles(int64_t block) const {
-  const int64_t count = (rows(block) + table_.tile_rows - 1) / table_.tile_rows;
-  return {count, (rows(block) + count - 1) / count};
-}
-
 int64_t PackedRows::offset(int64_t block, int64_t k_block) const {
   // Blocks before this one have whole tiles.
   const int64_t before = first(block) * columns_.k;
-  return before + columns_.begin(k_block) * tiles(block).count * table_.tile_rows;
+  const Tiles tiles(table_, rows(block));
+  return before + columns_.begin(k_block) * tiles.count * tiles.step;
 }
 
 int64_t PackedRows::bytes() const {
@@ -170,30 +190,20 @@ int64_t PackedRows::bytes() const {
 }
 
 void PackedRows::pack_block(const RowSource& a, int64_t block, float* packed) const {
-  const Tiles all = tiles(block);
+  const Tiles tiles(table_, rows(block));
   for (int64_t k_block = 0; k_block < columns_.blocks(); ++k_block) {
-    const int64_t depth = columns_.depth(k_block);
-    float* to = packed + offset(block, k_block);
-    for (int64_t tile = 0; tile < all.count; ++tile) {
-      pack_tile(table_, a, tile * all.rows, std::min(all.rows, rows(block) - tile * all.rows),
-                columns_.begin(k_block), depth, to + tile * table_.tile_rows * depth);
-    }
+    pack_tiles(table_, a, tiles, columns_.begin(k_block), columns_.depth(k_block),
+               packed + offset(block, k_block));
   }
 }
 
 void PackedRows::multiply(const float* packed, int64_t block, int64_t k_block, const float* panels,
                           int64_t count, float* c, int64_t ldc, bool accumulate) const {
-  const Tiles all = tiles(block);
+  const Tiles tiles(table_, rows(block));
   const int64_t depth = columns_.depth(k_block);
-  const float* a = packed + offset(block, k_block);
   for (int64_t p = 0; p < count; ++p) {
-    const float* b = panels + p * depth * columns_.panel;
-    float* to = c + p * columns_.panel;
-    for (int64_t tile = 0; tile < all.count; ++tile) {
-      table_.tile(static_cast<int>(std::min(all.rows, rows(block) - tile * all.rows)), depth,
-                  a + tile * table_.tile_rows * depth, b, to + tile * all.rows * ldc, ldc,
-                  accumulate);
-    }
+    multiply_panel(table_, tiles, depth, packed + offset(block, k_block),
+                   panels + p * depth * columns_.panel, c + p * columns_.panel, ldc, accumulate);
   }
 }
 

@@ -100,16 +100,11 @@ class PackedRows {
     }
   }
   // c[i · ldc + j] (+)= Σ a[i, p] · b[p, j] over p of one k block, for the rows i of a block and
-  // panels [first, last) of b, which begin at `panels`.
+  // the `count` panels of b that begin at `panels`.
   void multiply(const float* packed, int64_t block, int64_t k_block, const float* panels,
                 int64_t count, float* c, int64_t ldc, bool accumulate) const;
 
  private:
-  struct Tiles {
-    int64_t count;
-    int64_t rows;  // of each but the last
-  };
-  Tiles tiles(int64_t block) const;
   int64_t offset(int64_t block, int64_t k_block) const;
   void pack_block(const RowSource& a, int64_t block, float* packed) const;
 

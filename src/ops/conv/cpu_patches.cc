@@ -4,6 +4,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "backend/cpu/float_rows.h"
+
 namespace cleave::backend {
 
 void Patches::set_places(int64_t first, int64_t count) {
@@ -49,7 +51,7 @@ void Patches::pack_as(const T* x, int64_t k_block, float* panels) const {
       } else {
         T bits[simd::kMaxPanel];
         pack_row(x + channel * plane, at, runs, bits);
-        as_floats(bits, to);
+        as_floats(table_, problem_.x_type, bits, 0, shape_.panel, to);
       }
       if (++at[2] < axes[2].kernel) continue;
       at[2] = 0;
@@ -93,11 +95,6 @@ void Patches::pack_row(const T* plane, const ImageIndex& tap, const std::vector<
     }
   }
   std::fill(to + filled, to + shape_.panel, T{});
-}
-
-void Patches::as_floats(const uint16_t* bits, float* to) const {
-  (problem_.x_type == DType::kFloat16 ? table_.half_to_float : table_.bfloat16_to_float)(
-      bits, to, shape_.panel);
 }
 
 }  // namespace cleave::backend

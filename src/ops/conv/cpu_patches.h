@@ -32,7 +32,6 @@ class Patches {
   void pack_as(const T* x, int64_t k_block, float* panels) const;
   template <class T>
   void pack_row(const T* plane, const ImageIndex& tap, const std::vector<Run>& runs, T* to) const;
-  void as_floats(const uint16_t* bits, float* to) const;
 
   const ConvProblem& problem_;
   const simd::Table& table_;

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/cpu/float_rows.h"
 #include "backend/cpu/gemm.h"
 #include "backend/kernel.h"
 #include "base/check.h"
@@ -16,10 +17,6 @@ namespace cleave::backend {
 namespace {
 
 constexpr int64_t kPackedAtOnce = 16 << 20;  // bytes of b packed in the workspace, where batched
-
-bool is_float_storage(DType type) {
-  return type == DType::kFloat32 || type == DType::kFloat16 || type == DType::kBFloat16;
-}
 
 class PreparedTiled final : public PreparedKernel {
  public:
