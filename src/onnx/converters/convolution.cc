@@ -3,6 +3,7 @@
 
 #include "onnx/converters.h"
 #include "onnx/window_attributes.h"
+#include "ops/window.h"
 
 namespace cleave::onnx {
 namespace {
@@ -66,6 +67,16 @@ void require_natural(const std::vector<Dim>& pads) {
   }
 }
 
+// As for the ops that slide windows; what cannot be proven of the sizes becomes guards.
+std::vector<Dim> outputs_of(Conversion& c, const Window& window) {
+  static const Attributes kNone;
+  std::vector<ir::Guard> guards;
+  const ops::OpContext context{kNone, {}, {}, {}, &guards};
+  const std::vector<Dim> outputs = ops::window_extents(context, image_of(c.type(0).shape), window);
+  for (const ir::Guard& guard : guards) c.require_equal(guard.a, guard.b, guard.where);
+  return outputs;
+}
+
 ir::ValueId convolve(Conversion& c, ir::ValueId x, ir::ValueId w, const Window& window,
                      const std::vector<Dim>& outputs, int64_t groups) {
   return c.emit("conv", {x, w},
@@ -94,26 +105,7 @@ void finish(Conversion& c, ir::ValueId y) {
 
 void conv(Conversion& c) {
   const Window window = window_of(c, kernel_of(c));
-  require_positive(window.strides, "strides");
-  require_positive(window.dilations, "dilations");
-  require_natural(window.low);
-  require_natural(window.high);
-  const std::vector<Dim> image = image_of(c.type(0).shape);
-  std::vector<Dim> outputs;
-  for (size_t d = 0; d < image.size(); ++d) {
-    const Dim padded = image[d] + window.low[d] + window.high[d];
-    const Dim room = padded - window.reach(d);
-    if (room.is_constant() && room.constant() < 0) {
-      throw Error(ErrorCode::kInvalid,
-                  "a window of " + window.reach(d).text() + " elements is larger than the padded " +
-                      "image, which has " + padded.text() + " in dimension " + std::to_string(d),
-                  "check kernel_shape, dilations and pads against the size of the input");
-    }
-    if (!room.is_constant()) {
-      c.require_equal(simple_max(room, 0), room, "a padded image as large as the window over it");
-    }
-    outputs.push_back(floor_div(room, window.strides[d]) + 1);
-  }
+  const std::vector<Dim> outputs = outputs_of(c, window);
   const int64_t groups = groups_of(c);
   const Dim& channels = c.type(1).shape[0];
   if (channels.is_constant() && channels.constant() % groups != 0) {
