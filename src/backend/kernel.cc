@@ -20,15 +20,8 @@ TensorView TensorView::dense(DType dtype, std::vector<int64_t> shape) {
 
 TensorView TensorView::absent() { return {.present = false}; }
 
-bool TensorView::is_dense() const {
-  int64_t expected = 1;
-  bool dense = true;
-  for (size_t d = shape.size(); d-- > 0;) {
-    if (shape[d] == 0) return true;
-    if (shape[d] != 1 && strides[d] != expected) dense = false;
-    expected *= shape[d];
-  }
-  return dense;
+bool TensorView::has_format(Format format) const {
+  return cleave::has_format(format, shape, strides);
 }
 
 int64_t TensorView::elements() const {

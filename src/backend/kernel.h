@@ -16,6 +16,7 @@
 
 #include "backend/device.h"
 #include "types/attributes.h"
+#include "types/format.h"
 
 namespace cleave::backend {
 
@@ -31,7 +32,8 @@ struct TensorView {
   static TensorView dense(DType dtype, std::vector<int64_t> shape);
   static TensorView absent();
   // Row-major without gaps; dimensions of size 1 may have any stride, empty tensors any strides.
-  bool is_dense() const;
+  bool is_dense() const { return has_format(Format::kRowMajor); }
+  bool has_format(Format format) const;
   int64_t elements() const;  // 0 where absent
   size_t rank() const { return shape.size(); }
   std::string text() const;  // "f32[2, 3]", with strides where not dense

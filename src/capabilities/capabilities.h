@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "types/attributes.h"
+#include "types/format.h"
 #include "types/tensor_type.h"
 
 namespace cleave::capabilities {
@@ -29,6 +30,10 @@ class Capabilities {
   virtual bool reads_rows(std::string_view op, size_t input) const = 0;
   // As `reads_strided`, for its results.
   virtual bool writes_strided(std::string_view op) const = 0;
+  // A kernel of `op` writes results of `dtype` in `format`; all write row-major. It then reads the
+  // operands of which `reads_as_result` is true in the same format, others row-major.
+  virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;
+  virtual bool reads_as_result(std::string_view op, size_t input) const = 0;
   // Upper bounds on the bytes that a kernel of `op` may use beside its operands while it runs, and
   // on those of the packed copy that it keeps instead of the weight `input` (0: it reads the weight
   // itself). Types are local.

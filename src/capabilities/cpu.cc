@@ -20,6 +20,13 @@ class Cpu final : public Capabilities {
     return reads_strided(op, input) || (op == "matmul" && input == 0);
   }
   bool writes_strided(std::string_view) const override { return false; }
+  bool writes(std::string_view op, DType dtype, Format format) const override {
+    if (format == Format::kRowMajor || op == "fused_elementwise") return true;
+    return is_redistribution(op) || (op == "conv" && dtype == DType::kFloat32);
+  }
+  bool reads_as_result(std::string_view op, size_t input) const override {
+    return (op == "conv" && input == 0) || is_redistribution(op);
+  }
   Dim workspace_bytes(std::string_view op, const Attributes& attributes,
                       std::span<const Operand> inputs) const override {
     if (op == "attention") return int64_t{4} << 20;
@@ -44,6 +51,11 @@ class Cpu final : public Capabilities {
   }
 
  private:
+  // They see memory, whatever dimensions lie in it.
+  static bool is_redistribution(std::string_view op) {
+    return op == "all_reduce" || op == "all_gather" || op == "reduce_scatter" ||
+           op == "all_to_all" || op == "shard";
+  }
   static Dim batches_of(const TensorType& b) {
     return product(std::span(b.shape).first(b.rank() - 2));
   }

@@ -5,7 +5,7 @@
 namespace cleave::capabilities {
 
 ViewWalk::ViewWalk(const ir::Graph& graph, const ops::Registry& registry,
-                   const Capabilities& capabilities, std::function<void(ir::ValueId)> copy)
+                   const Capabilities& capabilities, std::function<void(const Copy&)> copy)
     : graph_(graph),
       registry_(registry),
       capabilities_(capabilities),
@@ -13,7 +13,7 @@ ViewWalk::ViewWalk(const ir::Graph& graph, const ops::Registry& registry,
       views_(graph.value_count()) {}
 
 View ViewWalk::own_view(ir::ValueId id) const {
-  return {id, 0, dense_strides(graph_.type(id).shape)};
+  return {id, 0, dense_strides(graph_.value(id).format, graph_.type(id).shape)};
 }
 
 const View& ViewWalk::of(ir::ValueId id) {
@@ -28,15 +28,15 @@ bool ViewWalk::advance(const FusionGroup& group) {
     if (make_views(root)) return true;
     // A reshape that is no view of a view is one of its dense copy.
     if (root.op == "reshape") {
-      make_dense(root.inputs[0]);
+      make_dense(group.root(), 0, Format::kRowMajor);
       if (make_views(root)) return true;
     }
   }
   const ops::OpDefinition* definition = registry_.find(root.op);
   const bool chain = definition != nullptr && definition->is_elementwise();
   // Operands of a chain are read through strides.
-  if (!chain) make_readable(root);
-  if (chain && group.anchor.valid()) make_readable(graph_.node(group.anchor));
+  if (!chain) make_readable(group.root());
+  if (chain && group.anchor.valid()) make_readable(group.anchor);
   for (ir::ValueId output : root.outputs) views_[output.index()] = own_view(output);
   return false;
 }
@@ -56,23 +56,31 @@ bool ViewWalk::make_views(const ir::Node& node) {
   return true;
 }
 
-void ViewWalk::make_readable(const ir::Node& node) {
+void ViewWalk::make_readable(ir::NodeId reader) {
+  const ir::Node& node = graph_.node(reader);
+  const Format result =
+      node.outputs.empty() ? Format::kRowMajor : graph_.value(node.outputs[0]).format;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const ir::ValueId id = node.inputs[i];
     if (!id.valid()) continue;
-    if (!reads(capabilities_, node.op, i, of(id), graph_.type(id).shape)) make_dense(id);
+    if (reads(capabilities_, node.op, i, of(id), graph_.type(id).shape, result)) continue;
+    make_dense(reader, i, format_read(capabilities_, node.op, i, result));
   }
 }
 
-void ViewWalk::make_dense(ir::ValueId id) {
-  if (is_dense(of(id), graph_.type(id).shape)) return;
-  copy_(id);
-  views_[id.index()] = own_view(id);
+void ViewWalk::make_dense(ir::NodeId reader, size_t input, Format format) {
+  const ir::ValueId id = graph_.node(reader).inputs[input];
+  const Shape& shape = graph_.type(id).shape;
+  if (has_format(format, of(id), shape)) return;
+  copy_({id, format, reader, input});
+  views_[id.index()] = View{id, 0, dense_strides(format, shape)};
 }
 
-Dim contiguous_elements(const View& view, std::span<const Dim> shape) {
+Dim contiguous_elements(const View& view, std::span<const Dim> shape, Format format) {
   Dim run = 1;
-  for (size_t d = shape.size(); d-- > 0;) {
+  const std::vector<size_t> order = memory_order(format, shape.size());
+  for (size_t i = order.size(); i-- > 0;) {
+    const size_t d = order[i];
     if (shape[d].is(1)) continue;
     if (view.strides[d] != run) break;
     run *= shape[d];

@@ -15,10 +15,16 @@ namespace cleave::capabilities {
 
 class ViewWalk {
  public:
-  // `copy` is told of each value that a reader does not take as it lies: it gets memory of its own,
-  // dense, for this and all later readers. `of` still gives the view that is to be copied.
+  // A value that a reader does not take as it lies: it gets memory of its own, dense in `format`,
+  // for this and all later readers. `of` still gives the view that is to be copied.
+  struct Copy {
+    ir::ValueId value;
+    Format format;
+    ir::NodeId reader;
+    size_t input;  // of the reader
+  };
   ViewWalk(const ir::Graph& graph, const ops::Registry& registry, const Capabilities& capabilities,
-           std::function<void(ir::ValueId)> copy);
+           std::function<void(const Copy&)> copy);
 
   // Where a value lies that has been made. Inputs and constants lie in memory of their own.
   const View& of(ir::ValueId id);
@@ -28,18 +34,20 @@ class ViewWalk {
 
  private:
   bool make_views(const ir::Node& node);
-  void make_dense(ir::ValueId id);
-  void make_readable(const ir::Node& node);
+  void make_dense(ir::NodeId reader, size_t input, Format format);
+  void make_readable(ir::NodeId reader);
   View own_view(ir::ValueId id) const;
 
   const ir::Graph& graph_;
   const ops::Registry& registry_;
   const Capabilities& capabilities_;
-  std::function<void(ir::ValueId)> copy_;
+  std::function<void(const Copy&)> copy_;
   std::vector<std::optional<View>> views_;  // by value
 };
 
-// How many elements of a view lie one behind the other, counted along its last dimensions.
-Dim contiguous_elements(const View& view, std::span<const Dim> shape);
+// How many elements of a view lie one behind the other, counted along the innermost dimensions of
+// `format`, which is that of what they are copied to.
+Dim contiguous_elements(const View& view, std::span<const Dim> shape,
+                        Format format = Format::kRowMajor);
 
 }  // namespace cleave::capabilities

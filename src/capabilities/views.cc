@@ -53,7 +53,7 @@ std::optional<View> reshape_view(const ir::Graph& graph, const ir::Node& node, c
   const Shape& to = graph.type(node.outputs[0]).shape;
   View view{input.base, input.offset, {}};
   if (is_dense(input, from)) {
-    view.strides = dense_strides(to);
+    view.strides = dense_strides(Format::kRowMajor, to);
     return view;
   }
   auto strides = reshaped_strides(from, input.strides, to);
@@ -111,14 +111,12 @@ bool is_view_op(std::string_view op) {
          op == "transpose" || op == "shard";
 }
 
-std::vector<Dim> dense_strides(std::span<const Dim> shape) {
-  std::vector<Dim> strides(shape.size(), Dim(1));
-  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
+bool is_dense(const View& view, std::span<const Dim> shape) {
+  return has_format(Format::kRowMajor, view, shape);
 }
 
-bool is_dense(const View& view, std::span<const Dim> shape) {
-  const std::vector<Dim> dense = dense_strides(shape);
+bool has_format(Format format, const View& view, std::span<const Dim> shape) {
+  const std::vector<Dim> dense = dense_strides(format, shape);
   for (size_t i = 0; i < shape.size(); ++i) {
     if (!shape[i].is(1) && view.strides[i] != dense[i]) return false;
   }
@@ -142,11 +140,17 @@ std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t
   return std::nullopt;
 }
 
+Format format_read(const Capabilities& capabilities, std::string_view op, size_t input,
+                   Format result) {
+  return capabilities.reads_as_result(op, input) ? result : Format::kRowMajor;
+}
+
 bool reads(const Capabilities& capabilities, std::string_view op, size_t input, const View& view,
-           std::span<const Dim> shape) {
-  if (capabilities.reads_strided(op, input) || is_dense(view, shape)) return true;
+           std::span<const Dim> shape, Format result) {
+  const Format format = format_read(capabilities, op, input, result);
+  if (capabilities.reads_strided(op, input) || has_format(format, view, shape)) return true;
   const bool gaps = !shape.empty() && !shape.back().is(1) && !view.strides.back().is(1);
-  return !gaps && capabilities.reads_rows(op, input);
+  return !gaps && format == Format::kRowMajor && capabilities.reads_rows(op, input);
 }
 
 }  // namespace cleave::capabilities

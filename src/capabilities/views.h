@@ -18,9 +18,10 @@ struct View {
   std::vector<Dim> strides;  // in elements, one a dimension
 };
 
-std::vector<Dim> dense_strides(std::span<const Dim> shape);
 // Row-major without gaps, apart from where it begins; dimensions of size 1 do not matter.
 bool is_dense(const View& view, std::span<const Dim> shape);
+// The same in a format.
+bool has_format(Format format, const View& view, std::span<const Dim> shape);
 
 // Ops whose results may be views.
 bool is_view_op(std::string_view op);
@@ -30,8 +31,12 @@ bool is_view_op(std::string_view op);
 std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
                             const View& input);
 
-// True where the kernel of `op` reads operand `input` as it lies.
+// The format in which the kernel of `op` reads operand `input` where it writes its result in
+// `result`.
+Format format_read(const Capabilities& capabilities, std::string_view op, size_t input,
+                   Format result);
+// True where it reads the operand as it lies.
 bool reads(const Capabilities& capabilities, std::string_view op, size_t input, const View& view,
-           std::span<const Dim> shape);
+           std::span<const Dim> shape, Format result = Format::kRowMajor);
 
 }  // namespace cleave::capabilities

@@ -11,7 +11,7 @@ View view(std::vector<Dim> strides) { return {ir::ValueId(0), 0, std::move(strid
 
 TEST(Views, DenseIsRowMajorWithoutGaps) {
   const Shape shape{4, 1, n};
-  EXPECT_TRUE(is_dense(view(dense_strides(shape)), shape));
+  EXPECT_TRUE(is_dense(view(dense_strides(Format::kRowMajor, shape)), shape));
   EXPECT_TRUE(is_dense(view({n, 7, 1}), shape));  // a dimension of 1 lies anywhere
   EXPECT_FALSE(is_dense(view({n * 2, n, 1}), shape));
   EXPECT_TRUE(is_dense(view({}), Shape{}));

@@ -14,6 +14,7 @@
 #include "partition/partition.h"
 #include "passes/pipeline.h"
 #include "passes/precision.h"
+#include "planner/formats.h"
 #include "program/weight_layout.h"
 
 namespace cleave::compiler {
@@ -47,7 +48,7 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   lower::Options options;
   options.ranks = c.plan.ranks;
   options.symbols = c.symbols;
-  const InstructionCosts costs(machine, network.registry, c.symbols, c.plan.ranks, devices);
+  const InstructionCosts costs(machine, network.registry, capabilities, c.symbols, c.plan.ranks, devices);
   options.instruction_us = [&](const program::Instruction& instruction) {
     return costs.us(instruction);
   };
@@ -194,7 +195,8 @@ class Compiler {
 
 }  // namespace
 
-PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config) {
+PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
+                      const Overrides& overrides) {
   PlanningInput input{network.graph, {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
@@ -206,14 +208,16 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config) {
                                          : cost::MachineModel::load(config.machine);
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
+  input.options.random_costs = overrides.random_costs;
+  input.options.devices = overrides.devices_at_work;
+  planner::choose_formats(input.graph, network.registry, *capabilities::cpu(), input.machine,
+                          input.options);
   return input;
 }
 
 Compilation compile(const NetworkImpl& network, const BuilderConfig& config,
                     const Overrides& overrides) {
-  PlanningInput input = prepare(network, config);
-  input.options.random_costs = overrides.random_costs;
-  input.options.devices = overrides.devices_at_work;
+  PlanningInput input = prepare(network, config, overrides);
   Compilation c;
   c.graph = std::move(input.graph);
   c.symbols = input.symbols;

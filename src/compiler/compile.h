@@ -42,6 +42,7 @@ struct PlanningInput {
   cost::MachineModel machine;
   planner::Options options;
 };
-PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config);
+PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
+                      const Overrides& overrides = {});
 
 }  // namespace cleave::compiler

@@ -45,6 +45,8 @@ TensorView view_of(const TensorType& type) {
   return TensorView::dense(type.dtype, evaluate(type.shape, {}));
 }
 
+void lie(TensorView& view, Format format) { view.strides = dense_strides(format, view.shape); }
+
 // Of a weight of this shape, whatever it is multiplied by: it is packed once for all.
 uint64_t key_of(const TensorView& weight) {
   return std::max<uint64_t>(1, hash_bytes(weight.text()));
@@ -134,8 +136,10 @@ class CpuProfiler final : public cost::Profiler {
   std::optional<double> kernel_us(const cost::KernelSpec& spec, double seconds) override {
     KernelProblem problem{.op = spec.op, .attributes = spec.attributes};
     for (const TensorType& type : spec.inputs) problem.inputs.push_back(view_of(type));
-    if (!spec.strides.empty()) problem.inputs[0].strides = spec.strides;
     for (const TensorType& type : spec.outputs) problem.outputs.push_back(view_of(type));
+    lie(problem.inputs[0], spec.format);
+    for (TensorView& view : problem.outputs) lie(view, spec.format);
+    if (!spec.strides.empty()) problem.inputs[0].strides = spec.strides;
     problem.threads = static_cast<int>(threads());
     if (spec.weight) problem.constant_keys = {0, key_of(problem.inputs[1])};
     const backend::Kernel* kernel = kernels_.choose(problem).kernel;

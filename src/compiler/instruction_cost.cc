@@ -33,6 +33,19 @@ bool is_broadcast(const Operand& operand) {
   return false;
 }
 
+// A result that is not row-major is channels-last.
+Format format_of(const Operand& result) {
+  return result.strides.empty() ? Format::kRowMajor : Format::kChannelsLast;
+}
+
+bool lies_channels_last(const Operand& operand, const SymbolValues& values) {
+  const std::vector<int64_t> shape = evaluate(operand.type.shape, values);
+  const std::vector<int64_t> strides = operand.strides.empty()
+                                           ? dense_strides(Format::kRowMajor, shape)
+                                           : evaluate(operand.strides, values);
+  return has_format(Format::kChannelsLast, shape, strides);
+}
+
 // How many elements a copy finds one behind the other.
 int64_t copied_together(const Instruction& copy, const SymbolValues& values) {
   const Operand& from = copy.inputs.at(0);
@@ -44,8 +57,10 @@ int64_t copied_together(const Instruction& copy, const SymbolValues& values) {
       run *= part[d];
     }
   } else {
+    const Format format = format_of(copy.outputs.at(0));
     run = capabilities::contiguous_elements(
-        {{}, 0, from.strides.empty() ? capabilities::dense_strides(shape) : from.strides}, shape);
+        {{}, 0, from.strides.empty() ? dense_strides(Format::kRowMajor, shape) : from.strides},
+        shape, format);
   }
   return std::max<int64_t>(1, run.evaluate(values));
 }
@@ -53,9 +68,13 @@ int64_t copied_together(const Instruction& copy, const SymbolValues& values) {
 }  // namespace
 
 InstructionCosts::InstructionCosts(const cost::MachineModel& machine, const ops::Registry& registry,
+                                   const capabilities::Capabilities& capabilities,
                                    const std::vector<program::Symbol>& symbols, int64_t ranks,
                                    int64_t devices)
-    : machine_(machine), registry_(registry), devices_(std::max(ranks, devices)) {
+    : machine_(machine),
+      registry_(registry),
+      capabilities_(capabilities),
+      devices_(std::max(ranks, devices)) {
   SymbolValues values;
   for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.opt;
   for (int64_t rank = 0; rank < ranks; ++rank) {
@@ -112,8 +131,16 @@ double InstructionCosts::op_us(const Instruction& instruction, size_t operands,
   }
   for (const Operand& output : instruction.outputs) outputs.push_back(numeric(output, values));
   const bool packed = operands > 1 && instruction.inputs[1].space == Space::kWeight;
+  Format format = Format::kRowMajor;
+  const DType made = instruction.outputs[0].type.dtype;
+  if (capabilities_.writes(instruction.op, made, Format::kChannelsLast) &&
+      lies_channels_last(instruction.inputs[0], values) &&
+      lies_channels_last(instruction.outputs[0], values)) {
+    format = Format::kChannelsLast;
+  }
   return cost::op_us(machine_, devices_, definition,
-                     {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed);
+                     {attributes, inputs, {}, {present.get(), inputs.size()}}, outputs, packed,
+                     format);
 }
 
 // By the bytes of the whole tensor; where it is dealt out anew, by those that move.

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "capabilities/capabilities.h"
 #include "cost/machine_model.h"
 #include "ops/registry.h"
 #include "program/program.h"
@@ -13,6 +14,7 @@ class InstructionCosts {
  public:
   // At the opt sizes of `symbols`. `ranks` run the program while `devices` ≥ ranks are at work.
   InstructionCosts(const cost::MachineModel& machine, const ops::Registry& registry,
+                   const capabilities::Capabilities& capabilities,
                    const std::vector<program::Symbol>& symbols, int64_t ranks, int64_t devices);
 
   // Of the slowest rank, or of the work of all where they share the cores.
@@ -27,6 +29,7 @@ class InstructionCosts {
 
   const cost::MachineModel& machine_;
   const ops::Registry& registry_;
+  const capabilities::Capabilities& capabilities_;
   std::vector<SymbolValues> values_;  // by rank
   int64_t devices_;
 };

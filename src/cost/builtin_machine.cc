@@ -2,9 +2,11 @@
 // of memory's speed each, as `cleave measure` finds them.
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <string_view>
 
 #include "cost/machine_model.h"
+#include "types/format.h"
 
 namespace cleave::cost {
 namespace {
@@ -50,6 +52,33 @@ void add_products(DeviceModel& device, const Speeds& speeds) {
           const Product product{1, m, n, k, packed};
           device.products.push_back({product, DType::kFloat32, product_us(speeds, product)});
         }
+      }
+    }
+  }
+}
+
+// Convolutions are products whose left operand is put together from an image: in channels-last lines,
+// or one element after the other.
+void add_convolutions(DeviceModel& device, const Speeds& speeds) {
+  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
+    const bool lines = format == Format::kChannelsLast;
+    const std::string suffix = lines ? "." + std::string(name_of(format)) : "";
+    for (const int64_t m : {64, 256, 1024, 4096, 16384}) {
+      for (const int64_t n : {16, 64, 256, 1024}) {
+        for (const int64_t k : {16, 64, 256, 1024, 4096}) {
+          const Product product{1, m, n, k, true};
+          const double gathered = 4 * static_cast<double>(m * k) / speeds.cache;
+          const double us = product_us(speeds, product) * (lines ? 1 : 1.2) +
+                            gathered * (lines ? 1 : 4);
+          device.products.push_back({product, DType::kFloat32, us, "conv" + suffix});
+        }
+      }
+    }
+    const double share = lines ? 0.45 : 0.06;  // of the speed of products
+    for (const double flops_per_byte : {2.0, 12.0}) {
+      for (double bytes = 1 << 12; bytes <= 1 << 26; bytes *= 4) {
+        device.ops.push_back({"conv.depthwise" + suffix, bytes, bytes * flops_per_byte,
+                              speeds.launch_us + bytes * flops_per_byte / (share * speeds.flops)});
       }
     }
   }
@@ -120,6 +149,7 @@ MachineModel MachineModel::builtin() {
     add_rows(device, speeds, "rms_norm", 0.5, 0.5);
     add_rows(device, speeds, "softmax", 0.3, 0.6);
     add_attention(device, speeds);
+    add_convolutions(device, speeds);
     add_collectives(device);
     model.devices_.push_back(std::move(device));
   }

@@ -17,10 +17,11 @@ double KernelCost::us() const {
 }
 
 double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefinition& definition,
-             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed) {
+             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed,
+             Format format) {
   const OpCost cost = op_cost(definition, context, outputs);
   KernelWork work;
-  work.op = definition.name();
+  work.op = cost.name(format);
   work.flops = cost.flops;
   work.bytes = cost.bytes;
   work.has_product = cost.has_product;

@@ -42,9 +42,10 @@ class KernelCost {
 };
 
 // The time of an op's kernel; `context` and `outputs` hold numeric types. `packed`: input 1 is a
-// constant, packed at load.
+// constant, packed at load. `format`: of what it reads and writes.
 double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefinition& definition,
-             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed);
+             const ops::OpContext& context, std::span<const TensorType> outputs, bool packed,
+             Format format);
 
 // The time of copying `bytes`, `run` elements of which lie one behind the other at a time.
 double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run);

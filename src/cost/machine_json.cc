@@ -23,7 +23,8 @@ ordered_json to_object(const DeviceModel& device) {
   out["scalar_flops_per_us"] = device.scalar_flops_per_us;
   out["products"] = ordered_json::array();
   for (const ProductPoint& point : device.products) {
-    out["products"].push_back({{"type", name_of(point.dtype)},
+    out["products"].push_back({{"op", point.op},
+                               {"type", name_of(point.dtype)},
                                {"packed", point.product.packed},
                                {"batch", point.product.batch},
                                {"m", point.product.m},
@@ -66,7 +67,8 @@ DeviceModel device_of(const JsonReader& reader, const json& in) {
         {{reader.count(point, "batch"), reader.count(point, "m"), reader.count(point, "n"),
           reader.count(point, "k"), reader.flag(point, "packed")},
          *type,
-         positive(point, "us")});
+         positive(point, "us"),
+         point.contains("op") ? reader.text(point, "op") : "matmul"});
   }
   for (const json& point : reader.list(in, "ops")) {
     device.ops.push_back({reader.text(point, "op"), positive(point, "bytes"),

@@ -24,11 +24,15 @@ double beyond(const Bracket& at, double x) {
 // Times of products: curves over m, one for each measured n and k, interpolated between them.
 class ProductGrid {
  public:
-  ProductGrid(const DeviceModel& device, DType dtype, bool packed) : launch_(device.launch_us) {
-    if (collect(device, dtype, packed) || collect(device, dtype, !packed)) return;
-    // Measured in another type: better than arithmetic alone.
-    if (collect(device, DType::kFloat32, packed)) return;
-    collect(device, DType::kFloat32, !packed);
+  ProductGrid(const DeviceModel& device, std::string_view op, DType dtype, bool packed)
+      : launch_(device.launch_us) {
+    // Measured as a plain product, or in another type: better than arithmetic alone.
+    for (const std::string_view measured : {op, std::string_view("matmul")}) {
+      for (const DType type : {dtype, DType::kFloat32}) {
+        if (collect(device, measured, type, packed)) return;
+        if (collect(device, measured, type, !packed)) return;
+      }
+    }
   }
 
   // Nothing where no product was measured.
@@ -60,9 +64,11 @@ class ProductGrid {
   }
 
  private:
-  bool collect(const DeviceModel& device, DType dtype, bool packed) {
+  bool collect(const DeviceModel& device, std::string_view op, DType dtype, bool packed) {
     for (const ProductPoint& point : device.products) {
-      if (point.dtype == dtype && point.product.packed == packed) points_.push_back(&point);
+      if (point.op == op && point.dtype == dtype && point.product.packed == packed) {
+        points_.push_back(&point);
+      }
     }
     return !points_.empty();
   }
@@ -208,7 +214,7 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   const DeviceModel& device = device_for(devices);
   if (work.has_product) {
     if (flops_of(work.product) <= 0) return device.launch_us;
-    const auto us = ProductGrid(device, work.dtype, work.product.packed).us(work.product);
+    const auto us = ProductGrid(device, work.op, work.dtype, work.product.packed).us(work.product);
     return us ? *us : roofline_us(device, work);
   }
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;

@@ -26,7 +26,7 @@ struct Product {
 
 // What one kernel does on one device.
 struct KernelWork {
-  std::string_view op;
+  std::string op;  // its name, the kind of its work, and the format if it is not row-major
   double flops = 0;  // of element-wise work: one a function, see arithmetic_weight
   double bytes = 0;  // read and written
   bool has_product = false;
@@ -43,6 +43,7 @@ struct ProductPoint {
   Product product;
   DType dtype = DType::kFloat32;
   double us = 0;
+  std::string op = "matmul";  // as KernelWork::op
 };
 
 // A measured collective: time of one call that ends with `bytes` of the whole tensor moved.

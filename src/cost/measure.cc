@@ -4,7 +4,9 @@
 #include <cmath>
 #include <set>
 #include <span>
+#include <utility>
 
+#include "cost/image_specs.h"
 #include "cost/op_cost.h"
 #include "types/fused.h"
 
@@ -42,7 +44,7 @@ void keep_faster(DeviceModel& model, const DeviceModel& other) {
   model.cache_bytes = std::max(model.cache_bytes, other.cache_bytes);
   model.scalar_flops_per_us = std::max(model.scalar_flops_per_us, other.scalar_flops_per_us);
   keep_lower(model.products, other.products, [](const ProductPoint& a, const ProductPoint& b) {
-    return a.product == b.product && a.dtype == b.dtype;
+    return a.op == b.op && a.product == b.product && a.dtype == b.dtype;
   });
   keep_lower(model.ops, other.ops, [](const OpPoint& a, const OpPoint& b) {
     return a.op == b.op && a.bytes == b.bytes && a.flops == b.flops && a.width == b.width;
@@ -70,6 +72,8 @@ class Measurement {
     rows_of_kernels();
     progress("attention");
     attention();
+    progress("convolutions");
+    images();
     progress("matrix products with weights");
     products(plan_.rows, plan_.widths, true);
     progress("matrix products of activations");
@@ -78,7 +82,7 @@ class Measurement {
   }
 
  private:
-  static constexpr size_t kOtherCalls = 150;
+  static constexpr size_t kOtherCalls = 260;
 
   void progress(const std::string& what) const {
     if (plan_.progress) plan_.progress(what);
@@ -97,7 +101,13 @@ class Measurement {
     if (!us) return;
     const OpCost cost =
         op_cost(registry_.at(spec.op), {spec.attributes, spec.inputs}, spec.outputs);
-    model_.ops.push_back({std::string(spec.op), cost.bytes, cost.flops, *us, cost.width});
+    if (cost.has_product) {
+      Product product = cost.product;
+      product.packed = spec.weight;
+      model_.products.push_back({product, DType::kFloat32, *us, cost.name(spec.format)});
+    } else {
+      model_.ops.push_back({cost.name(spec.format), cost.bytes, cost.flops, *us, cost.width});
+    }
   }
 
   static KernelSpec chain(const std::vector<std::string>& ops, int32_t operands, int64_t rows,
@@ -201,6 +211,11 @@ class Measurement {
     copy.strides = {run, kRowElements, 1};
     const double bytes = 8.0 * static_cast<double>(rows * kRowElements);
     if (const auto us = time(copy)) model_.ops.push_back({"copy", bytes, 0, *us, run});
+  }
+
+  void images() {
+    for (KernelSpec& spec : image_specs()) measure_op(std::move(spec));
+    monotone_ops();
   }
 
   void attention() {

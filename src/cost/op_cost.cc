@@ -4,10 +4,16 @@
 
 namespace cleave::cost {
 
+std::string OpCost::name(Format format) const {
+  return format == Format::kRowMajor ? kind : kind + "." + std::string(name_of(format));
+}
+
 OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& context,
                std::span<const TensorType> outputs) {
   const ops::Work work = definition.work(context, outputs);
   OpCost cost;
+  cost.kind = definition.name();
+  if (!work.kind.empty()) cost.kind += "." + std::string(work.kind);
   cost.flops = static_cast<double>(work.flops.constant());
   cost.bytes = static_cast<double>(work.bytes.constant());
   if (definition.is_elementwise()) cost.flops *= arithmetic_weight(definition.name());

@@ -10,6 +10,10 @@ namespace cleave::cost {
 
 // What an op does, in numbers. `flops` of element-wise ops count arithmetic_weight an element.
 struct OpCost {
+  std::string kind;  // the op's name, with the kind of its work behind a dot
+  // As machine models name it, where its kernel works in `format`: with any but row-major behind
+  // another dot.
+  std::string name(Format format) const;
   double flops = 0;
   double bytes = 0;
   bool has_product = false;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "types/attributes.h"
+#include "types/format.h"
 #include "types/tensor_type.h"
 
 namespace cleave::cost {
@@ -23,6 +24,7 @@ struct KernelSpec {
   bool weight = false;
   int64_t index_extent = 1;  // integer inputs hold numbers below it, and take rows of input 0
   std::vector<int64_t> strides = {};  // of input 0, in elements; empty: dense
+  Format format = Format::kRowMajor;  // of input 0 and the results
 };
 
 class Profiler {

@@ -17,6 +17,7 @@
 #include "base/strong_id.h"
 #include "ir/constant.h"
 #include "types/attributes.h"
+#include "types/format.h"
 #include "types/tensor_type.h"
 
 namespace cleave::ir {
@@ -31,6 +32,7 @@ class Graph;
 struct Value {
   std::string name;  // unique in the graph; model tensors keep the model's name
   TensorType type;
+  Format format = Format::kRowMajor;  // in which its producer leaves it in memory of its own
   NodeId producer;            // invalid for graph inputs and constants
   uint32_t output_index = 0;  // which output of the producer
   RecipePtr constant;         // set for constants only; of a local graph, the whole tensor

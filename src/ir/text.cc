@@ -115,7 +115,9 @@ class Printer {
     text += " = " + text_of_name(node.op) + "(" + names(graph, node.inputs) + ")";
     if (!node.attributes.fields().empty()) text += " " + node.attributes.text();
     for (size_t i = 0; i < node.outputs.size(); ++i) {
-      text += (i ? ", " : " : ") + graph.type(node.outputs[i]).text();
+      const Value& output = graph.value(node.outputs[i]);
+      text += (i ? ", " : " : ") + output.type.text();
+      if (output.format == Format::kChannelsLast) text += " channels_last";
     }
     if (node.group >= 0) text += " group " + std::to_string(node.group);
     line(depth, text + "  // " + text_of_remark(node.name));

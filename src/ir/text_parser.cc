@@ -273,10 +273,13 @@ class Parser {
     Attributes attributes;
     if (cursor.peek('{')) attributes = cursor.attributes();
     std::vector<TensorType> types;
+    std::vector<Format> formats;
     if (!names.empty()) {
       cursor.expect(":");
       do {
         types.push_back(cursor.type());
+        formats.push_back(cursor.accept("channels_last") ? Format::kChannelsLast
+                                                         : Format::kRowMajor);
       } while (cursor.accept(","));
     }
     if (types.size() != names.size())
@@ -293,6 +296,7 @@ class Parser {
     scope.last = id;
     for (size_t i = 0; i < names.size(); ++i) {
       const ValueId output = scope.graph.node(id).outputs[i];
+      scope.graph.value(output).format = formats[i];
       if (scope.graph.value(output).name != names[i]) {
         syntax_error("there are two values '" + names[i] + "'");
       }

@@ -26,7 +26,7 @@ class Lowerer {
         capabilities_(capabilities),
         options_(options),
         fusion_(capabilities::fuse(graph, registry, capabilities)),
-        views_(graph, registry, capabilities, [this](ir::ValueId id) { make_dense(id); }),
+        views_(graph, registry, capabilities, [this](const capabilities::ViewWalk::Copy& copy) { make_dense(copy); }),
         homes_(graph.value_count()) {}
 
   Lowered run() {
@@ -78,6 +78,7 @@ class Lowerer {
       const ir::Value& value = graph_.value(id);
       if (!value.producer.valid() || homes_[id.index()].space != Space::kNone) continue;
       if (capabilities::is_view_op(graph_.node(value.producer).op)) continue;
+      if (!is_row_major(id)) continue;
       homes_[id.index()] = {Space::kOutput, static_cast<uint32_t>(i)};
     }
   }
@@ -145,19 +146,29 @@ class Lowerer {
     if (options_.tensor_of) instruction.tensors.push_back(options_.tensor_of(id));
   }
 
-  // Copies a view to memory of its own; that of a model output is the output's. Operands of an
-  // instruction in the making count from its place, so this comes before it reads any.
-  void make_dense(ir::ValueId id) {
+  // Whether memory of the value's own is row-major.
+  bool is_row_major(ir::ValueId id) const {
+    const Shape& shape = graph_.type(id).shape;
+    return capabilities::is_dense(
+        {id, 0, dense_strides(graph_.value(id).format, std::span<const Dim>(shape))}, shape);
+  }
+
+  // Copies a value to memory of its own; that of a model output is the output's, where it is
+  // row-major. Operands of an instruction in the making count from its place, so this comes before
+  // it reads any.
+  void make_dense(const capabilities::ViewWalk::Copy& copy) {
+    const ir::ValueId id = copy.value;
     const auto& outputs = graph_.outputs();
     const auto output = std::find(outputs.begin(), outputs.end(), id);
-    const Home home = output != outputs.end()
+    const bool to_output = output != outputs.end() && copy.format == Format::kRowMajor;
+    const Home home = to_output
                           ? Home{Space::kOutput, static_cast<uint32_t>(output - outputs.begin())}
                           : Home{Space::kArena, new_buffer(graph_.type(id))};
-    emit_copy(id, home, graph_.value(id).name + "/copy");
+    emit_copy(id, home, copy.format, graph_.value(id).name + "/copy");
     homes_[id.index()] = home;
   }
 
-  void emit_copy(ir::ValueId from, const Home& to, const std::string& name) {
+  void emit_copy(ir::ValueId from, const Home& to, Format format, const std::string& name) {
     Instruction copy;
     copy.op = "copy";
     copy.name = name;
@@ -165,7 +176,7 @@ class Lowerer {
     const TensorType& type = graph_.type(from);
     copy.inputs.push_back(operand(homes_[source.base.index()], source, type, false, 0));
     copy.outputs.push_back(
-        operand(to, {from, 0, capabilities::dense_strides(type.shape)}, type, true, 0));
+        operand(to, {from, 0, dense_strides(format, type.shape)}, type, true, 0));
     describe(from, copy);
     push(std::move(copy));
   }
@@ -267,7 +278,8 @@ class Lowerer {
       const View v = view(id);
       const Home& home = homes_[v.base.index()];
       if (v.base == id && home.space == Space::kOutput && home.index == i) continue;
-      emit_copy(id, {Space::kOutput, static_cast<uint32_t>(i)}, graph_.value(id).name + "/output");
+      emit_copy(id, {Space::kOutput, static_cast<uint32_t>(i)}, Format::kRowMajor,
+                graph_.value(id).name + "/output");
     }
   }
 

@@ -65,6 +65,8 @@ struct Work {
   std::optional<Product> product;
   // Elements that are worked on together, where the time of a byte depends on it; else 0.
   Dim width = 0;
+  // Where an op has kinds of work with times of their own: which one. "depthwise"
+  std::string_view kind = {};
 };
 
 class OpDefinition {

@@ -78,6 +78,7 @@ class Partitioner {
       // A step without communication belongs to the kernel that reads it.
       local_.node(node).group = step.is_collective() ? -1 : group;
       at = local_.node(node).outputs[0];
+      local_.value(at).format = graph_.value(value).format;
       note(at, value, step.to);
     }
     return at;
@@ -189,6 +190,7 @@ class Partitioner {
                                              std::move(inputs), std::move(local_outputs), names);
     local_.node(local).group = group;
     for (size_t o = 0; o < node.outputs.size(); ++o) {
+      local_.value(local_.node(local).outputs[o]).format = graph_.value(node.outputs[o]).format;
       made(node.outputs[o], how.placements.outputs[o], local_.node(local).outputs[o], group);
     }
   }

@@ -39,6 +39,7 @@ std::optional<layout::OperandPlacements> CandidateBuilder::place(ir::NodeId node
 
 std::vector<Strategy> CandidateBuilder::strategies(ir::NodeId node) const {
   std::vector<Strategy> result = {Strategy::whole()};
+  if (sizes_.ranks() == 1) return result;
   const ShardingRule& rule = rules_[node.index()];
   for (uint32_t f = 0; f < rule.factors.size(); ++f) {
     for (layout::Cut& cut : cuts_.of_factor(node, f)) {

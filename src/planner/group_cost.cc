@@ -26,22 +26,37 @@ GroupCosts::GroupCosts(const ir::Graph& graph, const ops::Registry& registry,
     : graph_(graph),
       registry_(registry),
       machine_(machine),
+      capabilities_(capabilities),
       sizes_(sizes),
-      devices_(devices),
-      copied_run_(graph.value_count(), 0) {
+      devices_(devices) {
   const SymbolValues& values = sizes.values(sizes.opt());
-  const auto copied = [&](ir::ValueId id, const capabilities::View& view) {
-    const Dim run = capabilities::contiguous_elements(view, graph.type(id).shape);
-    copied_run_[id.index()] = std::max<int64_t>(1, run.evaluate(values));
-  };
   capabilities::ViewWalk* walking = nullptr;
-  capabilities::ViewWalk walk(graph, registry, capabilities,
-                              [&](ir::ValueId id) { copied(id, walking->of(id)); });
+  const auto run_of = [&](ir::ValueId id, Format format) {
+    const Dim run = capabilities::contiguous_elements(walking->of(id), graph.type(id).shape, format);
+    return std::max<int64_t>(1, run.evaluate(values));
+  };
+  capabilities::ViewWalk walk(
+      graph, registry, capabilities, [&](const capabilities::ViewWalk::Copy& copy) {
+        const int64_t run = run_of(copy.value, copy.format);
+        const ir::Value& value = graph.value(copy.value);
+        if (value.producer.valid() &&
+            capabilities::is_view_op(graph.node(value.producer).op)) {
+          copied_[value.producer.index()].push_back({true, value.output_index, run});
+        } else {
+          copied_[copy.reader.index()].push_back({false, copy.input, run});
+        }
+      });
   walking = &walk;
   for (const FusionGroup& group : fusion.groups) {
     const bool views = walk.advance(group);
-    for (ir::ValueId output : graph.node(group.root()).outputs) {
-      if (views && graph.is_output(output)) copied(output, walk.of(output));
+    const ir::Node& root = graph.node(group.root());
+    for (size_t o = 0; o < root.outputs.size(); ++o) {
+      const ir::ValueId output = root.outputs[o];
+      if (!graph.is_output(output)) continue;
+      const bool copied = views || !capabilities::is_dense(walk.of(output), graph.type(output).shape);
+      if (copied) {
+        copied_[group.root().index()].push_back({true, o, run_of(output, Format::kRowMajor)});
+      }
     }
   }
 }
@@ -62,25 +77,24 @@ double GroupCosts::us(const FusionGroup& group, const Candidate* candidate, size
   const Case at{group, candidate, point, rank};
   const ir::Node& root = graph_.node(group.root());
   const bool chain = registry_.at(root.op).is_elementwise();
-  if (!chain) {
-    return capabilities::is_view_op(root.op) ? copies_us(at, group.root()) : op_us(at, 0);
-  }
+  const double copies = copies_us(at);
+  if (!chain) return copies + (capabilities::is_view_op(root.op) ? 0 : op_us(at, 0));
   cost::KernelCost kernel(machine_, devices_);
   if (!group.anchor.valid()) {
     add_chain(at, false, kernel);
-    return kernel.us();
+    return copies + kernel.us();
   }
   const auto anchor = static_cast<size_t>(
       std::find(group.nodes.begin(), group.nodes.end(), group.anchor) - group.nodes.begin());
   kernel.set_op(op_us(at, anchor));
   if (candidate == nullptr || candidate->inner.empty()) {
     add_chain(at, false, kernel);
-    return kernel.us();
+    return copies + kernel.us();
   }
   // A reshard behind the anchor parts the group into two kernels.
   cost::KernelCost second(machine_, devices_);
   add_chain(at, true, second);
-  return kernel.us() + second.us();
+  return copies + kernel.us() + second.us();
 }
 
 int64_t GroupCosts::elements(ir::ValueId value, size_t point) const {
@@ -89,19 +103,48 @@ int64_t GroupCosts::elements(ir::ValueId value, size_t point) const {
   return count;
 }
 
-// A view costs what copying it costs, where a reader takes it only dense.
-double GroupCosts::copies_us(const Case& at, ir::NodeId id) const {
-  const ir::Node& node = graph_.node(id);
+double GroupCosts::copy_us(const Case& at, ir::ValueId value, const Placement* placement,
+                           int64_t run) const {
+  const auto bytes = static_cast<double>(type(at, value, placement).bytes().constant());
+  return cost::copy_us(machine_, devices_, bytes, run);
+}
+
+double GroupCosts::copies_us(const Case& at) const {
   double us = 0;
-  for (size_t o = 0; o < node.outputs.size(); ++o) {
-    const int64_t run = copied_run_[node.outputs[o].index()];
-    if (run == 0) continue;
-    const Placement* placement =
-        at.candidate != nullptr ? &at.candidate->members.back().placements.outputs[o] : nullptr;
-    const TensorType local = type(at, node.outputs[o], placement);
-    us += cost::copy_us(machine_, devices_, static_cast<double>(local.bytes().constant()), run);
+  for (size_t m = 0; m < at.group.nodes.size(); ++m) {
+    const auto copied = copied_.find(at.group.nodes[m].index());
+    if (copied == copied_.end()) continue;
+    const ir::Node& node = graph_.node(at.group.nodes[m]);
+    const layout::OperandPlacements* placements =
+        at.candidate != nullptr ? &at.candidate->members[m].placements : nullptr;
+    for (const Copied& copy : copied->second) {
+      const auto& values = copy.result ? node.outputs : node.inputs;
+      const Placement* placement = nullptr;
+      if (placements != nullptr) {
+        placement = copy.result ? &placements->outputs[copy.operand]
+                                : &placements->inputs[copy.operand];
+      }
+      us += copy_us(at, values[copy.operand], placement, copy.run);
+    }
   }
   return us;
+}
+
+// A result that is left channels-last was read so. Where all dimensions lie alike in both formats, as
+// with a single channel, the kernel for channels-last is the one that runs.
+Format GroupCosts::format_of(const ir::Node& node, std::span<const TensorType> inputs,
+                             std::span<const TensorType> outputs) const {
+  if (node.outputs.empty()) return Format::kRowMajor;
+  const ir::Value& made = graph_.value(node.outputs[0]);
+  if (!capabilities_.writes(node.op, made.type.dtype, Format::kChannelsLast)) {
+    return Format::kRowMajor;
+  }
+  const auto either = [](const TensorType& type) {
+    const std::vector<int64_t> shape = evaluate(type.shape, {});
+    return has_format(Format::kChannelsLast, shape, dense_strides(Format::kRowMajor, shape));
+  };
+  const bool alike = either(inputs[0]) && either(outputs[0]);
+  return alike ? Format::kChannelsLast : made.format;
 }
 
 double GroupCosts::op_us(const Case& at, size_t member) {
@@ -126,10 +169,12 @@ double GroupCosts::op_us(const Case& at, size_t member) {
   const bool packed = node.inputs.size() > 1 && node.inputs[1].valid() &&
                       graph_.value(node.inputs[1]).is_constant();
   key += packed ? "packed" : "";
+  const Format format = format_of(node, inputs, outputs);
+  key += name_of(format);
   if (const auto known = op_times_.find(key); known != op_times_.end()) return known->second;
   const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
   const double us =
-      cost::op_us(machine_, devices_, registry_.at(node.op), context, outputs, packed);
+      cost::op_us(machine_, devices_, registry_.at(node.op), context, outputs, packed, format);
   op_times_.emplace(std::move(key), us);
   return us;
 }

@@ -37,18 +37,30 @@ class GroupCosts {
                              const layout::Placement* placement) const;
   TensorType type(const Case& at, ir::ValueId value, const layout::Placement* placement) const;
   int64_t elements(ir::ValueId value, size_t point) const;
-  double copies_us(const Case& at, ir::NodeId node) const;
+  // Copies of what the group reads and makes, where a reader does not take it as it lies.
+  double copies_us(const Case& at) const;
+  double copy_us(const Case& at, ir::ValueId value, const layout::Placement* placement,
+                 int64_t run) const;
   double op_us(const Case& at, size_t member);
+  Format format_of(const ir::Node& node, std::span<const TensorType> inputs,
+                   std::span<const TensorType> outputs) const;
   // The chain of all members but the anchor. After a reshard it reads what that has left.
   void add_chain(const Case& at, bool reads_anchor, cost::KernelCost& kernel) const;
 
   const ir::Graph& graph_;
   const ops::Registry& registry_;
   const cost::MachineModel& machine_;
+  const capabilities::Capabilities& capabilities_;
   const Sizes& sizes_;
   int64_t devices_;
-  // By value: 0, or it is a view that is copied, so many elements at a time.
-  std::vector<int64_t> copied_run_;
+  // Copies of so many elements at a time, by the node they are made for: of its results, which are
+  // views, or of operands that have memory of their own.
+  struct Copied {
+    bool result;
+    size_t operand;
+    int64_t run;
+  };
+  std::unordered_map<uint32_t, std::vector<Copied>> copied_;
   std::unordered_map<std::string, double> op_times_;  // by op and types
 };
 

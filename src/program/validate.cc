@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "program/weight_layout.h"
+#include "types/format.h"
 #include "types/cut.h"
 #include "types/fused.h"
 
@@ -157,8 +158,11 @@ class ProgramCheck {
       const Operand& output = instruction.outputs[i];
       at("tensor '" + tensor.name + "'", [&] {
         require(!tensor.name.empty(), "it has no name");
+        const Shape& shape = output.type.shape;
+        const bool dense = output.strides.empty() ||
+                           output.strides == dense_strides(Format::kChannelsLast, shape);
         require(output.type.dtype == tensor.type.dtype &&
-                    output.type.shape.size() == tensor.type.shape.size() && output.strides.empty(),
+                    shape.size() == tensor.type.shape.size() && dense,
                 "it is made as something else");
         for (const Dim& dim : tensor.type.shape) check_symbols(dim, symbols_);
         check_placement(tensor.placement, tensor.type.shape.size());
@@ -231,7 +235,7 @@ class ProgramCheck {
     // Where a difference of sizes is negative with all at their maximum, only a run can tell.
     if (std::any_of(shape.begin(), shape.end(), [](int64_t extent) { return extent < 0; })) return;
     const std::vector<int64_t> strides =
-        operand.strides.empty() ? dense_strides(shape) : evaluate(operand.strides, largest_);
+        operand.strides.empty() ? dense_strides(Format::kRowMajor, shape) : evaluate(operand.strides, largest_);
     const Reach reach = reach_of(shape, strides, operand.element_offset.evaluate(largest_));
     require(checked_mul(reach.end, static_cast<int64_t>(size_of(operand.type.dtype))) <= bytes,
             "it reaches beyond the memory it lies in");
@@ -283,16 +287,6 @@ void check_bindings(const std::vector<Binding>& bindings, const char* what) {
 
 bool is_collective(std::string_view op) {
   return op == "all_reduce" || op == "all_gather" || op == "reduce_scatter" || op == "all_to_all";
-}
-
-std::vector<int64_t> dense_strides(std::span<const int64_t> shape) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t d = shape.size(); d-- > 0;) {
-    strides[d] = stride;
-    stride = checked_mul(stride, std::max<int64_t>(shape[d], 1));
-  }
-  return strides;
 }
 
 Reach reach_of(std::span<const int64_t> shape, std::span<const int64_t> strides,

@@ -26,8 +26,6 @@ struct Reach {
 };
 Reach reach_of(std::span<const int64_t> shape, std::span<const int64_t> strides,
                int64_t element_offset);
-// The strides of a dense row-major tensor.
-std::vector<int64_t> dense_strides(std::span<const int64_t> shape);
 
 // Whether the op moves data between ranks: all_reduce, all_gather, reduce_scatter, all_to_all.
 bool is_collective(std::string_view op);

@@ -1,7 +1,10 @@
 #include "runtime/collective.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "program/validate.h"
@@ -54,10 +57,37 @@ int64_t product_of(const std::vector<int64_t>& shape, size_t begin, size_t end) 
   return product;
 }
 
-size_t axis_of(const Attributes& attributes, std::string_view name, size_t rank) {
-  const int64_t axis = attributes.integer(name);
-  require(axis >= 0 && static_cast<size_t>(axis) < rank, "a collective's axis does not exist");
-  return static_cast<size_t>(axis);
+// The dimensions as they lie in memory: a collective sees a tensor that is dense in some format as a
+// row-major one of other dimensions.
+class MemoryOrder {
+ public:
+  explicit MemoryOrder(std::vector<size_t> order) : order_(std::move(order)) {}
+
+  std::vector<int64_t> of(const std::vector<int64_t>& shape) const {
+    require(shape.size() == order_.size(), "a collective's operands differ in rank");
+    std::vector<int64_t> result;
+    for (const size_t d : order_) result.push_back(shape[d]);
+    return result;
+  }
+  // Where the dimension that the attribute names lies.
+  size_t axis(const Attributes& attributes, std::string_view name) const {
+    const int64_t axis = attributes.integer(name);
+    const auto at = std::find(order_.begin(), order_.end(), static_cast<size_t>(axis));
+    require(axis >= 0 && at != order_.end(), "a collective's axis does not exist");
+    return static_cast<size_t>(at - order_.begin());
+  }
+
+ private:
+  std::vector<size_t> order_;  // outermost first
+};
+
+MemoryOrder order_of(const TensorView& input, const TensorView& output) {
+  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
+    if (input.has_format(format) && output.has_format(format)) {
+      return MemoryOrder(memory_order(format, input.rank()));
+    }
+  }
+  invalid("a collective's operands must be dense in one format");
 }
 
 // The local shape of what is held of a tensor of shape `whole`.
@@ -117,28 +147,29 @@ ReduceOp reduce_op(const Attributes& attributes) {
 }
 
 // For collectives that know the whole tensor and one cut of it.
-ShardMap checked_shard_map(const Attributes& attributes, const std::vector<int64_t>& whole,
-                           const std::vector<int64_t>& part, int64_t rank, int64_t ranks) {
-  const size_t axis = axis_of(attributes, "axis", whole.size());
+ShardMap checked_shard_map(const Attributes& attributes, const MemoryOrder& order,
+                           const std::vector<int64_t>& whole, const std::vector<int64_t>& part,
+                           int64_t rank, int64_t ranks) {
+  const size_t axis = order.axis(attributes, "axis");
   const Shares shares = shares_of(attributes, "cut_", whole[axis], ranks);
   require(part == local_shape(whole, axis, shares[static_cast<size_t>(rank)]),
           "a collective's shard has not the shape of its cut");
-  ShardMap map = shard_map(whole, axis, shares);
-  return map;
+  return shard_map(whole, axis, shares);
 }
 
-AllToAll make_all_to_all(const Attributes& attributes, const TensorView& input,
-                         const TensorView& output, int64_t rank, int64_t ranks) {
+AllToAll make_all_to_all(const Attributes& attributes, const MemoryOrder& order,
+                         const std::vector<int64_t>& input, const std::vector<int64_t>& output,
+                         int64_t rank, int64_t ranks) {
   AllToAll result;
-  result.shape = attributes.integers("shape");
+  result.shape = order.of(attributes.integers("shape"));
   for (const int64_t extent : result.shape) require(extent >= 0, "a size is negative");
   const auto r = static_cast<size_t>(rank);
-  const size_t from = axis_of(attributes, "from_axis", result.shape.size());
+  const size_t from = order.axis(attributes, "from_axis");
   const Shares from_shares = shares_of(attributes, "from_", result.shape[from], ranks);
-  const size_t to = axis_of(attributes, "to_axis", result.shape.size());
+  const size_t to = order.axis(attributes, "to_axis");
   const Shares to_shares = shares_of(attributes, "to_", result.shape[to], ranks);
-  require(input.shape == local_shape(result.shape, from, from_shares[r]) &&
-              output.shape == local_shape(result.shape, to, to_shares[r]),
+  require(input == local_shape(result.shape, from, from_shares[r]) &&
+              output == local_shape(result.shape, to, to_shares[r]),
           "a collective's shard has not the shape of its cut");
   result.from = box_map(result.shape, from, from_shares);
   result.to = box_map(result.shape, to, to_shares);
@@ -166,25 +197,28 @@ bool is_collective_op(std::string_view op) { return program::is_collective(op) |
 Collective make_collective(std::string_view op, const Attributes& attributes,
                            const TensorView& input, const TensorView& output, int64_t rank,
                            int64_t ranks) {
-  require(input.present && output.present && input.is_dense() && output.is_dense(),
-          "a collective's operands must be dense");
+  require(input.present && output.present && input.rank() == output.rank(),
+          "a collective's operands differ in rank");
   require(input.dtype == output.dtype, "a collective changes the element type");
+  const MemoryOrder order = order_of(input, output);
+  const std::vector<int64_t> from = order.of(input.shape);
+  const std::vector<int64_t> to = order.of(output.shape);
   Collective result;
   result.dtype = input.dtype;
   if (op == "all_reduce") {
     require(input.shape == output.shape, "a collective changes the shape");
     result.what = AllReduce{input.elements(), reduce_op(attributes)};
   } else if (op == "all_gather") {
-    result.what = AllGather{checked_shard_map(attributes, output.shape, input.shape, rank, ranks)};
+    result.what = AllGather{checked_shard_map(attributes, order, to, from, rank, ranks)};
   } else if (op == "reduce_scatter") {
     result.what =
-        ReduceScatter{checked_shard_map(attributes, input.shape, output.shape, rank, ranks),
+        ReduceScatter{checked_shard_map(attributes, order, from, to, rank, ranks),
                       reduce_op(attributes)};
   } else if (op == "shard") {
-    result.what = TakeShard{checked_shard_map(attributes, input.shape, output.shape, rank, ranks)};
+    result.what = TakeShard{checked_shard_map(attributes, order, from, to, rank, ranks)};
   } else {
     CLEAVE_CHECK(op == "all_to_all", "not a collective: " + std::string(op));
-    result.what = make_all_to_all(attributes, input, output, rank, ranks);
+    result.what = make_all_to_all(attributes, order, from, to, rank, ranks);
   }
   return result;
 }

@@ -71,7 +71,7 @@ Located Locator::locate(const Operand& operand) const {
   view.present = true;
   view.dtype = operand.type.dtype;
   view.shape = evaluate(operand.type.shape, values_);
-  view.strides = operand.strides.empty() ? program::dense_strides(view.shape)
+  view.strides = operand.strides.empty() ? dense_strides(Format::kRowMajor, view.shape)
                                          : evaluate(operand.strides, values_);
   const int64_t element_offset = operand.element_offset.evaluate(values_);
   const auto element = static_cast<int64_t>(size_of(view.dtype));

@@ -1,5 +1,7 @@
 #include "runtime/observe.h"
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace cleave::runtime {
@@ -15,6 +17,26 @@ SymbolValues with_rank(const SymbolValues& symbols, int rank) {
   SymbolValues values = symbols;
   values[std::string(kRankSymbol)] = rank;
   return values;
+}
+
+// A tensor whose elements are in channels-last order.
+Tensor row_major(const Tensor& channels_last) {
+  const std::vector<int64_t>& shape = channels_last.shape();
+  Tensor result = Tensor::uninitialized(channels_last.dtype(), shape);
+  const auto size = size_of(channels_last.dtype());
+  const auto channels = static_cast<size_t>(shape[1]);
+  const size_t images = static_cast<size_t>(shape[0]);
+  const size_t places = result.bytes() / size / images / channels;
+  const auto* from = static_cast<const std::byte*>(channels_last.data());
+  auto* to = static_cast<std::byte*>(result.mutable_data());
+  for (size_t image = 0; image < images; ++image) {
+    for (size_t c = 0; c < channels; ++c) {
+      for (size_t place = 0; place < places; ++place, to += size) {
+        std::memcpy(to, from + ((image * places + place) * channels + c) * size, size);
+      }
+    }
+  }
+  return result;
 }
 
 }  // namespace
@@ -44,7 +66,7 @@ void Observation::made(uint32_t number, std::span<void* const> outputs, backend:
   communicator.barrier(stream);
 }
 
-// A copy in the host's memory, of what is dense (program/validate.cc).
+// A copy in the host's memory, row-major, of what is dense in a format (program/validate.cc).
 Tensor Observation::part_of(const Operand& output, const void* memory, backend::Device& device,
                             int rank) const {
   Tensor part = Tensor::uninitialized(output.type.dtype,
@@ -53,7 +75,7 @@ Tensor Observation::part_of(const Operand& output, const void* memory, backend::
   const StreamHandle stream = device.default_stream();
   device.copy_to_host(part.mutable_data(), memory, static_cast<int64_t>(part.bytes()), stream);
   device.synchronize(stream);
-  return part;
+  return output.strides.empty() ? part : row_major(part);
 }
 
 // On rank 0, while the others wait.

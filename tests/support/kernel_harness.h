@@ -24,6 +24,7 @@ enum class Lay {
   kGaps,     // every dimension but the last begins after a gap
   kSwapped,  // the last two dimensions change places in memory
   kSparse,   // the last dimension has stride 2
+  kChannelsLast,
 };
 
 // A tensor laid out in memory that is otherwise filled with a pattern; reads it back.
@@ -36,10 +37,12 @@ class LaidOut {
     int64_t stride = lay == Lay::kSparse ? 2 : 1;
     std::vector<size_t> order(rank);
     for (size_t d = 0; d < rank; ++d) order[d] = d;
+    const bool gaps = lay != Lay::kDense && lay != Lay::kChannelsLast;
+    if (lay == Lay::kChannelsLast) order = memory_order(Format::kChannelsLast, rank);
     if (lay == Lay::kSwapped && rank >= 2) std::swap(order[rank - 1], order[rank - 2]);
     for (size_t i = rank; i-- > 0;) {
       view_.strides[order[i]] = stride;
-      stride = stride * std::max<int64_t>(1, shape[order[i]]) + (lay == Lay::kDense ? 0 : 3);
+      stride = stride * std::max<int64_t>(1, shape[order[i]]) + (gaps ? 3 : 0);
     }
     bytes_.assign(static_cast<size_t>(stride + 1) * size_of(tensor.dtype), std::byte{1});
     each(tensor.elements(), [&](int64_t i, int64_t at, size_t size) {

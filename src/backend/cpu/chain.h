@@ -15,6 +15,10 @@ namespace cleave::backend {
 
 class Chain {
  public:
+  // Of the kernel.
+  static constexpr size_t kMostInputs = 32;
+  static constexpr size_t kMostOutputs = 8;
+
   // Why the chain of a kernel with two operands of its own, whose result comes as `result`, cannot
   // be carried out.
   static std::optional<std::string> refuses(const KernelProblem& problem, DType result);
@@ -54,9 +58,6 @@ class Chain {
   };
 
  private:
-  static constexpr size_t kMostInputs = 32;
-  static constexpr size_t kMostOutputs = 8;
-
   size_t inputs_;                    // of the kernel
   std::vector<DType> input_types_;   // of the chain: the result, then the inputs from the third on
   std::vector<DType> output_types_;  // of the kernel

@@ -132,6 +132,8 @@ class Conv : public OpDefinition {
     if (made && made->is_constant() && made->constant() >= kLeastProduct) {
       const Dim places = product(std::span(outputs[0].shape).subspan(kImage));
       work.product = Work::Product{context.inputs[0].shape[0] * groups, places, *made, terms};
+    } else {
+      work.kind = "depthwise";
     }
     return work;
   }

@@ -10,6 +10,7 @@
 #include "backend/cpu/slots.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
+#include "ops/conv/cpu_channels_last.h"
 #include "ops/conv/cpu_depthwise.h"
 #include "ops/conv/cpu_patches.h"
 #include "ops/conv/cpu_plain.h"
@@ -193,7 +194,8 @@ class TiledConv final : public Kernel {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_conv_cpu() {
-  return {make_depthwise_conv(), std::make_shared<TiledConv>(), make_plain_conv()};
+  return {make_channels_last_depthwise_conv(), make_channels_last_conv(), make_depthwise_conv(),
+          std::make_shared<TiledConv>(), make_plain_conv()};
 }
 
 }  // namespace cleave::backend

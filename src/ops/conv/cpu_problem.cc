@@ -40,19 +40,19 @@ IndexSpace places_of(const KernelProblem& problem) {
 
 }  // namespace
 
-std::optional<std::string> ConvProblem::refuses(const KernelProblem& problem) {
+std::optional<std::string> ConvProblem::refuses(const KernelProblem& problem, Format format) {
   if (problem.inputs.size() < 2 || problem.outputs.empty()) return "it takes x and w";
   const TensorView& x = problem.inputs[0];
   const TensorView& w = problem.inputs[1];
   if (!x.present || !w.present || x.rank() < 3 || x.rank() > 5 || w.rank() != x.rank()) {
     return "ranks do not fit";
   }
-  for (const TensorView* view : {&x, &w}) {
-    if (!view->is_dense()) return "an operand is not dense";
-  }
+  if (!w.is_dense()) return "the weights are not dense";
+  const std::string name(name_of(format));
+  if (!x.has_format(format)) return "the operand is not " + name;
   for (const TensorView& view : problem.outputs) {
     if (view.shape != problem.outputs[0].shape) return "results differ in shape";
-    if (!view.is_dense()) return "a result is not dense";
+    if (!view.has_format(format)) return "a result is not " + name;
   }
   const int64_t groups = problem.attributes.integer("groups");
   const auto& y = problem.outputs[0].shape;

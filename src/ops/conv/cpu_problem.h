@@ -16,7 +16,9 @@ namespace cleave::backend {
 
 // A convolution over one or two dimensions is one over three with leading extents of 1.
 struct ConvProblem {
-  static std::optional<std::string> refuses(const KernelProblem& problem);
+  // Operand and result lie in `format`, the weights row-major.
+  static std::optional<std::string> refuses(const KernelProblem& problem,
+                                            Format format = Format::kRowMajor);
   explicit ConvProblem(const KernelProblem& problem);
 
   DType x_type;

@@ -2,6 +2,7 @@
 // CLEAVE_VECTOR_BYTES and CLEAVE_TILE_ROWS, then includes this.
 #pragma once
 
+#include "backend/cpu/simd/channel_tiles.h"
 #include "backend/cpu/simd/convert_loops.h"
 #include "backend/cpu/simd/elementwise_loops.h"
 #include "backend/cpu/simd/gemm_tiles.h"
@@ -18,6 +19,7 @@ Table table_of_loops(const char* name) {
   fill_conversions(table);
   fill_rows(table);
   fill_tiles(table);
+  fill_channel_tiles(table);
   return table;
 }
 

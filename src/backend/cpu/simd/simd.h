@@ -46,6 +46,8 @@ enum class Logical { kAnd, kOr, kXor, kCount };
 // Columns of a packed panel and rows of a micro tile are at most these, for any instruction set.
 inline constexpr int kMaxPanel = 32;
 inline constexpr int kMaxTileRows = 12;
+// Places that `tap_sums` works on at once.
+inline constexpr int kMaxTapPlaces = 8;
 
 // Steps of operands are 0 (one value for all) or 1. Results may be written over operands of step 1
 // and the same element size.
@@ -98,6 +100,13 @@ struct Table {
   // Rows 1 and 2 over `panels` ≤ 4 panels that lie `b_stride` elements apart.
   void (*narrow_tile)(int rows, int panels, int64_t k, const float* a, const float* b,
                       int64_t b_stride, float* c, int64_t ldc, bool accumulate) = nullptr;
+  // As `tile`, with rows of a as they lie in memory: a[i · lda + p]. c has `columns` ≤ panel.
+  void (*row_tile)(int rows, int64_t k, const float* a, int64_t lda, const float* b,
+                   int64_t columns, float* c, int64_t ldc, bool accumulate) = nullptr;
+  // y[i · y_step + j] = Σ x[t][i · x_step + j] · w[t][j] over `taps`, for i < places
+  // (≤ kMaxTapPlaces) and j < channels.
+  void (*tap_sums)(int places, const float* const* x, int64_t x_step, const float* const* w,
+                   int64_t taps, int64_t channels, float* y, int64_t y_step) = nullptr;
 };
 
 // Null where this CPU, or this build, has not got the instruction set.

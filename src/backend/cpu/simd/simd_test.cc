@@ -67,6 +67,67 @@ TEST_P(Simd, TilesOfEverySize) {
   }
 }
 
+TEST_P(Simd, TilesOfRowsWhereTheyLie) {
+  for (int rows = 1; rows <= t_->tile_rows; ++rows) {
+    for (const int64_t columns : {1, 3, t_->panel / 2, t_->panel / 2 + 1, t_->panel}) {
+      for (int64_t k : {0, 1, 2, 50}) {
+        const int64_t lda = k + 5;
+        const int64_t ldc = columns + 3;
+        const auto a = random(rows * lda, 1);
+        const auto b = random(k * t_->panel, 2);
+        for (bool accumulate : {false, true}) {
+          std::vector<float> c(static_cast<size_t>(rows * ldc), 7.0f);
+          t_->row_tile(rows, k, a.data(), lda, b.data(), columns, c.data(), ldc, accumulate);
+          for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t j = 0; j < ldc; ++j) {
+              double sum = accumulate || j >= columns ? 7.0 : 0.0;
+              for (int64_t p = 0; p < k && j < columns; ++p) {
+                sum += double{a[static_cast<size_t>(i * lda + p)]} *
+                       b[static_cast<size_t>(p * t_->panel + j)];
+              }
+              ASSERT_NEAR(c[static_cast<size_t>(i * ldc + j)], sum, 1e-4)
+                  << rows << " rows, " << columns << " columns, " << k << " deep, " << i << ", "
+                  << j;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Simd, SumsOfTaps) {
+  constexpr int64_t kTaps = 5;
+  for (int places = 1; places <= kMaxTapPlaces; ++places) {
+    for (const int64_t channels : {1, 3, 4, 7, 16, 20, 37, 64}) {
+      for (const int64_t taps : {int64_t{0}, kTaps}) {
+        const int64_t x_step = 2 * channels;
+        const int64_t y_step = channels + 1;
+        const auto x = random((places + kTaps) * x_step, 3);
+        const auto w = random(kTaps * channels, 4);
+        std::vector<const float*> from, weights;
+        for (int64_t t = 0; t < taps; ++t) {
+          from.push_back(x.data() + t * channels);
+          weights.push_back(w.data() + (kTaps - 1 - t) * channels);
+        }
+        std::vector<float> y(static_cast<size_t>(places * y_step), 7.0f);
+        t_->tap_sums(places, from.data(), x_step, weights.data(), taps, channels, y.data(), y_step);
+        for (int64_t i = 0; i < places; ++i) {
+          for (int64_t j = 0; j < y_step; ++j) {
+            double sum = j == channels ? 7.0 : 0.0;
+            for (int64_t t = 0; t < taps && j < channels; ++t) {
+              sum += double{from[static_cast<size_t>(t)][i * x_step + j]} *
+                     weights[static_cast<size_t>(t)][j];
+            }
+            ASSERT_NEAR(y[static_cast<size_t>(i * y_step + j)], sum, 1e-4)
+                << places << " places, " << channels << " channels, " << i << ", " << j;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Simd, HalfConversionsAreThoseOfTheStorageTypes) {
   std::vector<uint16_t> bits(65536);
   for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint16_t>(i);

@@ -1,0 +1,27 @@
+// Format: the order in which the dimensions of a tensor lie in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "types/dim.h"
+
+namespace cleave {
+
+// Without gaps in each: row-major has the last dimension innermost; channels-last has dimension 1
+// innermost and the others as in row-major, for example N, H, W, C in memory of a tensor
+// [n, c, h, w]. With fewer than three dimensions the two are one.
+enum class Format : uint8_t { kRowMajor, kChannelsLast };
+
+std::string_view name_of(Format format);  // "row_major", "channels_last"
+// The dimensions, outermost first.
+std::vector<size_t> memory_order(Format format, size_t rank);
+std::vector<Dim> dense_strides(Format format, std::span<const Dim> shape);
+std::vector<int64_t> dense_strides(Format format, std::span<const int64_t> shape);
+// Whether strides are those of the format; dimensions of size 1 may have any, empty tensors too.
+bool has_format(Format format, std::span<const int64_t> shape, std::span<const int64_t> strides);
+
+}  // namespace cleave
