@@ -70,7 +70,7 @@ class Windows {
                              {"strides", strides_},
                              {"dilations", dilations_},
                              {"low", low_},
-                             {"high", high_}},
+                             {"outputs", outputs_}},
                             {x_.id}),
                  x_.magnitude);
   }
