@@ -157,6 +157,11 @@ struct Transposed {
   std::vector<Dim> places;   // of the convolution
 };
 
+// The larger of stride and dilation.
+int64_t steps_of(const Window& window, size_t d) {
+  return std::max(window.strides[d].constant(), window.dilations[d].constant());
+}
+
 // The part of the result that the attributes ask for.
 void set_outputs(Conversion& c, const PaddedWindow& padded, Transposed& result) {
   const Window& window = padded.window;
@@ -171,7 +176,12 @@ void set_outputs(Conversion& c, const PaddedWindow& padded, Transposed& result) 
   }
   for (size_t d = 0; d < image.size(); ++d) {
     const int64_t behind = extra ? (*extra)[d] : 0;
-    if (behind < 0) throw Error(ErrorCode::kInvalid, "'output_padding' is negative");
+    if (behind < 0 || (behind > 0 && behind >= steps_of(window, d))) {
+      throw Error(
+          ErrorCode::kInvalid,
+          "'output_padding' is " + std::to_string(behind) + " in dimension " + std::to_string(d),
+          "it is 0 or more, and less than the stride or the dilation");
+    }
     const Dim all = (image[d] - 1) * window.strides[d] + window.reach(d) + behind;
     Dim low = window.low[d];
     Dim outputs = all - low - padded.high[d];
@@ -195,6 +205,21 @@ void set_outputs(Conversion& c, const PaddedWindow& padded, Transposed& result) 
 }
 
 // [c, o / g, k...] → [g · (o / g) · phases, c / g, taps...].
+// The weights are filled up with zeros to whole strides, and between dilated taps.
+void require_small_weights(const Conversion& c, const Window& window) {
+  constexpr int64_t kMost = int64_t{1} << 31;
+  Dim elements = c.type(1).shape[0] * c.type(1).shape[1];
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    elements *= ceil_div(window.reach(d), window.strides[d]) * window.strides[d];
+    if (!elements.is_constant() || elements.constant() <= kMost) continue;
+    throw Error(ErrorCode::kInvalid,
+                "strides " + text_of(window.strides) + " and dilations " +
+                    text_of(window.dilations) + " spread the weights " + c.type(1).text() +
+                    " over more than 2^31 elements",
+                "check the attributes 'strides' and 'dilations'");
+  }
+}
+
 ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, int64_t groups,
                           Transposed& result) {
   const size_t dimensions = result.strides.size();
@@ -264,6 +289,7 @@ void conv_transpose(Conversion& c) {
   for (const Dim& stride : window.strides) result.strides.push_back(stride.constant());
   set_outputs(c, padded, result);
   const Dim channels = c.type(1).shape[1] * groups;
+  require_small_weights(c, window);
   const ir::ValueId w = phase_weights(c, c.input(1), window, groups, result);
   Window dense{result.taps,
                std::vector<Dim>(result.taps.size(), Dim(1)),

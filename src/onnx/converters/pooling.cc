@@ -17,6 +17,23 @@ struct PoolWindow {
   }
 };
 
+void require_some_image(const PaddedWindow& padded) {
+  const auto check = [&](const std::vector<Dim>& padding, size_t d) {
+    const Dim room = padding[d] - padded.window.reach(d);
+    if (!room.is_constant() || room.constant() < 0 || padding[d].is(0)) return;
+    throw Error(ErrorCode::kInvalid,
+                "the pads are " + text_of(padded.window.low) + " before and " +
+                    text_of(padded.high) + " behind the image: a window of " +
+                    padded.window.reach(d).text() + " elements in dimension " + std::to_string(d) +
+                    " would see padding alone",
+                "pads have to be smaller than the kernel");
+  };
+  for (size_t d = 0; d < padded.high.size(); ++d) {
+    check(padded.window.low, d);
+    check(padded.high, d);
+  }
+}
+
 // With ceil_mode a last window may reach beyond the padding, if it begins before the padding behind
 // the image: by at most stride − 1, and at most reach − high − 1.
 PoolWindow pool_window(Conversion& c) {
@@ -24,6 +41,7 @@ PoolWindow pool_window(Conversion& c) {
   if (!kernel) throw Error(ErrorCode::kInvalid, "the attribute 'kernel_shape' is missing");
   PaddedWindow padded = window_of(c, {kernel->begin(), kernel->end()});
   PoolWindow result{padded.window, padded.high};
+  require_some_image(padded);
   if (c.integer("ceil_mode", 0) != 0 && c.string("auto_pad", "NOTSET") == "NOTSET") {
     for (size_t d = 0; d < padded.high.size(); ++d) {
       const Dim beyond =
