@@ -112,9 +112,35 @@ TEST(Cut, WindowsHoldWhatTheirOutputsSee) {
   }
 }
 
+// Three outputs for every two elements: output u sees two from ⌊(2u − 1) / 3⌋ on.
+TEST(Cut, WindowsOfASignalMadeLonger) {
+  const Cut cut({{10, 1, 1, Window{15, 2, 1, 2, 3}}});
+  for (int64_t ranks = 1; ranks <= 16; ++ranks) {
+    int64_t largest = 0;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      const int64_t first = rank * 15 / ranks;
+      const int64_t last = (rank + 1) * 15 / ranks;
+      const Piece held = cut.pieces(rank, ranks)[0];
+      largest = std::max(largest, held.extent.constant());
+      if (first == last) {
+        EXPECT_EQ(held.extent, Dim(0)) << "rank " << rank << " of " << ranks;
+        continue;
+      }
+      const int64_t begin = first == 0 ? 0 : (first * 2 - 1) / 3;
+      EXPECT_EQ(held.begin, Dim(begin));
+      EXPECT_EQ(held.extent, Dim(std::min<int64_t>(((last - 1) * 2 + 2) / 3 + 1, 10) - begin));
+    }
+    EXPECT_EQ(cut.largest_share(ranks), Dim(largest));
+  }
+}
+
 TEST(Cut, WindowsAreWrittenAndRead) {
+  const Cut longer({{n, 1, 1, Window{n * 3, 2, m, 2, 6}}});
+  EXPECT_EQ(longer.text(), "n/1 window(2, 2, m, 3*n, 6)");
+  EXPECT_EQ(Cut::parse(longer.text()), longer);
   const Cut cut({{n, 2, 1, Window{.outputs = floor_div(n, 2), .stride = 2, .before = m, .size = 3}},
-                 {4, 1, 1}});
+                 {4, 1, 1},
+                 longer.segments[0]});
   EXPECT_EQ(Cut::parse(cut.text()), cut);
   Attributes attributes;
   cut.to_attributes(attributes, "to_");
@@ -122,13 +148,15 @@ TEST(Cut, WindowsAreWrittenAndRead) {
   const Cut numbers = cut.evaluated({{"n", 8}, {"m", 1}});
   EXPECT_EQ(numbers.segments[0].window->outputs, Dim(4));
   EXPECT_EQ(numbers.segments[0].window->before, Dim(1));
-  numbers.validate(12);
-  for (const char* text :
-       {"8/1 window(3, 2, 1)", "8/1 window(3, n, 1, 4)", "8/1 window(3, 2, 1, 4"}) {
+  EXPECT_EQ(numbers.segments[2].window, (Window{24, 2, 1, 2, 6}));
+  numbers.validate(20);
+  for (const char* text : {"8/1 window(3, 2, 1)", "8/1 window(3, 2, 1, 4, 5, 6)",
+                           "8/1 window(3, n, 1, 4)", "8/1 window(3, 2, 1, 4"}) {
     EXPECT_THROW(Cut::parse(text), Error) << text;
   }
   for (const Window& bad : {Window{.outputs = 4, .stride = 0}, Window{.outputs = 4, .size = 0},
-                            Window{.outputs = -1}, Window{.outputs = int64_t{1} << 62}}) {
+                            Window{.outputs = 4, .divisor = 0}, Window{.outputs = -1},
+                            Window{.outputs = int64_t{1} << 62}}) {
     EXPECT_THROW(Cut({{8, 1, 1, bad}}).validate(8), Error);
   }
 }
@@ -136,7 +164,8 @@ TEST(Cut, WindowsAreWrittenAndRead) {
 TEST(Cut, LargestShareBoundsSymbolicSizes) {
   for (const Cut& cut :
        {Cut::even(n), Cut::even(n * 4, 4), Cut({{n, 1, 3}}), Cut({{n, 1, 1}, {n * 2, 2, 2}}),
-        Cut({{n, 1, 1, Window{.outputs = n, .stride = 1, .before = 2, .size = 5}}})}) {
+        Cut({{n, 1, 1, Window{.outputs = n, .stride = 1, .before = 2, .size = 5}}}),
+        Cut({{n, 1, 1, Window{n * 3, 4, -1, 2, 12}}})}) {
     for (int64_t ranks : {1, 2, 3, 5, 16}) {
       const Dim bound = cut.largest_share(ranks);
       for (int64_t value : {0, 1, 7, 12}) {

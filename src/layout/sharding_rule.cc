@@ -41,7 +41,7 @@ std::optional<Position> position_of(const ShardingRule& rule, const DimFactors& 
 // What the shares of a window's outputs see.
 std::optional<Cut> windowed(const WindowUse& use, const Cut& outputs) {
   if (outputs.segments.size() != 1 || outputs.shared()) return std::nullopt;
-  const Window window{outputs.segments[0].extent, use.stride, use.before, use.size};
+  const Window window{outputs.segments[0].extent, use.stride, use.before, use.size, use.divisor};
   return Cut({{use.extent, outputs.segments[0].grain, 1, window}});
 }
 

@@ -34,12 +34,14 @@ struct Factor {
   bool contiguous = false;
 };
 
-// That a window slides over the dimension, of `extent` elements: the factor counts its outputs.
+// That a window slides over the dimension, of `extent` elements, as `Window` says: the factor
+// counts its outputs.
 struct WindowUse {
   Dim extent;
   int64_t stride = 1;
   Dim before = 0;
   int64_t size = 1;
+  int64_t divisor = 1;
 };
 
 // That a dimension of an operand runs along (a part of) a factor.

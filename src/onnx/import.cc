@@ -170,7 +170,13 @@ class Importer {
       report(node, unsupported.reason);
       give_up(node);
     } catch (Error& error) {
-      if (error.code() != ErrorCode::kUnsupported) throw error.at(node.text());
+      if (error.code() != ErrorCode::kUnsupported) {
+        if (error.hint().empty()) {
+          error.with_hint("compare the node's inputs and attributes with what " + node.op +
+                          " of operator set " + std::to_string(version) + " takes");
+        }
+        throw error.at(node.text());
+      }
       report(node, error.message());
       give_up(node);
     }

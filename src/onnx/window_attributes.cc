@@ -1,5 +1,7 @@
 #include "onnx/window_attributes.h"
 
+#include "ops/window.h"
+
 namespace cleave::onnx {
 namespace {
 
@@ -23,7 +25,7 @@ Dim same_padding(const Window& window, size_t d, const Dim& image) {
 
 }  // namespace
 
-Window window_of(const Conversion& c, std::vector<Dim> kernel) {
+PaddedWindow window_of(const Conversion& c, std::vector<Dim> kernel) {
   if (c.rank(0) < 3) {
     throw Error(ErrorCode::kInvalid,
                 "the operand is " + c.type(0).text() + ", but must be [n, c, image...]");
@@ -34,13 +36,18 @@ Window window_of(const Conversion& c, std::vector<Dim> kernel) {
     throw Error(ErrorCode::kInvalid, "the kernel has " + std::to_string(kernel.size()) +
                                          " dimensions, the image " + std::to_string(count));
   }
-  Window window{std::move(kernel), list(c, "strides", count, 1), list(c, "dilations", count, 1),
-                std::vector<Dim>(count), std::vector<Dim>(count)};
+  PaddedWindow padded{{.kernel = std::move(kernel),
+                       .strides = list(c, "strides", count, 1),
+                       .dilations = list(c, "dilations", count, 1),
+                       .low = std::vector<Dim>(count),
+                       .outputs = {}},
+                      std::vector<Dim>(count)};
+  Window& window = padded.window;
   const std::string automatic = c.string("auto_pad", "NOTSET");
   if (automatic == "NOTSET") {
     const std::vector<Dim> pads = list(c, "pads", 2 * count, 0);
     std::copy_n(pads.begin(), count, window.low.begin());
-    std::copy_n(pads.begin() + static_cast<ptrdiff_t>(count), count, window.high.begin());
+    std::copy_n(pads.begin() + static_cast<ptrdiff_t>(count), count, padded.high.begin());
   } else if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
     for (size_t d = 0; d < count; ++d) {
       if (window.strides[d].constant() < 1) {
@@ -50,13 +57,30 @@ Window window_of(const Conversion& c, std::vector<Dim> kernel) {
       const Dim padding = same_padding(window, d, image[d]);
       const Dim half = floor_div(padding, 2);
       window.low[d] = automatic == "SAME_UPPER" ? half : padding - half;
-      window.high[d] = padding - window.low[d];
+      padded.high[d] = padding - window.low[d];
     }
   } else if (automatic != "VALID") {
     throw Error(ErrorCode::kInvalid, "auto_pad is '" + automatic + "'",
                 "it is NOTSET, SAME_UPPER, SAME_LOWER or VALID");
   }
-  return window;
+  return padded;
+}
+
+std::vector<Dim> windows_of(Conversion& c, const PaddedWindow& padded) {
+  static const Attributes kNone;
+  std::vector<ir::Guard> guards;
+  const ops::OpContext context{kNone, {}, {}, {}, &guards};
+  const std::span<const Dim> image = std::span(c.type(0).shape).subspan(kImage);
+  const std::vector<Dim> outputs = ops::window_extents(context, image, padded.window, padded.high);
+  for (const ir::Guard& guard : guards) c.require_equal(guard.a, guard.b, guard.where);
+  return outputs;
+}
+
+Attributes attributes_of(const Window& window) {
+  return {{"strides", window.strides},
+          {"dilations", window.dilations},
+          {"low", window.low},
+          {"outputs", window.outputs}};
 }
 
 }  // namespace cleave::onnx

@@ -224,9 +224,17 @@ TEST(Pad, RepeatsElements) {
 TEST(Pad, Rules) {
   RuleCase c{"pad",     pad({0, 1}, {0, 2}, 0), {random_integers(kF32, {5, 3}, 1)}, 0, {{n, 3}},
              {{"n", 5}}};
-  EXPECT_EQ(check_rules(c), with_partial({"d0"}, " 0"));
+  EXPECT_EQ(check_rules(c), with_partial({"d0", "d1"}, " 0"));
   c.attributes.set("value", 3.0);
-  EXPECT_EQ(check_rules(c), (Names{"d0", "partial 0:max", "partial 0:min"}));
+  EXPECT_EQ(check_rules(c), (Names{"d0", "d1", "partial 0:max", "partial 0:min"}));
+  // Ranks that have padding alone, of nothing at last.
+  for (const auto& [low, extent, high] : {std::array<int64_t, 3>{9, 2, 0}, {0, 3, 11}, {4, 0, 3}}) {
+    const HostTensor x = random_integers(kF32, {2, extent}, 1);
+    const Names found = check_rules({"pad", pad({0, low}, {0, high}, 7), {x}});
+    EXPECT_TRUE(found.contains("d1"));
+  }
+  c.attributes = pad({n, 0}, {1, 0}, 0);
+  EXPECT_EQ(check_rules(c), with_partial({"d0", "d1"}, " 0"));
   EXPECT_NE(inference_error("pad", pad({-1}, {0}, 0), {{kF32, {3}}}), "");
   for (const char* mode : {"reflect", "edge", "wrap"}) {
     c.attributes = repeat({0, 1}, {0, 2}, mode);

@@ -10,19 +10,25 @@ namespace {
 const Dim n = Dim::symbol("n");
 const Attributes kNone;
 
-Shape extents_of(const Shape& image, const Window& window, std::vector<ir::Guard>* guards = {}) {
-  return window_extents({.attributes = kNone, .inputs = {}, .guards = guards}, image, window);
+struct Padded {
+  Window window;
+  std::vector<Dim> high;
+};
+
+Shape extents_of(const Shape& image, const Padded& p, std::vector<ir::Guard>* guards = {}) {
+  return window_extents({.attributes = kNone, .inputs = {}, .guards = guards}, image, p.window,
+                        p.high);
 }
 
-Window line(Dim kernel, Dim stride, Dim dilation, Dim low, Dim high) {
-  return {{kernel}, {stride}, {dilation}, {low}, {high}};
+Padded line(Dim kernel, Dim stride, Dim dilation, Dim low, Dim high) {
+  return {{{kernel}, {stride}, {dilation}, {low}, {}}, {high}};
 }
 
 TEST(Window, CountsItsPlaces) {
   EXPECT_EQ(extents_of({7}, line(3, 1, 1, 0, 0)), Shape{5});
   EXPECT_EQ(extents_of({7}, line(3, 2, 1, 1, 1)), Shape{4});
   EXPECT_EQ(extents_of({7}, line(3, 2, 3, 0, 1)), Shape{1});
-  EXPECT_EQ(extents_of({8, 9, 10}, {{2, 3, 4}, {2, 3, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}}),
+  EXPECT_EQ(extents_of({8, 9, 10}, {{{2, 3, 4}, {2, 3, 1}, {1, 1, 1}, {0, 0, 0}, {}}, {0, 0, 0}}),
             (Shape{4, 3, 7}));
   EXPECT_EQ(extents_of({n}, line(3, 1, 1, 1, 1)), Shape{n});
   EXPECT_EQ(extents_of({n * 2}, line(2, 2, 1, 0, 0)), Shape{n});
@@ -39,8 +45,8 @@ TEST(Window, GuardsThatItFits) {
 }
 
 TEST(Window, SaysWhatDoesNotFit) {
-  const auto message = [](const Shape& image, const Window& window) {
-    return error_of([&] { extents_of(image, window); }).message();
+  const auto message = [](const Shape& image, const Padded& padded) {
+    return error_of([&] { extents_of(image, padded); }).message();
   };
   EXPECT_EQ(message({4}, line(3, 1, 2, 0, 0)),
             "a window of 5 elements is larger than the padded image, which has 4 in dimension 0");

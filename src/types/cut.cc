@@ -37,8 +37,11 @@ Piece grains_held(const Segment& segment, const Dim& rank, int64_t ranks) {
 Piece seen(const Segment& segment, const Dim& first, const Dim& count) {
   const Window& window = *segment.window;
   const auto inside = [&](const Dim& at) { return max(min(at, segment.extent), 0); };
-  const Dim begin = inside(first * window.stride - window.before);
-  const Dim end = inside((first + count - 1) * window.stride - window.before + window.size);
+  const auto seen_by = [&](const Dim& output) {
+    return floor_div(output * window.stride - window.before, window.divisor);
+  };
+  const Dim begin = inside(seen_by(first));
+  const Dim end = inside(seen_by(first + count - 1) + window.size);
   // A rank without outputs holds nothing.
   return {begin, min(count, 1) * max(end - begin, 0)};
 }
@@ -55,7 +58,8 @@ Dim most_held(const Segment& segment, int64_t ranks) {
   const Dim units = ceil_div(grains_of(segment) * segment.group, ranks);
   if (segment.window) {
     const Window& window = *segment.window;
-    return min(segment.extent, max((units * segment.grain - 1) * window.stride + window.size, 0));
+    const Dim steps = (units * segment.grain - 1) * window.stride;
+    return min(segment.extent, max(ceil_div(steps, window.divisor) + window.size, 0));
   }
   // u units touch at most ⌈(u - 1) / group⌉ + 1 grains.
   const Dim grains = segment.group == 1 ? units : ceil_div(units - 1, segment.group) + 1;
@@ -164,7 +168,7 @@ void validate_window(const Segment& segment) {
   const Window& window = *segment.window;
   const int64_t before = window.before.constant();
   if (segment.group != 1 || window.stride < 1 || window.size < 1 || window.size > kFar ||
-      before < -kFar || before > kFar ||
+      window.divisor < 1 || window.divisor > kFar || before < -kFar || before > kFar ||
       checked_mul(window.outputs.constant(), window.stride) > kFar) {
     throw Error(ErrorCode::kInvalid, "a cut's window is impossible", "build the engine again");
   }
@@ -260,7 +264,7 @@ int64_t parse_integer(std::string_view text) {
   return number.constant();
 }
 
-// What stands between the parentheses: size, stride, before, outputs.
+// What stands between the parentheses: size, stride, before, outputs, and a divisor or none.
 Window parse_window(std::string_view text) {
   std::vector<std::string_view> parts;
   for (size_t comma; (comma = find_outside(text, ',')) != std::string_view::npos;) {
@@ -268,11 +272,12 @@ Window parse_window(std::string_view text) {
     text = text.substr(comma + 1);
   }
   parts.push_back(text);
-  if (parts.size() != 4) not_a_cut(text);
+  if (parts.size() != 4 && parts.size() != 5) not_a_cut(text);
   return {.outputs = Dim::parse(parts[3]),
           .stride = parse_integer(parts[1]),
           .before = Dim::parse(parts[2]),
-          .size = parse_integer(parts[0])};
+          .size = parse_integer(parts[0]),
+          .divisor = parts.size() == 5 ? parse_integer(parts[4]) : 1};
 }
 
 Segment parse_segment(std::string_view item) {
@@ -320,7 +325,9 @@ std::string Cut::text() const {
     if (!segment.window) continue;
     out += " window(" + std::to_string(segment.window->size) + ", " +
            std::to_string(segment.window->stride) + ", " + segment.window->before.text() + ", " +
-           segment.window->outputs.text() + ")";
+           segment.window->outputs.text();
+    if (segment.window->divisor != 1) out += ", " + std::to_string(segment.window->divisor);
+    out += ")";
   }
   return out;
 }
@@ -357,7 +364,8 @@ void Cut::to_attributes(Attributes& attributes, std::string_view prefix) const {
   std::vector<Dim> windows;
   for (const Segment& segment : segments) {
     const Window window = segment.window.value_or(Window{.size = 0});
-    windows.insert(windows.end(), {window.size, window.stride, window.before, window.outputs});
+    windows.insert(windows.end(),
+                   {window.size, window.stride, window.before, window.outputs, window.divisor});
   }
   attributes.set(name + "window", windows);
 }
@@ -377,19 +385,20 @@ Cut Cut::from_attributes(const Attributes& attributes, std::string_view prefix) 
   }
   if (!attributes.has(name + "window")) return result;
   const std::vector<Dim>& windows = attributes.dims(name + "window");
-  if (windows.size() != 4 * extents.size()) {
+  if (windows.size() != 5 * extents.size()) {
     throw Error(ErrorCode::kInvalid, "the lists of a cut have different lengths");
   }
   for (size_t i = 0; i < extents.size(); ++i) {
-    const Dim* window = &windows[4 * i];
-    if (!window[0].is_constant() || !window[1].is_constant()) {
-      throw Error(ErrorCode::kInvalid, "a cut's window has no constant size and stride");
+    const Dim* window = &windows[5 * i];
+    if (!window[0].is_constant() || !window[1].is_constant() || !window[4].is_constant()) {
+      throw Error(ErrorCode::kInvalid, "a cut's window has no constant size and steps");
     }
     if (window[0].is(0)) continue;
     result.segments[i].window = Window{.outputs = window[3],
                                        .stride = window[1].constant(),
                                        .before = window[2],
-                                       .size = window[0].constant()};
+                                       .size = window[0].constant(),
+                                       .divisor = window[4].constant()};
   }
   return result;
 }

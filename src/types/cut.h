@@ -18,12 +18,14 @@
 
 namespace cleave::layout {
 
-// Output u sees the elements from u·stride − before on, `size` of them, as far as they exist.
+// Output u sees the elements from ⌊(u·stride − before) / divisor⌋ on, `size` of them, as far as
+// they exist. Where a signal is made longer its elements are divided among several outputs.
 struct Window {
   Dim outputs;
   int64_t stride = 1;
   Dim before = 0;
   int64_t size = 1;
+  int64_t divisor = 1;
   bool operator==(const Window&) const = default;
 };
 
@@ -83,11 +85,12 @@ struct Cut {
   std::vector<Dim> units() const;
 
   // "384/32" for extent/grain, "x3" behind it for a group, " window(size, stride, before, outputs)"
-  // for a window, segments joined by " | ".
+  // for a window, with its divisor last where that is not 1; segments joined by " | ".
   std::string text() const;
   static Cut parse(std::string_view text);
   // As the attributes `<prefix>extent`, `<prefix>grain`, `<prefix>group` of a collective, and
-  // `<prefix>window` where there are windows: size, stride, before, outputs of each segment.
+  // `<prefix>window` where there are windows: size, stride, before, outputs, divisor of
+  // each segment.
   void to_attributes(Attributes& attributes, std::string_view prefix = "cut_") const;
   static Cut from_attributes(const Attributes& attributes, std::string_view prefix = "cut_");
   bool operator==(const Cut&) const = default;

@@ -15,8 +15,10 @@ struct PoolGeometry {
   int64_t planes = 1;  // n · c
   // Of average_pool: the taps of each window that count, by dimension.
   std::array<std::vector<int64_t>, kMaxImageDims> counts;
-  // Of max_pool_index: how far the index moves with each dimension of the image.
+  // Of max_pool_index: how far the index moves with each dimension of the image, and where the
+  // first element lies, of which the operand may be a part.
   std::array<int64_t, kMaxImageDims> index_strides{};
+  int64_t index_begin = 0;
   double power = 1;  // of lp_pool
 
   PoolGeometry(Pooling how, const Attributes& attributes, std::span<const int64_t> in,

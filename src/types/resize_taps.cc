@@ -44,6 +44,11 @@ struct Axis {
   }
 };
 
+// Of the i-th axis, or what holds where the attribute is absent.
+int64_t entry(const Attributes& attributes, const char* name, size_t i, int64_t otherwise) {
+  return attributes.has(name) ? attributes.integers(name).at(i) : otherwise;
+}
+
 Axis axis_of(const Attributes& attributes, size_t i, int64_t in, int64_t out) {
   Axis axis{static_cast<double>(in), static_cast<double>(out), 1, static_cast<double>(out), 0, 1};
   axis.scale = axis.out / axis.in;
@@ -59,12 +64,13 @@ Axis axis_of(const Attributes& attributes, size_t i, int64_t in, int64_t out) {
 }
 
 // A scale is rarely what was meant to the last bit: positions that all but are whole or half count
-// as such, so that the rounding does not depend on it.
+// as such, so that the rounding does not depend on it. How close that is grows with the error that
+// float32 scales have, but stays below the least distance of positions in 1 / kMostExactSteps.
 double nearest(const std::string& rounding, double position) {
+  constexpr double kMost = 0.5 / kMostExactSteps;
   const double twice = std::round(2 * position);
-  if (std::abs(2 * position - twice) < 0x1p-20 * std::max(1.0, std::abs(twice))) {
-    position = twice / 2;
-  }
+  const double close = std::min(0x1p-20 * std::max(1.0, std::abs(twice)), kMost);
+  if (std::abs(2 * position - twice) < close) position = twice / 2;
   if (rounding == "floor") return std::floor(position);
   if (rounding == "ceil") return std::ceil(position);
   return rounding == "round_prefer_ceil" ? std::floor(position + 0.5) : std::ceil(position - 0.5);
@@ -83,9 +89,24 @@ void check_resize_modes(const Attributes& attributes) {
                  "round_prefer_floor");
 }
 
+int64_t first_resize_tap(const Attributes& attributes, double scale) {
+  const bool antialiases = attributes.integer("antialias", 0) != 0;
+  const double shrink = antialiases ? std::min(scale, 1.0) : 1.0;
+  const double reach = (attributes.string("mode", "nearest") == "cubic" ? 2 : 1) / shrink;
+  return static_cast<int64_t>(std::floor(-reach)) + 1;
+}
+
 ResizeTaps resize_taps(const Attributes& attributes, size_t i, int64_t in, int64_t out) {
   if (out == 0) return {};
-  const Axis axis = axis_of(attributes, i, in, out);
+  const Axis axis = axis_of(attributes, i, entry(attributes, "whole_in", i, in),
+                            entry(attributes, "whole_out", i, out));
+  const int64_t begin_in = entry(attributes, "begin_in", i, 0);
+  const int64_t begin_out = entry(attributes, "begin_out", i, 0);
+  // The element of the operand at a position of the whole.
+  const auto element = [&](double at) {
+    const auto whole = static_cast<int64_t>(std::clamp(at, 0.0, axis.in - 1));
+    return std::clamp<int64_t>(whole - begin_in, 0, in - 1);
+  };
   const std::string mode = attributes.string("mode", "nearest");
   const std::string coordinates = attributes.string("coordinates", "half_pixel");
   const std::string rounding = attributes.string("rounding", "round_prefer_floor");
@@ -95,18 +116,16 @@ ResizeTaps resize_taps(const Attributes& attributes, size_t i, int64_t in, int64
   // at most twice those there are.
   const bool antialiases = attributes.integer("antialias", 0) != 0;
   const double shrink = antialiases ? std::clamp(axis.scale, 0.5 / axis.in, 1.0) : 1.0;
-  const double reach = (mode == "cubic" ? 2 : 1) / shrink;
-  const auto first = static_cast<int64_t>(std::floor(-reach)) + 1;
+  const int64_t first = first_resize_tap(attributes, shrink);
 
   ResizeTaps taps;
   taps.count = mode == "nearest" ? 1 : 2 - 2 * first;
   for (int64_t x = 0; x < out; ++x) {
-    const double position = axis.position(coordinates, static_cast<double>(x));
+    const double position = axis.position(coordinates, static_cast<double>(begin_out + x));
     taps.outside.push_back(coordinates == "tf_crop_and_resize" &&
                            (position < 0 || position > axis.in - 1));
     if (mode == "nearest") {
-      taps.source.push_back(
-          static_cast<int64_t>(std::clamp(nearest(rounding, position), 0.0, axis.in - 1)));
+      taps.source.push_back(element(nearest(rounding, position)));
       taps.weight.push_back(1);
       continue;
     }
@@ -117,7 +136,7 @@ ResizeTaps resize_taps(const Attributes& attributes, size_t i, int64_t in, int64
       const bool is_left_out = excludes_outside && (at < 0 || at > axis.in - 1);
       const double weight = mode == "cubic" ? cubic_weight(distance, a) : linear_weight(distance);
       taps.weight.push_back(is_left_out ? 0 : weight);
-      taps.source.push_back(static_cast<int64_t>(std::clamp(at, 0.0, axis.in - 1)));
+      taps.source.push_back(element(at));
       sum += taps.weight.back();
     }
     for (auto weight = taps.weight.end() - taps.count; sum != 0 && weight != taps.weight.end();

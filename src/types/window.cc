@@ -16,7 +16,7 @@ Range values_inside(int64_t count, int64_t step, int64_t offset, int64_t limit) 
 
 Window Window::of(const Attributes& attributes, std::vector<Dim> kernel) {
   return {std::move(kernel), attributes.dims("strides"), attributes.dims("dilations"),
-          attributes.dims("low"), attributes.dims("high")};
+          attributes.dims("low"), attributes.dims("outputs")};
 }
 
 Window Window::of(const Attributes& attributes) {

@@ -12,17 +12,19 @@
 namespace cleave {
 
 inline constexpr size_t kMaxImageDims = 3;
+// The first of an operand's dimensions that a window moves over, behind batch and channels.
+inline constexpr size_t kImage = 2;
 
-// How a window moves, one entry a dimension of the image. `low` and `high` are the padding before
-// and behind the image.
+// How a window moves, one entry a dimension of the image: output u of `outputs` sees the elements
+// u · strides + k · dilations − low, for the taps k below `kernel`, as far as they exist.
 struct Window {
-  std::vector<Dim> kernel, strides, dilations, low, high;
+  std::vector<Dim> kernel, strides, dilations, low, outputs;
 
   // From the attributes of these names; `kernel` is given where it is an operand's shape.
   static Window of(const Attributes& attributes, std::vector<Dim> kernel);
   static Window of(const Attributes& attributes);
 
-  // The elements of the padded image from a window's first tap to its last, in dimension `d`.
+  // The elements from a window's first tap to its last, in dimension `d`.
   Dim reach(size_t d) const { return (kernel[d] - 1) * dilations[d] + 1; }
 };
 

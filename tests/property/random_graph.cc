@@ -44,7 +44,7 @@ class Generator : RandomValues {
   }
 
   void add_op() {
-    switch (uniform(0, 15)) {
+    switch (uniform(0, 18)) {
       case 0:
       case 1:
         return add_matmul();
@@ -71,6 +71,11 @@ class Generator : RandomValues {
       case 13:
       case 14:
         return add_windowed(*this);
+      case 15:
+      case 16:
+        return add_resampled(*this);
+      case 17:
+        return add_normalised(*this);
       default:
         return add_indexed(*this);
     }

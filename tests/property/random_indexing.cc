@@ -13,7 +13,7 @@ class Indexing {
 
   void add() {
     if (!dims_[axis_].is_constant() || dims_[axis_].is(0)) return;
-    switch (values_.uniform(0, 5)) {
+    switch (values_.uniform(0, 7)) {
       case 0:
         return add_gather_elements();
       case 1:
@@ -24,6 +24,10 @@ class Indexing {
         return add_cumsum();
       case 4:
         return add_top_k();
+      case 5:
+        return add_scatter_elements();
+      case 6:
+        return add_arg_extreme();
       default:
         return add_gather();
     }
@@ -76,6 +80,32 @@ class Indexing {
                  x_.magnitude * static_cast<double>(1 + count));
   }
 
+  // As scatter_nd, along one axis.
+  void add_scatter_elements() {
+    const auto is_constant = [](const Dim& dim) { return dim.is_constant(); };
+    if (!std::all_of(dims_.begin(), dims_.end(), is_constant)) return;
+    std::vector<int64_t> shape = evaluate(dims_, {});
+    shape[axis_] = values_.uniform(1, 3);
+    const int64_t extent = dims_[axis_].constant();
+    const ir::ValueId from = indices(shape, extent);
+    const ir::ValueId taken = values_.op("gather_elements", along_axis(), {x_.id, from});
+    static const char* const kReductions[] = {"", "sum", "max", "min"};
+    const std::string reduce = kReductions[values_.uniform(0, 3)];
+    Attributes attributes = along_axis();
+    if (!reduce.empty()) attributes.set("reduce", reduce);
+    const auto count = static_cast<double>(1 + shape[axis_]);
+    values_.made(values_.op("scatter_elements", attributes, {x_.id, indices(shape, extent), taken}),
+                 x_.magnitude * count);
+  }
+
+  void add_arg_extreme() {
+    if (dims_.size() == 1) return;
+    const ir::ValueId at =
+        values_.op(values_.chance(50) ? "arg_max" : "arg_min", along_axis(), {x_.id});
+    values_.made(values_.op("cast", {{"to", DType::kFloat32}}, {at}),
+                 static_cast<double>(dims_[axis_].constant()));
+  }
+
   void add_cumsum() {
     Attributes attributes = along_axis();
     attributes.set("exclusive", Dim(values_.uniform(0, 1)));
@@ -89,8 +119,10 @@ class Indexing {
     attributes.set("k", Dim(values_.uniform(1, dims_[axis_].constant())));
     attributes.set("largest", Dim(values_.uniform(0, 1)));
     const std::string name = "top_k" + std::to_string(values_.next++);
-    const ir::ValueId top = values_.builder.add(name, "top_k", attributes, {x_.id})[0];
-    values_.made(top, x_.magnitude);
+    const std::vector<ir::ValueId> top = values_.builder.add(name, "top_k", attributes, {x_.id});
+    values_.made(top[0], x_.magnitude);
+    const ir::ValueId where = values_.op("cast", {{"to", DType::kFloat32}}, {top[1]});
+    values_.made(where, static_cast<double>(dims_[axis_].constant()));
   }
 
   RandomValues& values_;

@@ -59,15 +59,22 @@ struct RandomValues {
                         std::move(inputs));
   }
 
-  // Larger values are clipped; a clip is exact.
-  Known bounded(Known x) {
-    if (x.magnitude <= kMaxMagnitude) return x;
-    const double limit = 8;
-    const ir::ValueId high = builder.broadcast(builder.scalar(DType::kFloat32, limit), shape(x));
-    const ir::ValueId low = builder.broadcast(builder.scalar(DType::kFloat32, -limit), shape(x));
-    const ir::ValueId top = op("min", {}, {x.id, high});
-    return {op("max", {}, {top, low}), limit};
+  ir::ValueId filled(Shape to, double value) {
+    return builder.broadcast(builder.scalar(DType::kFloat32, value), to);
   }
+
+  ir::ValueId times(ir::ValueId x, double factor) {
+    return op("mul", {}, {x, filled(model.graph.type(x).shape, factor)});
+  }
+
+  // Between -limit and limit; a clip is exact.
+  Known clipped(ir::ValueId x, double limit) {
+    const Shape whole = model.graph.type(x).shape;
+    const ir::ValueId top = op("min", {}, {x, filled(whole, limit)});
+    return {op("max", {}, {top, filled(whole, -limit)}), limit};
+  }
+
+  Known bounded(Known x) { return x.magnitude <= kMaxMagnitude ? x : clipped(x.id, 8); }
 
   std::mt19937_64 random;
   RandomModel model;
@@ -80,5 +87,10 @@ struct RandomValues {
 void add_indexed(RandomValues& values);
 // Adds a convolution or a pooling, where the value drawn has dimensions for that.
 void add_windowed(RandomValues& values);
+// Adds an op that makes a larger or smaller tensor of the elements there are: pad, resize,
+// grid_sample, reverse.
+void add_resampled(RandomValues& values);
+// Adds a normalisation, brought back to whole numbers.
+void add_normalised(RandomValues& values);
 
 }  // namespace cleave::testing

@@ -3,12 +3,9 @@
 
 #include "onnx/converters.h"
 #include "onnx/window_attributes.h"
-#include "ops/window.h"
 
 namespace cleave::onnx {
 namespace {
-
-constexpr size_t kImage = 2;  // the first dimension of the image, of operand, weights and result
 
 std::vector<Dim> image_of(const Shape& shape) { return {shape.begin() + kImage, shape.end()}; }
 
@@ -67,24 +64,11 @@ void require_natural(const std::vector<Dim>& pads) {
   }
 }
 
-// As for the ops that slide windows; what cannot be proven of the sizes becomes guards.
-std::vector<Dim> outputs_of(Conversion& c, const Window& window) {
-  static const Attributes kNone;
-  std::vector<ir::Guard> guards;
-  const ops::OpContext context{kNone, {}, {}, {}, &guards};
-  const std::vector<Dim> outputs = ops::window_extents(context, image_of(c.type(0).shape), window);
-  for (const ir::Guard& guard : guards) c.require_equal(guard.a, guard.b, guard.where);
-  return outputs;
-}
-
 ir::ValueId convolve(Conversion& c, ir::ValueId x, ir::ValueId w, const Window& window,
-                     const std::vector<Dim>& outputs, int64_t groups) {
-  return c.emit("conv", {x, w},
-                {{"strides", window.strides},
-                 {"dilations", window.dilations},
-                 {"low", window.low},
-                 {"outputs", outputs},
-                 {"groups", Dim(groups)}});
+                     int64_t groups) {
+  Attributes attributes = attributes_of(window);
+  attributes.set("groups", Dim(groups));
+  return c.emit("conv", {x, w}, attributes);
 }
 
 // With the bias of each channel where there is one.
@@ -104,15 +88,15 @@ void finish(Conversion& c, ir::ValueId y) {
 }
 
 void conv(Conversion& c) {
-  const Window window = window_of(c, kernel_of(c));
-  const std::vector<Dim> outputs = outputs_of(c, window);
+  PaddedWindow padded = window_of(c, kernel_of(c));
+  padded.window.outputs = windows_of(c, padded);
   const int64_t groups = groups_of(c);
   const Dim& channels = c.type(1).shape[0];
   if (channels.is_constant() && channels.constant() % groups != 0) {
     throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
                                          channels.text() + " output channels");
   }
-  finish(c, convolve(c, c.input(0), c.input(1), window, outputs, groups));
+  finish(c, convolve(c, c.input(0), c.input(1), padded.window, groups));
 }
 
 // --- ConvTranspose
@@ -173,8 +157,14 @@ struct Transposed {
   std::vector<Dim> places;   // of the convolution
 };
 
+// The larger of stride and dilation.
+int64_t steps_of(const Window& window, size_t d) {
+  return std::max(window.strides[d].constant(), window.dilations[d].constant());
+}
+
 // The part of the result that the attributes ask for.
-void set_outputs(Conversion& c, const Window& window, Transposed& result) {
+void set_outputs(Conversion& c, const PaddedWindow& padded, Transposed& result) {
+  const Window& window = padded.window;
   const std::vector<Dim> image = image_of(c.type(0).shape);
   const auto extra = c.integer_list("output_padding");
   const auto stated = c.integer_list("output_shape");
@@ -186,10 +176,15 @@ void set_outputs(Conversion& c, const Window& window, Transposed& result) {
   }
   for (size_t d = 0; d < image.size(); ++d) {
     const int64_t behind = extra ? (*extra)[d] : 0;
-    if (behind < 0) throw Error(ErrorCode::kInvalid, "'output_padding' is negative");
+    if (behind < 0 || (behind > 0 && behind >= steps_of(window, d))) {
+      throw Error(
+          ErrorCode::kInvalid,
+          "'output_padding' is " + std::to_string(behind) + " in dimension " + std::to_string(d),
+          "it is 0 or more, and less than the stride or the dilation");
+    }
     const Dim all = (image[d] - 1) * window.strides[d] + window.reach(d) + behind;
     Dim low = window.low[d];
-    Dim outputs = all - low - window.high[d];
+    Dim outputs = all - low - padded.high[d];
     if (stated || automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
       // A list for all dimensions names batch and channels too.
       outputs =
@@ -210,6 +205,21 @@ void set_outputs(Conversion& c, const Window& window, Transposed& result) {
 }
 
 // [c, o / g, k...] → [g · (o / g) · phases, c / g, taps...].
+// The weights are filled up with zeros to whole strides, and between dilated taps.
+void require_small_weights(const Conversion& c, const Window& window) {
+  constexpr int64_t kMost = int64_t{1} << 31;
+  Dim elements = c.type(1).shape[0] * c.type(1).shape[1];
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    elements *= ceil_div(window.reach(d), window.strides[d]) * window.strides[d];
+    if (!elements.is_constant() || elements.constant() <= kMost) continue;
+    throw Error(ErrorCode::kInvalid,
+                "strides " + text_of(window.strides) + " and dilations " +
+                    text_of(window.dilations) + " spread the weights " + c.type(1).text() +
+                    " over more than 2^31 elements",
+                "check the attributes 'strides' and 'dilations'");
+  }
+}
+
 ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, int64_t groups,
                           Transposed& result) {
   const size_t dimensions = result.strides.size();
@@ -268,24 +278,26 @@ ir::ValueId interleaved(Conversion& c, ir::ValueId y, const Dim& channels,
 }
 
 void conv_transpose(Conversion& c) {
-  const Window window = window_of(c, kernel_of(c));
+  const PaddedWindow padded = window_of(c, kernel_of(c));
+  const Window& window = padded.window;
   require_positive(window.strides, "strides");
   require_positive(window.dilations, "dilations");
   require_natural(window.low);
-  require_natural(window.high);
+  require_natural(padded.high);
   const int64_t groups = groups_of(c);
   Transposed result;
   for (const Dim& stride : window.strides) result.strides.push_back(stride.constant());
-  set_outputs(c, window, result);
+  set_outputs(c, padded, result);
   const Dim channels = c.type(1).shape[1] * groups;
+  require_small_weights(c, window);
   const ir::ValueId w = phase_weights(c, c.input(1), window, groups, result);
   Window dense{result.taps,
                std::vector<Dim>(result.taps.size(), Dim(1)),
                std::vector<Dim>(result.taps.size(), Dim(1)),
                {},
-               {}};
+               result.places};
   for (const Dim& taps : result.taps) dense.low.push_back(taps - 1);
-  const ir::ValueId y = convolve(c, c.input(0), w, dense, result.places, groups);
+  const ir::ValueId y = convolve(c, c.input(0), w, dense, groups);
   finish(c, interleaved(c, y, channels, result));
 }
 

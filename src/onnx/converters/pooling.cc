@@ -9,30 +9,48 @@ namespace {
 
 struct PoolWindow {
   Window window;
-  std::vector<Dim> stated_high;  // without what ceil_mode adds
+  std::vector<Dim> high;  // the padding behind the image, without what ceil_mode adds
+  Attributes attributes() const {
+    Attributes attributes = attributes_of(window);
+    attributes.set("kernel", window.kernel);
+    return attributes;
+  }
 };
+
+void require_some_image(const PaddedWindow& padded) {
+  const auto check = [&](const std::vector<Dim>& padding, size_t d) {
+    const Dim room = padding[d] - padded.window.reach(d);
+    if (!room.is_constant() || room.constant() < 0 || padding[d].is(0)) return;
+    throw Error(ErrorCode::kInvalid,
+                "the pads are " + text_of(padded.window.low) + " before and " +
+                    text_of(padded.high) + " behind the image: a window of " +
+                    padded.window.reach(d).text() + " elements in dimension " + std::to_string(d) +
+                    " would see padding alone",
+                "pads have to be smaller than the kernel");
+  };
+  for (size_t d = 0; d < padded.high.size(); ++d) {
+    check(padded.window.low, d);
+    check(padded.high, d);
+  }
+}
 
 // With ceil_mode a last window may reach beyond the padding, if it begins before the padding behind
 // the image: by at most stride − 1, and at most reach − high − 1.
-PoolWindow pool_window(const Conversion& c) {
+PoolWindow pool_window(Conversion& c) {
   const auto kernel = c.integer_list("kernel_shape");
   if (!kernel) throw Error(ErrorCode::kInvalid, "the attribute 'kernel_shape' is missing");
-  Window window = window_of(c, {kernel->begin(), kernel->end()});
-  PoolWindow result{window, window.high};
-  if (c.integer("ceil_mode", 0) == 0 || c.string("auto_pad", "NOTSET") != "NOTSET") return result;
-  for (size_t d = 0; d < window.high.size(); ++d) {
-    const Dim beyond = min(window.strides[d] - 1, window.reach(d) - window.high[d] - 1);
-    result.window.high[d] += max(beyond, 0);
+  PaddedWindow padded = window_of(c, {kernel->begin(), kernel->end()});
+  PoolWindow result{padded.window, padded.high};
+  require_some_image(padded);
+  if (c.integer("ceil_mode", 0) != 0 && c.string("auto_pad", "NOTSET") == "NOTSET") {
+    for (size_t d = 0; d < padded.high.size(); ++d) {
+      const Dim beyond =
+          min(result.window.strides[d] - 1, result.window.reach(d) - padded.high[d] - 1);
+      padded.high[d] += max(beyond, 0);
+    }
   }
+  result.window.outputs = windows_of(c, padded);
   return result;
-}
-
-Attributes attributes_of(const Window& window) {
-  return {{"kernel", window.kernel},
-          {"strides", window.strides},
-          {"dilations", window.dilations},
-          {"low", window.low},
-          {"high", window.high}};
 }
 
 // ONNX counts the index of a maximum through the whole operand, not its plane.
@@ -50,7 +68,7 @@ ir::ValueId whole_index(Conversion& c, ir::ValueId index) {
 }
 
 void max_pool(Conversion& c) {
-  Attributes attributes = attributes_of(pool_window(c).window);
+  Attributes attributes = pool_window(c).attributes();
   if (c.wants_output(0)) c.output(0, c.emit("max_pool", {c.input(0)}, attributes));
   if (!c.wants_output(1)) return;
   attributes.set("column_major", Dim(c.integer("storage_order", 0) != 0 ? 1 : 0));
@@ -59,16 +77,16 @@ void max_pool(Conversion& c) {
 
 void average_pool(Conversion& c) {
   const PoolWindow pool = pool_window(c);
-  Attributes attributes = attributes_of(pool.window);
+  Attributes attributes = pool.attributes();
   const bool counts_padding = c.integer("count_include_pad", 0) != 0;
-  const std::vector<Dim> none(pool.stated_high.size());
+  const std::vector<Dim> none(pool.high.size());
   attributes.set("counted_low", counts_padding ? pool.window.low : none);
-  attributes.set("counted_high", counts_padding ? pool.stated_high : none);
+  attributes.set("counted_high", counts_padding ? pool.high : none);
   c.output(0, c.emit("average_pool", {c.input(0)}, attributes));
 }
 
 void lp_pool(Conversion& c) {
-  Attributes attributes = attributes_of(pool_window(c).window);
+  Attributes attributes = pool_window(c).attributes();
   attributes.set("p", Dim(c.integer("p", 2)));
   c.output(0, c.emit("lp_pool", {c.input(0)}, attributes));
 }

@@ -9,6 +9,16 @@
 namespace cleave::onnx {
 namespace {
 
+// That a zero point, where it is there, has the type of what it is subtracted from.
+void check_zero_point(const Conversion& c, size_t zero, size_t operand) {
+  if (!c.has_input(zero) || c.type(zero).dtype == c.type(operand).dtype) return;
+  throw Error(ErrorCode::kInvalid,
+              "the zero point " + quote(c.node().inputs[zero]) + " is " +
+                  std::string(name_of(c.type(zero).dtype)) + ", but it belongs to " +
+                  c.type(operand).text(),
+              "give it the type of the quantised values");
+}
+
 // The range of the integers that values are quantised to.
 struct QuantizedRange {
   double low;
@@ -160,6 +170,7 @@ void dequantize_linear(Conversion& c) {
   if (!is_integer(c.type(0).dtype)) {
     throw Error(ErrorCode::kInvalid, "DequantizeLinear of " + c.type(0).text());
   }
+  check_zero_point(c, 2, 0);
   const DType exact = size_of(c.type(0).dtype) < 4 ? DType::kFloat32 : DType::kInt32;
   Spread spread(c, c.type(0).shape);
   ir::ValueId x = c.cast(c.input(0), exact);
@@ -201,6 +212,7 @@ Shape aligned(Conversion& c, size_t input, bool of_rows) {
 }
 
 ir::ValueId shifted(Conversion& c, size_t input, size_t zero, bool of_rows) {
+  check_zero_point(c, zero, input);
   const ir::ValueId x = c.cast(c.input(input), DType::kInt32);
   if (!c.has_input(zero) || is_zero(c.constant(zero))) return x;
   const ir::ValueId shift =

@@ -245,6 +245,13 @@ void pad_with(Conversion& c, const std::vector<Dim>& pads, std::variant<double, 
     const Dim cut_before = simple_max(-before, 0);
     const Dim cut_behind = simple_max(-behind, 0);
     kept[axis] = {cut_before, shape[axis] - cut_before - cut_behind, 1, false};
+    if (kept[axis].extent.bounds({}).high < 0) {
+      throw Error(ErrorCode::kInvalid,
+                  "paddings of " + before.text() + " and " + behind.text() +
+                      " take more than there is: dimension " + std::to_string(axis) + " of " +
+                      c.type(0).text(),
+                  "check the input 'pads'");
+    }
   }
   const ir::ValueId x = sliced(c, c.input(0), kept);
   const auto is_zero = [](const Dim& dim) { return dim.is(0); };

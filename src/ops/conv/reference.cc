@@ -17,11 +17,7 @@ int64_t volume(const HostTensor& tensor) {
 void reference_conv(const Attributes& attributes, const HostTensor& x, const HostTensor& w,
                     HostTensor& y) {
   if (y.elements() == 0) return;
-  const Window window{{w.shape.begin() + 2, w.shape.end()},
-                      attributes.dims("strides"),
-                      attributes.dims("dilations"),
-                      attributes.dims("low"),
-                      {}};
+  const Window window = Window::of(attributes, {w.shape.begin() + 2, w.shape.end()});
   const WindowAxes axes =
       window_axes(window, std::span(x.shape).subspan(2), std::span(y.shape).subspan(2));
   const int64_t channels = w.shape[1];

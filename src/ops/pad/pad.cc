@@ -43,7 +43,13 @@ class Pad final : public OpDefinition {
     const TensorType& x = context.inputs[0];
     layout::ShardingRule rule = elementwise_rule(context, x.shape);
     for (size_t d = 0; d < x.rank(); ++d) {
-      if (is_padded(context.attributes, d)) {
+      if (!is_padded(context.attributes, d)) continue;
+      if (pad_mode(context.attributes) == PadMode::kConstant) {
+        // Element u of the result is element u − low of the operand, where there is one.
+        const Dim& low = context.attributes.dims("low")[d];
+        rule.factors[d].size = x.shape[d] + low + context.attributes.dims("high")[d];
+        rule.inputs[0][d][0].window = layout::WindowUse{.extent = x.shape[d], .before = low};
+      } else {
         rule.inputs[0][d].clear();
         rule.outputs[0][d].clear();
         rule.factors[d].kind = layout::Factor::Kind::kReplicate;
@@ -60,6 +66,22 @@ class Pad final : public OpDefinition {
     rule.linear.push_back({ReduceOp::kMin, {0}});
     if (value == 0 || value == 1) rule.linear.push_back({ReduceOp::kProd, {0}});
     return rule;
+  }
+
+  // A rank pads what is beside the operand's own elements.
+  Attributes localize(const LocalizeContext& context) const override {
+    Attributes local = context.whole.attributes;
+    const layout::Placement& operand = context.placements.inputs[0];
+    if (!operand.is_shard() || !operand.cut.windowed()) return local;
+    const auto d = static_cast<size_t>(operand.dim);
+    std::vector<Dim> low = local.dims("low");
+    std::vector<Dim> high = local.dims("high");
+    const layout::Piece own = context.strategy.cut.pieces(context.rank, context.ranks)[0];
+    low[d] = min(max(low[d] - own.begin, 0), own.extent);
+    high[d] = own.extent - low[d] - context.local_inputs[0].shape[d];
+    local.set("low", low);
+    local.set("high", high);
+    return local;
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,

@@ -218,7 +218,7 @@ struct Pool {
           const int64_t x = width.position(at, k);
           const auto value = widened<Lane<T>>(line[x]);
           if (best < 0 || value > record || (is_nan(value) && !is_nan(record))) {
-            best = z * strides[0] + y * strides[1] + x * strides[2];
+            best = geometry.index_begin + z * strides[0] + y * strides[1] + x * strides[2];
             record = value;
           }
         }

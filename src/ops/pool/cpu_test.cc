@@ -11,6 +11,7 @@ using testing::pooling;
 struct Geometry {
   std::vector<int64_t> x, y;
   Shape kernel, strides, dilations, low, high;
+  Shape image() const { return {x.begin() + 2, x.end()}; }
 };
 
 const Geometry kGeometries[] = {
@@ -36,20 +37,28 @@ TEST(PoolCpu, EqualsTheReference) {
       for (const std::string op : {"max_pool", "max_pool_index", "average_pool", "lp_pool"}) {
         for (const bool counts : {false, true}) {
           Attributes attributes =
-              pooling(op, g.kernel, g.strides, g.dilations, g.low, g.high, counts);
+              pooling(op, g.image(), g.kernel, g.strides, g.dilations, g.low, g.high, counts);
           check(op, type, g, attributes);
         }
       }
       for (const int64_t p : {1, 3}) {
-        Attributes attributes = pooling("lp_pool", g.kernel, g.strides, g.dilations, g.low, g.high);
+        Attributes attributes =
+            pooling("lp_pool", g.image(), g.kernel, g.strides, g.dilations, g.low, g.high);
         attributes.set("p", Dim(p));
         check("lp_pool", type, g, attributes);
       }
     }
     for (const DType type : {DType::kInt8, DType::kUInt8, DType::kInt64}) {
-      Attributes attributes = pooling("max_pool", g.kernel, g.strides, g.dilations, g.low, g.high);
+      Attributes attributes =
+          pooling("max_pool", g.image(), g.kernel, g.strides, g.dilations, g.low, g.high);
       check("max_pool", type, g, attributes);
       attributes.set("column_major", Dim(1));
+      check("max_pool_index", type, g, attributes);
+      // Of a part of a larger image.
+      Shape whole = g.image();
+      for (Dim& extent : whole) extent += 5;
+      attributes.set("image", whole);
+      attributes.set("begin", Shape(whole.size(), 3));
       check("max_pool_index", type, g, attributes);
     }
   }
@@ -59,10 +68,11 @@ TEST(PoolCpu, EqualsTheReference) {
 TEST(PoolCpu, WindowsFarLargerThanTheImage) {
   constexpr int64_t kFar = int64_t{1} << 40;
   const HostTensor x = random_tensor(DType::kFloat32, {1, 1, 4}, 1);
-  const auto y = run_case({.op = "max_pool",
-                           .attributes = pooling("max_pool", {kFar}, {1}, {1}, {kFar - 1}, {0}),
-                           .inputs = {&x},
-                           .outputs = {{DType::kFloat32, {1, 1, 4}}}});
+  const auto y =
+      run_case({.op = "max_pool",
+                .attributes = pooling("max_pool", {4}, {kFar}, {1}, {1}, {kFar - 1}, {0}),
+                .inputs = {&x},
+                .outputs = {{DType::kFloat32, {1, 1, 4}}}});
   EXPECT_EQ(y[0].get(0), x.get(0));
   EXPECT_EQ(y[0].get(1), std::max(x.get(0), x.get(1)));
 }
@@ -73,7 +83,7 @@ TEST(PoolCpu, KeepsNan) {
   for (const char* op : {"max_pool", "max_pool_index"}) {
     const DType result = std::string(op) == "max_pool" ? DType::kFloat32 : DType::kInt64;
     check_case({.op = op,
-                .attributes = pooling(op, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}),
+                .attributes = pooling(op, {8, 20}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}),
                 .inputs = {&x},
                 .outputs = {{result, {1, 1, 8, 20}}}});
   }

@@ -18,7 +18,11 @@ class Pool final : public OpDefinition {
     using Kind = AttributeField::Kind;
     std::vector<AttributeField> fields = window_fields();
     fields.push_back({"kernel", Kind::kDims});
-    if (how_ == Pooling::kMaxIndex) fields.push_back({"column_major", Kind::kDim, false});
+    if (how_ == Pooling::kMaxIndex) {
+      fields.push_back({"column_major", Kind::kDim, false});
+      fields.push_back({"image", Kind::kDims, false});
+      fields.push_back({"begin", Kind::kDims, false});
+    }
     if (how_ == Pooling::kAverage) fields.push_back({"counted_low", Kind::kDims});
     if (how_ == Pooling::kAverage) fields.push_back({"counted_high", Kind::kDims});
     if (how_ == Pooling::kLp) fields.push_back({"p", Kind::kDim});
@@ -34,18 +38,17 @@ class Pool final : public OpDefinition {
       invalid(std::string(name_) + " has no meaning for booleans");
     }
     if (x.rank() < 3) invalid(std::string(name_) + " takes [n, c, image...], not " + x.text());
-    const std::span<const Dim> image = std::span(x.shape).subspan(2);
+    const Window window = Window::of(context.attributes);
+    const size_t dimensions = x.rank() - kImage;
+    check_window(window, dimensions, name_);
     TensorType y{how_ == Pooling::kMaxIndex ? DType::kInt64 : x.dtype, {x.shape[0], x.shape[1]}};
-    for (Dim& extent : window_extents(context, image, Window::of(context.attributes))) {
-      y.shape.push_back(std::move(extent));
-    }
+    y.shape.insert(y.shape.end(), window.outputs.begin(), window.outputs.end());
     if (how_ == Pooling::kLp && context.attributes.integer("p") < 1) {
       invalid("lp_pool takes p >= 1, not " + context.attributes.dim("p").text());
     }
-    if (how_ == Pooling::kAverage &&
-        (context.attributes.dims("counted_low").size() != image.size() ||
-         context.attributes.dims("counted_high").size() != image.size())) {
-      invalid("average_pool needs counted_low and counted_high for each dimension of the image");
+    if (how_ == Pooling::kAverage) check_lists(context, {"counted_low", "counted_high"});
+    if (how_ == Pooling::kMaxIndex && context.attributes.has("image")) {
+      check_lists(context, {"image", "begin"});
     }
     return {y};
   }
@@ -53,14 +56,45 @@ class Pool final : public OpDefinition {
   layout::ShardingRule rule(const OpContext& context) const override {
     const Shape& shape = context.inputs[0].shape;
     layout::ShardingRule rule;
-    layout::OperandFactors operand(shape.size());
+    layout::OperandFactors operand(kImage);
     operand[0] = along(rule.add_factor("n", shape[0]));
     operand[1] = along(rule.add_factor("c", shape[1]));
     rule.inputs = {operand};
     rule.outputs = {operand};
+    add_window_factors(rule, shape, Window::of(context.attributes));
+    // An index counts from the begin of the one piece that a rank holds.
+    for (size_t f = kImage; how_ == Pooling::kMaxIndex && f < rule.factors.size(); ++f) {
+      rule.factors[f].contiguous = true;
+    }
     if (how_ == Pooling::kMax) rule.linear = {{ReduceOp::kMax, {0}}};
     if (how_ == Pooling::kAverage) rule.linear = {{ReduceOp::kSum, {0}}};
     return rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    Attributes local = context.whole.attributes;
+    const auto share = window_share(context, Window::of(local));
+    if (!share) return local;
+    share->set(local);
+    const Shape& shape = context.whole.inputs[0].shape;
+    if (how_ == Pooling::kMaxIndex) {
+      std::vector<Dim> image(shape.begin() + kImage, shape.end());
+      std::vector<Dim> begin(image.size(), Dim(0));
+      begin[share->d] = share->begin;
+      local.set("image", image);
+      local.set("begin", begin);
+    }
+    // The elements before and behind a rank's own count as the image's.
+    if (how_ == Pooling::kAverage && share->has_a_halo) {
+      const auto add = [&](const char* name, const Dim& elements) {
+        std::vector<Dim> counted = local.dims(name);
+        counted[share->d] += elements;
+        local.set(name, counted);
+      };
+      add("counted_low", share->begin);
+      add("counted_high", shape[kImage + share->d] - share->begin - share->extent);
+    }
+    return local;
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
@@ -76,6 +110,13 @@ class Pool final : public OpDefinition {
   }
 
  private:
+  void check_lists(const OpContext& context, std::initializer_list<const char*> names) const {
+    for (const char* name : names) {
+      if (context.attributes.dims(name).size() == context.inputs[0].rank() - kImage) continue;
+      invalid(std::string(name_) + " needs " + name + " for each dimension of the image");
+    }
+  }
+
   std::string_view name_;
   Pooling how_;
 };

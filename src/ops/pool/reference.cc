@@ -11,7 +11,7 @@ void for_each_element(const PoolGeometry& pool, const ImageIndex& at, F&& f) {
   const auto& axes = pool.axes;
   for_each_index({axes[0].kernel, axes[1].kernel, axes[2].kernel}, [&](const ImageIndex& tap) {
     int64_t element = 0;
-    int64_t index = 0;
+    int64_t index = pool.index_begin;
     for (size_t d = 0; d < axes.size(); ++d) {
       const int64_t position = axes[d].position(at[d], tap[d]);
       if (position < 0 || position >= axes[d].in) return;

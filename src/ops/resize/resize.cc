@@ -4,6 +4,7 @@
 #include "ops/movement.h"
 #include "ops/operands.h"
 #include "ops/resize/reference.h"
+#include "ops/resize/windows.h"
 #include "types/resize_taps.h"
 
 namespace cleave::ops {
@@ -25,7 +26,11 @@ class Resize final : public ShapingOp {
             {"exclude_outside", Kind::kDim, false},
             {"antialias", Kind::kDim, false},
             {"roi", Kind::kReals, false},
-            {"extrapolation", Kind::kReal, false}};
+            {"extrapolation", Kind::kReal, false},
+            {"whole_in", Kind::kDims, false},
+            {"begin_in", Kind::kDims, false},
+            {"whole_out", Kind::kDims, false},
+            {"begin_out", Kind::kDims, false}};
   }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
@@ -56,18 +61,15 @@ class Resize final : public ShapingOp {
     return {{x.dtype, shape}};
   }
 
-  // Linear in the operand; nearest elements are only moved.
+  // Linear in the operand; nearest elements are only moved. A resized dimension is split where it
+  // is known what a part of the result is made from.
   layout::ShardingRule rule(const OpContext& context) const override {
-    const Shape& shape = context.inputs[0].shape;
-    const std::vector<bool> resized = resized_dims(context);
-    layout::ShardingRule rule = elementwise_rule(context, shape);
-    for (size_t d = 0; d < shape.size(); ++d) {
-      if (!resized[d]) continue;
-      rule.inputs[0][d].clear();
-      rule.outputs[0][d].clear();
-      rule.factors[d].kind = layout::Factor::Kind::kReplicate;
-    }
     const Attributes& attributes = context.attributes;
+    layout::ShardingRule rule = elementwise_rule(context, context.inputs[0].shape);
+    const std::vector<int64_t> axes = attributes.integers("axes");
+    for (size_t i = 0; i < axes.size(); ++i) {
+      set_factors(rule, context, i, static_cast<size_t>(axes[i]));
+    }
     // What is extrapolated would be reduced too.
     if (attributes.string("coordinates", "half_pixel") == "tf_crop_and_resize") return rule;
     if (is_nearest(attributes)) {
@@ -76,6 +78,30 @@ class Resize final : public ShapingOp {
       rule.linear = {{ReduceOp::kSum, {0}}};
     }
     return rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    Attributes local = ShapingOp::localize(context);
+    const layout::Placement& operand = context.placements.inputs[0];
+    if (!operand.is_shard() || !operand.cut.windowed()) return local;
+    // Positions are those of the whole.
+    std::vector<Dim> whole_in, whole_out, begin_in, begin_out;
+    for (const int64_t axis : local.integers("axes")) {
+      const auto d = static_cast<size_t>(axis);
+      const bool split = axis == operand.dim;
+      const auto begin = [&](const layout::Cut& cut) {
+        return split ? cut.pieces(context.rank, context.ranks)[0].begin : Dim(0);
+      };
+      whole_in.push_back(context.whole.inputs[0].shape[d]);
+      whole_out.push_back(context.whole_outputs[0].shape[d]);
+      begin_in.push_back(begin(operand.cut));
+      begin_out.push_back(begin(context.strategy.cut));
+    }
+    local.set("whole_in", whole_in);
+    local.set("whole_out", whole_out);
+    local.set("begin_in", begin_in);
+    local.set("begin_out", begin_out);
+    return local;
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
@@ -94,6 +120,26 @@ class Resize final : public ShapingOp {
   }
 
  private:
+  // Of the i-th axis, which is dimension `d`.
+  static void set_factors(layout::ShardingRule& rule, const OpContext& context, size_t i,
+                          size_t d) {
+    const Dim& in = context.inputs[0].shape[d];
+    const Dim& out = context.attributes.dims("shape")[d];
+    const ResizeSplit split = resize_split(context.attributes, i, in, out);
+    if (split.copies) {
+      const uint32_t copy = rule.add_factor("copy" + std::to_string(d), *split.copies,
+                                            layout::Factor::Kind::kReplicate);
+      rule.outputs[0][d].push_back({.factor = copy});
+    } else if (split.window) {
+      rule.factors[d].size = out;
+      rule.inputs[0][d][0].window = split.window;
+    } else {
+      rule.inputs[0][d].clear();
+      rule.outputs[0][d].clear();
+      rule.factors[d].kind = layout::Factor::Kind::kReplicate;
+    }
+  }
+
   static bool is_nearest(const Attributes& attributes) {
     return attributes.string("mode", "nearest") == "nearest";
   }
@@ -121,6 +167,11 @@ class Resize final : public ShapingOp {
         if (!(scale > 0) || !std::isfinite(scale)) {
           invalid("a scale of resize is " + std::to_string(scale) + ", but must be above 0");
         }
+      }
+    }
+    for (const char* name : {"whole_in", "begin_in", "whole_out", "begin_out"}) {
+      if (attributes.has(name) && attributes.dims(name).size() != axes) {
+        invalid("resize needs " + std::string(name) + " for each axis");
       }
     }
     if (attributes.has("roi") && attributes.reals("roi").size() != 2 * axes) {

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <numeric>
+#include <span>
 
+#include "ops/resize/windows.h"
 #include "tests/ops_support/rule_check.h"
 #include "tests/ops_support/tensors.h"
 #include "types/resize_taps.h"
@@ -98,27 +100,134 @@ TEST(Resize, CubicAndAntialias) {
   }
 }
 
-TEST(Resize, Rules) {
+const char* const kCoordinates[] = {"half_pixel",         "half_pixel_symmetric",
+                                    "pytorch_half_pixel", "align_corners",
+                                    "asymmetric",         "tf_half_pixel_for_nn"};
+
+// The attributes of one resized dimension, in every way.
+std::vector<Attributes> all_attributes(int64_t out) {
+  std::vector<Attributes> all;
+  for (const char* coordinates : kCoordinates) {
+    for (const char* rounding : {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}) {
+      all.push_back(to(out, "nearest", coordinates));
+      all.back().set("rounding", rounding);
+    }
+    for (const char* mode : {"linear", "cubic"}) {
+      for (const int64_t antialias : {0, 1}) {
+        all.push_back(to(out, mode, coordinates));
+        all.back().set("antialias", Dim(antialias));
+      }
+    }
+  }
+  return all;
+}
+
+struct Lengths {
+  int64_t in, out;
+};
+const Lengths kLengths[] = {{4, 8},  {6, 9},  {8, 4},  {5, 7},   {9, 3},
+                            {3, 12}, {10, 4}, {2, 34}, {33, 100}};
+
+TEST(Resize, RulesOfEveryAttribute) {
+  for (const auto& [in, out] : kLengths) {
+    const HostTensor x = testing::random_integers(kF32, {2, in}, 1);
+    for (Attributes attributes : all_attributes(out)) {
+      attributes.set("shape", Shape{2, out});
+      attributes.set("axes", Shape{1});
+      const auto found = testing::check_rules({"resize", attributes, {x}, 1e-5});
+      EXPECT_TRUE(found.contains("d0"));
+      EXPECT_TRUE(found.contains("d1")) << attributes.text();
+    }
+  }
+}
+
+// What windows hold is all that is taken, also where positions are far from 0, and not much more.
+TEST(Resize, WindowsHoldWhatIsTaken) {
+  constexpr Lengths kFar[] = {
+      {300000, 600000}, {300000, 900000}, {350000, 50000}, {123457, 200001}};
+  for (const auto& lengths : {std::span<const Lengths>(kLengths), std::span<const Lengths>(kFar)}) {
+    for (const auto& [in, out] : lengths) {
+      for (const Attributes& attributes : all_attributes(out)) {
+        SCOPED_TRACE(attributes.text() + " of " + std::to_string(in));
+        const ResizeSplit split = resize_split(attributes, 0, in, out);
+        const ResizeTaps taps = resize_taps(attributes, 0, in, out);
+        ASSERT_TRUE(split.copies || split.window);
+        if (split.window) {
+          EXPECT_LE(split.window->size, taps.count + 2);
+        }
+        for (int64_t u = 0; u < out; ++u) {
+          int64_t begin = u;
+          int64_t size = 1;
+          if (split.copies) {
+            begin = u / *split.copies;
+          } else {
+            const layout::WindowUse& use = *split.window;
+            begin = floor_div(u * use.stride - use.before.constant(), use.divisor);
+            size = use.size;
+          }
+          const auto first = taps.source.begin() + u * taps.count;
+          const auto [least, most] = std::minmax_element(first, first + taps.count);
+          ASSERT_LE(begin, *least) << "element " << u;
+          ASSERT_LT(*most, begin + size) << "element " << u;
+        }
+      }
+    }
+  }
+}
+
+TEST(Resize, NearestElementsAreCopies) {
+  const auto copies = [](const char* coordinates, const char* rounding, int64_t times) {
+    Attributes attributes = to(5 * times, "nearest", coordinates);
+    attributes.set("rounding", rounding);
+    return resize_split(attributes, 0, 5, 5 * times).copies.value_or(0);
+  };
+  EXPECT_EQ(copies("half_pixel", "round_prefer_floor", 2), 2);
+  EXPECT_EQ(copies("half_pixel", "round_prefer_ceil", 3), 3);
+  EXPECT_EQ(copies("asymmetric", "floor", 4), 4);
+  EXPECT_EQ(copies("asymmetric", "round_prefer_floor", 2), 2);
+  EXPECT_EQ(copies("tf_half_pixel_for_nn", "floor", 2), 2);
+  // The first element stands for two, the others for four.
+  EXPECT_EQ(copies("asymmetric", "round_prefer_ceil", 4), 0);
+  EXPECT_EQ(copies("asymmetric", "ceil", 2), 0);
+  EXPECT_EQ(copies("align_corners", "floor", 2), 0);
+}
+
+TEST(Resize, RulesOfSymbolicSizes) {
   const Dim n = Dim::symbol("n");
+  const HostTensor x = testing::random_integers(kF32, {5, 3, 4, 6}, 1);
   for (const char* mode : {"nearest", "linear", "cubic"}) {
     testing::RuleCase c{"resize",
-                        {{"shape", Shape{n, 3, 8, n - 2}},
+                        {{"shape", Shape{n, 3, n * 2 - 2, n - 2}},
                          {"axes", Shape{2, 3}},
                          {"mode", mode},
                          {"coordinates", "half_pixel"}},
-                        {testing::random_integers(kF32, {5, 3, 4, 6}, 1)},
+                        {x},
                         1e-5,
-                        {{n, 3, 4, n + 1}},
+                        {{n, 3, n - 1, n + 1}},
                         {{"n", 5}}};
-    std::set<std::string> names = {"d0", "d1", "partial 0"};
+    // The quotient of the last dimension's sizes is not known.
+    std::set<std::string> names = {"d0", "d1", "d2", "partial 0"};
     if (std::string(mode) == "nearest") {
       names.insert({"partial 0:max", "partial 0:min", "partial 0:prod"});
     }
+    EXPECT_EQ(testing::check_rules(c), names);
+    c.attributes.set("scales", Values{2, 0.5});
+    if (std::string(mode) == "nearest") c.attributes.set("coordinates", "asymmetric");
+    EXPECT_EQ(testing::check_rules(c), names);
+    c.attributes.set("shape", Shape{n, 3, n * 2 - 2, floor_div(n + 1, 2)});
+    names.insert("d3");
     EXPECT_EQ(testing::check_rules(c), names);
     c.attributes.set("coordinates", "tf_crop_and_resize");
     c.attributes.set("roi", Values{0, 2, 0, 1});
     EXPECT_EQ(testing::check_rules(c), (std::set<std::string>{"d0", "d1"}));
   }
+}
+
+// Halves are halves however far they are from 0.
+TEST(Resize, NearestOfALongSignal) {
+  const int64_t in = int64_t{1} << 20;
+  const ResizeTaps taps = resize_taps(to(2 * in, "nearest", "half_pixel"), 0, in, 2 * in);
+  for (int64_t u = 0; u < 2 * in; ++u) ASSERT_EQ(taps.source[static_cast<size_t>(u)], u / 2);
 }
 
 TEST(Resize, Errors) {
@@ -140,6 +249,9 @@ TEST(Resize, Errors) {
     scaled.set("scales", Values{scale});
     EXPECT_NE(error(scaled, {kF32, {2}}).find("but must be above 0"), std::string::npos);
   }
+  Attributes part = to(4, "linear", "half_pixel");
+  part.set("begin_in", Shape{});
+  EXPECT_EQ(error(part, {kF32, {2}}), "resize needs begin_in for each axis");
   Attributes twice = to(4, "linear", "half_pixel");
   twice.set("axes", Shape{0, 0});
   EXPECT_NE(error(twice, {kF32, {2}}), "");
