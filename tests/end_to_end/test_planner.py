@@ -76,7 +76,7 @@ def test_large_kernels_split_large_images_and_the_channels_of_thin_ones(
     height, width, expected, cleave, models
 ):
     """A halo of 30 rows is little of a large image; a thin one is all halo."""
-    path, _ = models("conv", kind="wide", channels=32, kernel=31)
+    path, _ = models("wide", channels=32, kernel=31)
     plan = plan_of(cleave, path, f"--shapes=x:1x3x{height}x{width}")
     assert factors(plan, "conv")[-1] in expected
     wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
@@ -87,7 +87,7 @@ def test_large_kernels_split_large_images_and_the_channels_of_thin_ones(
 @pytest.mark.parametrize("devices", [2, 3, 5])
 def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, models):
     """Among them halos that reach over several devices: 5 share 23 rows, each of which sees 31."""
-    path, _ = models("conv", kind="wide", channels=8, kernel=31)
+    path, _ = models("wide", channels=8, kernel=31)
     name = "/Conv_1/add"
     shape = "--shapes=x:2x3x23x26"
     options = (cpus(devices), shape, f"--pin={name}={factor}")
