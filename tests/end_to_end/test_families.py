@@ -217,12 +217,35 @@ def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, 
             assert sum(found["collectives"].values()) > 0
 
 
+@pytest.mark.parametrize("name", ["resnet", "mobilenet", "convnext"])
+def test_full_size_networks_of_images(name, cleave, models, onnx_runtime, tmp_path):
+    path, model = models(name)
+    inputs = make_inputs(model, {"batch": 2, "height": 224, "width": 224})
+    (one,) = cleave.outputs(path, inputs, tmp_path, cpus(1)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (wanted,) = onnx_runtime(path, inputs).values()
+    assert largest_difference(got, wanted)[1] <= 2e-5
+    assert largest_difference(got, one)[1] <= 1e-5
+
+
+# Options of the families whose own sizes are large.
+SMALL = {
+    "resnet": {"blocks": "1,1", "width": 8},
+    "mobilenet": {"multiplier": 0.25, "blocks": 5},
+    "convnext": {"depths": "1,1", "width": 16},
+}
+
+
 @pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
-@pytest.mark.parametrize("name", ["vit", "gpt2", "llama", "functions", "mlp"])
+@pytest.mark.parametrize(
+    "name",
+    ["vit", "gpt2", "llama", "moe", "unet", "audio", "recommender", "functions", "mlp", *SMALL],
+)
 def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path):
     """The spellings of each operator set; the model runs without an engine file between."""
-    path, model = models(name, opset=opset)
-    inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5})
+    path, model = models(name, opset=opset, **SMALL.get(name, {}))
+    image = {"height": 32, "width": 32, "length": 32}
+    inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5, **image})
     (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5

@@ -97,6 +97,34 @@ def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, mo
     assert cleave("verify", path, *options, "--json", "-").json["passed"]
 
 
+@pytest.fixture(scope="module")
+def resnet50(models):
+    return models("resnet", weights="absent")[0]
+
+
+def test_resnet_50_splits_a_batch_by_its_images(cleave, resnet50):
+    """Images never meet: nothing is moved before the last layer, and no other split is as quick."""
+    shape = "--shapes=x:8x3x224x224"
+    free = plan_of(cleave, resnet50, shape)
+    convolutions = [node for node in free["nodes"] if node["op"] == "conv"]
+    assert len(convolutions) == 53
+    assert {node["strategy"].split("[")[0] for node in convolutions} == {"n"}
+    assert all(node["communication_us"] == 0 for node in convolutions)
+    assert free["cost_us"] < 0.55 * free["unsplit_us"]
+    for factor in ("y", "o"):
+        pins = [f"--pin={node['name']}={factor}" for node in convolutions[1:]]
+        assert plan_of(cleave, resnet50, shape, *pins)["cost_us"] > free["cost_us"]
+
+
+def test_resnet_50_splits_a_single_image_by_rows_and_then_by_channels(cleave, resnet50):
+    """Its images become small, and its channels many."""
+    plan = plan_of(cleave, resnet50, "--shapes=x:1x3x224x224")
+    found = [factor.split()[0] for factor in factors(plan, "conv")]
+    assert set(found[:11]) <= {"y", "x"}
+    assert set(found[-9:]) <= {"c", "o"}
+    assert plan["cost_us"] < 0.7 * plan["unsplit_us"]
+
+
 VIT = ("vit", {"layers": 1, "hidden": 1024, "heads": 16, "patches": 15}, "patches:1x15x48")
 GPT2 = ("gpt2", {"layers": 1, "size": "medium"}, "input_ids:1x8")
 LLAMA = (
