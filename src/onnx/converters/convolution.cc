@@ -88,32 +88,19 @@ ir::ValueId convolve(Conversion& c, ir::ValueId x, ir::ValueId w, const Window& 
 }
 
 // With the bias of each channel where there is one.
-void finish(Conversion& c, ir::ValueId y) {
-  if (c.has_input(2)) {
-    const Shape shape = c.shape_of(y);
-    if (c.rank(2) != 1) {
-      throw Error(ErrorCode::kInvalid,
-                  "the bias is " + c.type(2).text() + ", but must be a vector");
-    }
-    c.require_equal(c.type(2).shape[0], shape[1], "the bias of a convolution and its channels");
-    Shape along(shape.size() - 1, Dim(1));
-    along[0] = shape[1];
-    y = c.emit("add", {y, c.broadcast(c.reshape(c.input(2), along), shape)});
+ir::ValueId biased(Conversion& c, ir::ValueId y) {
+  if (!c.has_input(2)) return y;
+  const Shape shape = c.shape_of(y);
+  if (c.rank(2) != 1) {
+    throw Error(ErrorCode::kInvalid, "the bias is " + c.type(2).text() + ", but must be a vector");
   }
-  c.output(0, y);
+  c.require_equal(c.type(2).shape[0], shape[1], "the bias of a convolution and its channels");
+  Shape along(shape.size() - 1, Dim(1));
+  along[0] = shape[1];
+  return c.emit("add", {y, c.broadcast(c.reshape(c.input(2), along), shape)});
 }
 
-void conv(Conversion& c) {
-  const Window window = window_of(c, kernel_of(c));
-  const std::vector<Dim> outputs = outputs_of(c, window);
-  const int64_t groups = groups_of(c);
-  const Dim& channels = c.type(1).shape[0];
-  if (channels.is_constant() && channels.constant() % groups != 0) {
-    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
-                                         channels.text() + " output channels");
-  }
-  finish(c, convolve(c, c.input(0), c.input(1), window, outputs, groups));
-}
+void conv(Conversion& c) { c.output(0, convolution(c)); }
 
 // --- ConvTranspose
 //
@@ -286,10 +273,22 @@ void conv_transpose(Conversion& c) {
                {}};
   for (const Dim& taps : result.taps) dense.low.push_back(taps - 1);
   const ir::ValueId y = convolve(c, c.input(0), w, dense, result.places, groups);
-  finish(c, interleaved(c, y, channels, result));
+  c.output(0, biased(c, interleaved(c, y, channels, result)));
 }
 
 }  // namespace
+
+ir::ValueId convolution(Conversion& c) {
+  const Window window = window_of(c, kernel_of(c));
+  const std::vector<Dim> outputs = outputs_of(c, window);
+  const int64_t groups = groups_of(c);
+  const Dim& channels = c.type(1).shape[0];
+  if (channels.is_constant() && channels.constant() % groups != 0) {
+    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
+                                         channels.text() + " output channels");
+  }
+  return biased(c, convolve(c, c.input(0), c.input(1), window, outputs, groups));
+}
 
 void add_convolution_converters(ConverterTable& table) {
   table.add("Conv", 1, conv);
