@@ -125,6 +125,38 @@ def test_resnet_50_splits_a_single_image_by_rows_and_then_by_channels(cleave, re
     assert plan["cost_us"] < 0.7 * plan["unsplit_us"]
 
 
+def test_tables_of_embeddings_are_split_by_columns_where_they_do_not_fit(cleave, models):
+    """Each device looks up all of the batch in half of each large table's columns; what is found
+    is exchanged for half of the batch in all columns."""
+    path, _ = models("recommender", weights="absent", rows=200_000, size=64)
+    sizes = {
+        "dense": 13,
+        **{f"ids_{table}": 4 for table in range(5)},
+        "weights_1": 4,
+        "weights_3": 4,
+    }
+    shape = "--shapes=" + ",".join(f"{name}:128x{size}" for name, size in sizes.items())
+    free = plan_of(cleave, path, shape)
+    assert factors(free, "gather")[:5] == ["i0"] * 5
+    limit = max(free["memory_bytes"]) * 2 // 3 // 2**20
+    tight = plan_of(cleave, path, shape, f"--memory={limit}MiB")
+    assert max(tight["memory_bytes"]) <= limit * 2**20
+    assert factors(tight, "gather")[4] == "d1"
+    assert factors(tight, "matmul") == factors(free, "matmul")
+    assert free["cost_us"] < tight["cost_us"] < 0.6 * tight["unsplit_us"]
+
+
+def test_experts_are_split_by_experts(cleave, models):
+    """Of a mixture in which all experts are one product: nothing is moved before their sum."""
+    sizes = {"heads": 8, "kv_heads": 4, "head_size": 64, "inner": 1024, "experts": 8}
+    path, _ = models("moe", weights="absent", layers=1, spelling="stacked", **sizes)
+    nodes = plan_of(cleave, path, "--shapes=input_ids:1x8,attention_mask:1x8")["nodes"]
+    stacked = [i for i, node in enumerate(nodes) if node["strategy"] == "b0"]
+    assert [nodes[i]["op"] for i in stacked] == ["matmul"] * 3
+    assert all(nodes[i]["communication_us"] == 0 for i in stacked)
+    assert nodes[stacked[-1] + 1]["op"] == "reduce_sum"
+
+
 VIT = ("vit", {"layers": 1, "hidden": 1024, "heads": 16, "patches": 15}, "patches:1x15x48")
 GPT2 = ("gpt2", {"layers": 1, "size": "medium"}, "input_ids:1x8")
 LLAMA = (
