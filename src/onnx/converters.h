@@ -47,6 +47,21 @@ class ConverterTable {
 // and as a column on the right.
 ir::ValueId matrix_product(Conversion& c, ir::ValueId a, ir::ValueId b);
 
+// Gemm: alpha · a b + beta · c, with a and b transposed where asked for.
+ir::ValueId gemm_product(Conversion& c);
+
+// Conv, with the bias of each channel where there is one.
+ir::ValueId convolution(Conversion& c);
+
+// The node's input 0, [batch, heads, rows, depth] or with `heads` [batch, rows, heads · depth],
+// with the first `turned` elements of each depth (all, where it is 0) rotated by the angles whose
+// cosines and sines are [batch or 1, rows, turned / 2].
+ir::ValueId rotary_embedding(Conversion& c, int64_t heads, const Dim& turned, ir::ValueId cosines,
+                             ir::ValueId sines);
+
+// The domain of ONNX Runtime's own ops, which its optimizer writes.
+inline constexpr std::string_view kMicrosoft = "com.microsoft";
+
 // The parts of `builtin`, by subject.
 void add_elementwise_converters(ConverterTable& table);
 void add_constant_converters(ConverterTable& table);
@@ -64,6 +79,8 @@ void add_resize_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_convolution_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
+void add_microsoft_converters(ConverterTable& table);
+void add_microsoft_attention_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);
 
 }  // namespace cleave::onnx

@@ -111,65 +111,72 @@ CASES = [
             "llama-one-key-head": {"qkv": "fused", "heads": 8, "kv_heads": 1},
         }.items()
     ),
+    Case(
+        "wide",
+        {},
+        {"x": ("1x3x16x16", "1x3x64x64", "1x3x64x64")},
+        [{"batch": 1, "height": 16, "width": 16}, {"batch": 1, "height": 64, "width": 63}],
+    ),
+    Case(
+        "resnet",
+        {"blocks": "1,2,1", "width": 16, "classes": 10},
+        {"x": ("1x3x32x32", "1x3x96x64", "3x3x96x96")},
+        [
+            {"batch": 1, "height": 32, "width": 32},
+            {"batch": 1, "height": 89, "width": 61},
+            {"batch": 3, "height": 96, "width": 96},
+        ],
+    ),
+    Case(
+        "mobilenet",
+        {"multiplier": 0.5, "blocks": 8, "classes": 10},
+        {"x": ("1x3x16x16", "1x3x64x64", "2x3x96x96")},
+        [{"batch": 1, "height": 16, "width": 17}, {"batch": 2, "height": 96, "width": 95}],
+    ),
+    Case(
+        "convnext",
+        {"depths": "1,2", "width": 48, "classes": 10},
+        {"x": ("1x3x32x32", "1x3x64x64", "2x3x64x96")},
+        [{"batch": 1, "height": 32, "width": 40}, {"batch": 2, "height": 64, "width": 96}],
+    ),
     *(
         Case(
-            "conv",
-            {"kind": kind, **options},
-            {"x": sizes},
-            runs,
-            must_split=must_split,
-            label=f"conv-{kind}",
+            "unet",
+            {"opset": opset, "channels": 24, "groups": 6, "heads": 3},
+            {"x": ("1x4x8x8", "1x4x32x32", "2x4x32x32")},
+            [{"batch": 1, "height": 8, "width": 12}, {"batch": 2, "height": 32, "width": 28}],
+            label=f"unet-opset-{opset}",
         )
-        for kind, options, sizes, runs, must_split in (
-            (
-                "residual",
-                {"channels": 64},
-                ("1x3x32x32", "1x3x96x64", "3x3x96x96"),
-                [
-                    {"batch": 1, "height": 32, "width": 32},
-                    {"batch": 1, "height": 89, "width": 61},
-                    {"batch": 3, "height": 96, "width": 96},
-                ],
-                True,
-            ),
-            (
-                "depthwise",
-                {"channels": 24},
-                ("1x3x16x16", "1x3x64x64", "2x3x64x64"),
-                [
-                    {"batch": 1, "height": 16, "width": 17},
-                    {"batch": 2, "height": 64, "width": 63},
-                ],
-                True,
-            ),
-            (
-                "decoder",
-                {"channels": 16},
-                ("1x3x8x8", "1x3x64x64", "2x3x64x64"),
-                [
-                    {"batch": 1, "height": 8, "width": 8},
-                    {"batch": 2, "height": 56, "width": 64},
-                ],
-                True,
-            ),
-            (
-                "dilated",
-                {"channels": 32, "blocks": 4},
-                ("1x1x16", "1x1x2000", "2x1x2000"),
-                [{"batch": 1, "length": 16}, {"batch": 2, "length": 1999}],
-                True,
-            ),
-            (
-                "wide",
-                {"channels": 16},
-                ("1x3x16x16", "1x3x64x64", "1x3x64x64"),
-                [
-                    {"batch": 1, "height": 16, "width": 16},
-                    {"batch": 1, "height": 64, "width": 63},
-                ],
-                True,
-            ),
+        for opset in (17, 21)
+    ),
+    Case(
+        "audio",
+        {},
+        {"x": ("1x1x16", "1x1x2000", "2x1x2000")},
+        [{"batch": 1, "length": 16}, {"batch": 2, "length": 1999}],
+    ),
+    Case(
+        "recommender",
+        {"inner": 512},
+        {
+            name: tuple(f"{batch}x{width}" for batch in (1, 16, 64))
+            for name, width in {
+                "dense": 13,
+                **{f"ids_{table}": 4 for table in range(5)},
+                **{f"weights_{table}": 4 for table in (1, 3)},
+            }.items()
+        },
+        [{"batch": 1}, {"batch": 61}],
+    ),
+    *(
+        Case(
+            "moe",
+            {"layers": 1, "head_size": 48, "inner": 384, "spelling": spelling},
+            {"input_ids": TOKENS, "attention_mask": TOKENS},
+            [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
+            label=f"moe-{spelling}",
         )
+        for spelling in ("each", "stacked")
     ),
     Case(
         "functions",
@@ -210,12 +217,35 @@ def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, 
             assert sum(found["collectives"].values()) > 0
 
 
+@pytest.mark.parametrize("name", ["resnet", "mobilenet", "convnext"])
+def test_full_size_networks_of_images(name, cleave, models, onnx_runtime, tmp_path):
+    path, model = models(name)
+    inputs = make_inputs(model, {"batch": 2, "height": 224, "width": 224})
+    (one,) = cleave.outputs(path, inputs, tmp_path, cpus(1)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (wanted,) = onnx_runtime(path, inputs).values()
+    assert largest_difference(got, wanted)[1] <= 2e-5
+    assert largest_difference(got, one)[1] <= 1e-5
+
+
+# Options of the families whose own sizes are large.
+SMALL = {
+    "resnet": {"blocks": "1,1", "width": 8},
+    "mobilenet": {"multiplier": 0.25, "blocks": 5},
+    "convnext": {"depths": "1,1", "width": 16},
+}
+
+
 @pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
-@pytest.mark.parametrize("name", ["vit", "gpt2", "llama", "functions", "mlp"])
+@pytest.mark.parametrize(
+    "name",
+    ["vit", "gpt2", "llama", "moe", "unet", "audio", "recommender", "functions", "mlp", *SMALL],
+)
 def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path):
     """The spellings of each operator set; the model runs without an engine file between."""
-    path, model = models(name, opset=opset)
-    inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5})
+    path, model = models(name, opset=opset, **SMALL.get(name, {}))
+    image = {"height": 32, "width": 32, "length": 32}
+    inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5, **image})
     (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5

@@ -1,13 +1,10 @@
 """Models of one node with dynamic dimensions, on one device and on three, equal ONNX Runtime."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
 
-from .cleave import cpus
+from .one_node import Case
 
 _RANDOM = np.random.default_rng(5)
 
@@ -28,42 +25,6 @@ def scales(*shape: int) -> np.ndarray:
 
 def numbers(dtype: str, *shape: int, below: int = 100) -> np.ndarray:
     return _RANDOM.integers(0, below, shape).astype(dtype)
-
-
-@dataclass
-class Case:
-    """A node: its operands in order, those in `dynamic` with names for some of their dimensions,
-    those in `constant` as initializers."""
-
-    op: str
-    operands: list[np.ndarray]
-    attributes: dict = field(default_factory=dict)
-    dynamic: dict[int, list] = field(default_factory=dict)
-    constant: tuple = ()
-    outputs: int = 1
-    opset: int = 18
-    label: str = ""
-
-    def __str__(self) -> str:
-        return "-".join([self.op, self.label] if self.label else [self.op])
-
-    def model(self) -> onnx.ModelProto:
-        names = [f"x{i}" for i in range(len(self.operands))]
-        results = [f"y{i}" for i in range(self.outputs)]
-        inputs, initializers = [], []
-        for i, (name, operand) in enumerate(zip(names, self.operands, strict=True)):
-            if i in self.constant:
-                initializers.append(numpy_helper.from_array(operand, name))
-                continue
-            kind = helper.np_dtype_to_tensor_dtype(operand.dtype)
-            shape = self.dynamic.get(i, list(operand.shape))
-            inputs.append(helper.make_tensor_value_info(name, kind, shape))
-        node = helper.make_node(self.op, names, results, **self.attributes)
-        outputs = [onnx.ValueInfoProto(name=name) for name in results]
-        graph = helper.make_graph([node], "node", inputs, outputs, initializers)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
-        model.ir_version = 10
-        return onnx.shape_inference.infer_shapes(model)
 
 
 def einsum(equation: str, *operands: np.ndarray, dynamic: dict | None = None) -> Case:
@@ -180,16 +141,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_equals_onnx_runtime(case, cleave, onnx_runtime, tmp_path):
-    path = tmp_path / "model.onnx"
-    onnx.save(case.model(), path)
-    inputs = {f"x{i}": x for i, x in enumerate(case.operands) if i not in case.constant}
-    expected = onnx_runtime(path, inputs)
-    for devices in (1, 3):
-        actual = cleave.outputs(path, inputs, tmp_path, cpus(devices))
-        assert actual.keys() == expected.keys()
-        for name, want in expected.items():
-            assert actual[name].dtype == want.dtype
-            np.testing.assert_allclose(actual[name], want, rtol=1e-5, atol=1e-6)
+    case.check(cleave, onnx_runtime, tmp_path)
 
 
 def test_a_scale_of_zero_says_where(cleave, tmp_path):

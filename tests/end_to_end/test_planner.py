@@ -76,7 +76,7 @@ def test_large_kernels_split_large_images_and_the_channels_of_thin_ones(
     height, width, expected, cleave, models
 ):
     """A halo of 30 rows is little of a large image; a thin one is all halo."""
-    path, _ = models("conv", kind="wide", channels=32, kernel=31)
+    path, _ = models("wide", channels=32, kernel=31)
     plan = plan_of(cleave, path, f"--shapes=x:1x3x{height}x{width}")
     assert factors(plan, "conv")[-1] in expected
     wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
@@ -87,7 +87,7 @@ def test_large_kernels_split_large_images_and_the_channels_of_thin_ones(
 @pytest.mark.parametrize("devices", [2, 3, 5])
 def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, models):
     """Among them halos that reach over several devices: 5 share 23 rows, each of which sees 31."""
-    path, _ = models("conv", kind="wide", channels=8, kernel=31)
+    path, _ = models("wide", channels=8, kernel=31)
     name = "/Conv_1/add"
     shape = "--shapes=x:2x3x23x26"
     options = (cpus(devices), shape, f"--pin={name}={factor}")
@@ -95,6 +95,66 @@ def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, mo
     wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
     assert wide["strategy"].split("[")[0] == factor
     assert cleave("verify", path, *options, "--json", "-").json["passed"]
+
+
+@pytest.fixture(scope="module")
+def resnet50(models):
+    return models("resnet", weights="absent")[0]
+
+
+def test_resnet_50_splits_a_batch_by_its_images(cleave, resnet50):
+    """Images never meet: nothing is moved before the last layer, and no other split is as quick."""
+    shape = "--shapes=x:8x3x224x224"
+    free = plan_of(cleave, resnet50, shape)
+    convolutions = [node for node in free["nodes"] if node["op"] == "conv"]
+    assert len(convolutions) == 53
+    assert {node["strategy"].split("[")[0] for node in convolutions} == {"n"}
+    assert all(node["communication_us"] == 0 for node in convolutions)
+    assert free["cost_us"] < 0.55 * free["unsplit_us"]
+    for factor in ("y", "o"):
+        pins = [f"--pin={node['name']}={factor}" for node in convolutions[1:]]
+        assert plan_of(cleave, resnet50, shape, *pins)["cost_us"] > free["cost_us"]
+
+
+def test_resnet_50_splits_a_single_image_by_rows_and_then_by_channels(cleave, resnet50):
+    """Its images become small, and its channels many."""
+    plan = plan_of(cleave, resnet50, "--shapes=x:1x3x224x224")
+    found = [factor.split()[0] for factor in factors(plan, "conv")]
+    assert set(found[:11]) <= {"y", "x"}
+    assert set(found[-9:]) <= {"c", "o"}
+    assert plan["cost_us"] < 0.7 * plan["unsplit_us"]
+
+
+def test_tables_of_embeddings_are_split_by_columns_where_they_do_not_fit(cleave, models):
+    """Each device looks up all of the batch in half of each large table's columns; what is found
+    is exchanged for half of the batch in all columns."""
+    path, _ = models("recommender", weights="absent", rows=200_000, size=64)
+    sizes = {
+        "dense": 13,
+        **{f"ids_{table}": 4 for table in range(5)},
+        "weights_1": 4,
+        "weights_3": 4,
+    }
+    shape = "--shapes=" + ",".join(f"{name}:128x{size}" for name, size in sizes.items())
+    free = plan_of(cleave, path, shape)
+    assert factors(free, "gather")[:5] == ["i0"] * 5
+    limit = max(free["memory_bytes"]) * 2 // 3 // 2**20
+    tight = plan_of(cleave, path, shape, f"--memory={limit}MiB")
+    assert max(tight["memory_bytes"]) <= limit * 2**20
+    assert factors(tight, "gather")[4] == "d1"
+    assert factors(tight, "matmul") == factors(free, "matmul")
+    assert free["cost_us"] < tight["cost_us"] < 0.6 * tight["unsplit_us"]
+
+
+def test_experts_are_split_by_experts(cleave, models):
+    """Of a mixture in which all experts are one product: nothing is moved before their sum."""
+    sizes = {"heads": 8, "kv_heads": 4, "head_size": 64, "inner": 1024, "experts": 8}
+    path, _ = models("moe", weights="absent", layers=1, spelling="stacked", **sizes)
+    nodes = plan_of(cleave, path, "--shapes=input_ids:1x8,attention_mask:1x8")["nodes"]
+    stacked = [i for i, node in enumerate(nodes) if node["strategy"] == "b0"]
+    assert [nodes[i]["op"] for i in stacked] == ["matmul"] * 3
+    assert all(nodes[i]["communication_us"] == 0 for i in stacked)
+    assert nodes[stacked[-1] + 1]["op"] == "reduce_sum"
 
 
 VIT = ("vit", {"layers": 1, "hidden": 1024, "heads": 16, "patches": 15}, "patches:1x15x48")

@@ -6,7 +6,22 @@ import sys
 import typing
 from pathlib import Path
 
-from . import convolutional, feed_forward, functions, gpt2, llama, minilm, vit
+from . import (
+    audio,
+    convnext,
+    convolutional,
+    feed_forward,
+    functions,
+    gpt2,
+    llama,
+    minilm,
+    mobilenet,
+    moe,
+    recommender,
+    resnet,
+    unet,
+    vit,
+)
 from .builder import Model
 from .save import WEIGHT_MODES, save
 
@@ -18,8 +33,15 @@ FAMILIES = {
     "vit": vit.build,
     "gpt2": gpt2.build,
     "llama": llama.build,
+    "moe": moe.build,
+    "resnet": resnet.build,
+    "mobilenet": mobilenet.build,
+    "convnext": convnext.build,
+    "unet": unet.build,
+    "audio": audio.build,
+    "wide": convolutional.build_wide,
+    "recommender": recommender.build,
     "functions": functions.build,
-    "conv": convolutional.build,
 }
 
 

@@ -39,6 +39,15 @@ def layer_norm_of(b: GraphBuilder, x: str, scale: str, bias: str, epsilon: float
     return b.add("Add", [b.add("Mul", [normalised, scale]), bias])
 
 
+def layer_normalization(b: GraphBuilder, x: str, name: str, size: int, epsilon: float) -> str:
+    """LayerNorm as one operation from 17 on, in primitives before."""
+    if b.opset < 17:
+        return layer_norm(b, x, name, size, epsilon)
+    scale = b.random_weight(f"{name}.weight", (size,), 0.1, mean=1.0)
+    bias = b.random_weight(f"{name}.bias", (size,), 0.02)
+    return b.add("LayerNormalization", [x, scale, bias], axis=-1, epsilon=epsilon)
+
+
 def rms_norm(b: GraphBuilder, x: str, name: str, size: int, epsilon: float = 1e-5) -> str:
     """RMSNorm over the last dimension, in primitives."""
     scale = b.random_weight(f"{name}.weight", (size,), 0.1, mean=1.0)
@@ -53,6 +62,11 @@ def gelu_erf(b: GraphBuilder, x: str) -> str:
     erf = b.add("Erf", [b.add("Div", [x, b.scalar(math.sqrt(2.0))])])
     product = b.add("Mul", [x, b.add("Add", [erf, b.scalar(1.0)])])
     return b.add("Mul", [product, b.scalar(0.5)])
+
+
+def gelu(b: GraphBuilder, x: str) -> str:
+    """GELU by the error function: one operation from 20 on, in primitives before."""
+    return b.add("Gelu", [x]) if b.opset >= 20 else gelu_erf(b, x)
 
 
 def gelu_tanh(b: GraphBuilder, x: str) -> str:

@@ -30,21 +30,8 @@ def build(
     gate_up: one matrix, by "split" of its columns; "halves", Reshape to [.., 2, inner] and Gather;
     "interleaved", Slice with steps of 2.
     """
-    b = _Llama(opset, dtype, seed, heads, kv_heads, head_size, positions, qkv, gate_up)
-    ids = b.input("input_ids", ["batch", "sequence"], "int64")
-    mask = b.input("attention_mask", ["batch", "sequence"], "int64")
-    table = b.random_weight("embed_tokens.weight", (vocabulary, b.hidden), 0.5)
-    x = b.add("Gather", [table, ids])
-    with b.scope("mask"):
-        additive = b.additive_mask(ids, mask)
-    with b.scope("rotary"):
-        b.make_rotary_tables(ids)
-    for layer in range(layers):
-        with b.scope(f"layers.{layer}"):
-            x = b.decoder_layer(x, additive, f"layers.{layer}", inner)
-    x = rms_norm(b, x, "norm", b.hidden)
-    logits = linear(b, x, "lm_head", b.hidden, vocabulary, bias=False)
-    b.output(logits, "logits", ["batch", "sequence", vocabulary])
+    b = Llama("llama", opset, dtype, seed, heads, kv_heads, head_size, positions, qkv, gate_up)
+    b.add_network(layers, inner, vocabulary)
     return b.build(
         layers=layers,
         heads=heads,
@@ -58,13 +45,43 @@ def build(
     )
 
 
-class _Llama(GraphBuilder):
-    def __init__(self, opset, dtype, seed, heads, kv_heads, head_size, positions, qkv, gate_up):
-        super().__init__("llama", opset, dtype, seed)
+class Llama(GraphBuilder):
+    """The network; what another family changes of it are methods."""
+
+    def __init__(
+        self,
+        name: str,
+        opset: int,
+        dtype: str,
+        seed: int,
+        heads: int,
+        kv_heads: int,
+        head_size: int,
+        positions: int,
+        qkv: str = "separate",
+        gate_up: str = "split",
+    ):
+        super().__init__(name, opset, dtype, seed)
         self.hidden = heads * head_size
         self._heads, self._kv_heads, self._head_size = heads, kv_heads, head_size
         self._positions, self._qkv, self._gate_up = positions, qkv, gate_up
         self._cos = self._sin = ""
+
+    def add_network(self, layers: int, inner: int, vocabulary: int) -> None:
+        ids = self.input("input_ids", ["batch", "sequence"], "int64")
+        mask = self.input("attention_mask", ["batch", "sequence"], "int64")
+        table = self.random_weight("embed_tokens.weight", (vocabulary, self.hidden), 0.5)
+        x = self.add("Gather", [table, ids])
+        with self.scope("mask"):
+            additive = self.additive_mask(ids, mask)
+        with self.scope("rotary"):
+            self.make_rotary_tables(ids)
+        for layer in range(layers):
+            with self.scope(f"layers.{layer}"):
+                x = self.decoder_layer(x, additive, f"layers.{layer}", inner)
+        x = rms_norm(self, x, "norm", self.hidden)
+        logits = linear(self, x, "lm_head", self.hidden, vocabulary, bias=False)
+        self.output(logits, "logits", ["batch", "sequence", vocabulary])
 
     def additive_mask(self, ids: str, mask: str) -> str:
         """Zero where the key is not later than the query and not padding, else the lowest:
@@ -98,11 +115,13 @@ class _Llama(GraphBuilder):
             x = self.add("Add", [x, self._attention(normed, mask, f"{name}.self_attn")])
         with self.scope("mlp"):
             normed = rms_norm(self, x, f"{name}.post_attention_layernorm", self.hidden)
-            fused = linear(self, normed, f"{name}.mlp.gate_up_proj", self.hidden, 2 * inner, False)
-            gate, up = self._halves(fused, inner)
-            product = self.add("Mul", [silu(self, gate), up])
-            down = linear(self, product, f"{name}.mlp.down_proj", inner, self.hidden, False)
-            return self.add("Add", [x, down])
+            return self.add("Add", [x, self.feed_forward(normed, f"{name}.mlp", inner)])
+
+    def feed_forward(self, x: str, name: str, inner: int) -> str:
+        fused = linear(self, x, f"{name}.gate_up_proj", self.hidden, 2 * inner, False)
+        gate, up = self._halves(fused, inner)
+        product = self.add("Mul", [silu(self, gate), up])
+        return linear(self, product, f"{name}.down_proj", inner, self.hidden, False)
 
     def _halves(self, fused: str, inner: int) -> list[str]:
         if self._gate_up == "interleaved":

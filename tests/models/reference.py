@@ -14,7 +14,7 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def fc(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
-    return x @ _wide(w["fc.weight"]).T + w["fc.bias"]
+    return _gemm(w, "fc", x)
 
 
 def mlp(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ def vit(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
         normed = _layer_norm(w, f"{name}.norm2", x, 1e-6)
         x = x + _linear(w, f"{name}.mlp.fc2", gelu(_linear(w, f"{name}.mlp.fc1", normed)))
     x = _layer_norm(w, "norm", x, 1e-6)[:, 0]
-    return x @ _wide(w["head.weight"]).T + w["head.bias"]
+    return _gemm(w, "head", x)
 
 
 def gpt2(w: Weights, options: dict, input_ids: np.ndarray) -> np.ndarray:
@@ -70,6 +70,16 @@ def gpt2(w: Weights, options: dict, input_ids: np.ndarray) -> np.ndarray:
 def llama(
     w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.ndarray
 ) -> np.ndarray:
+    return _decoder(w, options, input_ids, attention_mask, _gated_layers)
+
+
+def moe(w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    return _decoder(w, options, input_ids, attention_mask, _mixture)
+
+
+def _decoder(
+    w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.ndarray, feed_forward
+) -> np.ndarray:
     heads, kv_heads, length = options["heads"], options["kv_heads"], input_ids.shape[1]
     mask = np.where(attention_mask[:, None, None, :] != 0, _causal(length), -np.inf)
     mask = np.maximum(mask, float(np.finfo(np.float32).min))
@@ -83,12 +93,78 @@ def llama(
         key, value = (np.repeat(part, heads // kv_heads, axis=1) for part in (key, value))
         x = x + _project(w, f"{name}.self_attn.o_proj", _attend(query, key, value, mask))
         normed = _rms_norm(w, f"{name}.post_attention_layernorm", x)
-        fused = _project(w, f"{name}.mlp.gate_up_proj", normed)
-        gate, up = np.split(fused, 2, axis=-1)
-        if options["gate_up"] == "interleaved":
-            gate, up = fused[..., 0::2], fused[..., 1::2]
-        x = x + _project(w, f"{name}.mlp.down_proj", silu(gate) * up)
+        x = x + feed_forward(w, options, f"{name}.mlp", normed)
     return _project(w, "lm_head", _rms_norm(w, "norm", x))
+
+
+def _gated_layers(w: Weights, options: dict, name: str, x: np.ndarray) -> np.ndarray:
+    fused = _project(w, f"{name}.gate_up_proj", x)
+    gate, up = np.split(fused, 2, axis=-1)
+    if options["gate_up"] == "interleaved":
+        gate, up = fused[..., 0::2], fused[..., 1::2]
+    return _project(w, f"{name}.down_proj", silu(gate) * up)
+
+
+def _mixture(w: Weights, options: dict, name: str, x: np.ndarray) -> np.ndarray:
+    """Each token through the two experts that its router scores highest, and no others."""
+    tokens = x.reshape(-1, x.shape[-1])
+    scores = _project(w, f"{name}.router", tokens)
+    y = np.zeros_like(tokens)
+    for token, row, into in zip(tokens, scores, y, strict=True):
+        chosen = np.argsort(-row)[:2]
+        gates = np.exp(row[chosen] - row.max())
+        for expert, gate in zip(chosen, gates / gates.sum(), strict=True):
+            w1, w2, w3 = (_expert_weight(w, options, name, expert, i) for i in (1, 2, 3))
+            into += gate * ((silu(token @ w1) * (token @ w3)) @ w2)
+    return y.reshape(x.shape)
+
+
+def _expert_weight(w: Weights, options: dict, name: str, expert: int, index: int) -> np.ndarray:
+    if options["spelling"] == "stacked":
+        return _wide(w[f"{name}.w{index}.weight"][expert])
+    return _wide(w[f"{name}.experts.{expert}.w{index}.weight"])
+
+
+def audio(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    channels = options["channels"]
+    x, skips = _causal_conv(w, "stem", x, 1), 0.0
+    for layer in range(options["layers"]):
+        name = f"layers.{layer}"
+        y = _causal_conv(w, f"{name}.dilated", x, 2 ** (layer % options["cycle"]))
+        y = np.tanh(y[:, :channels]) / (1.0 + np.exp(-y[:, channels:]))
+        x = x + _causal_conv(w, f"{name}.residual", y, 1)
+        skips = skips + _causal_conv(w, f"{name}.skip", y, 1)
+    y = np.maximum(skips / math.sqrt(options["layers"]), 0)
+    return _causal_conv(w, "head.1", np.maximum(_causal_conv(w, "head.0", y, 1), 0), 1)
+
+
+def _causal_conv(w: Weights, name: str, x: np.ndarray, dilation: int) -> np.ndarray:
+    """Over [batch, channels, length]: the last tap sees the same time, the others earlier ones."""
+    weight, length = _wide(w[f"{name}.weight"]), x.shape[2]
+    y = w[f"{name}.bias"][:, None]
+    for tap in range(weight.shape[2]):
+        back = (weight.shape[2] - 1 - tap) * dilation
+        earlier = np.pad(x, ((0, 0), (0, 0), (back, 0)))[..., :length]
+        y = y + np.einsum("oc,bct->bot", weight[..., tap], earlier)
+    return y
+
+
+def recommender(w: Weights, options: dict, dense: np.ndarray, *bags: np.ndarray) -> np.ndarray:
+    for layer in range(3):
+        dense = np.maximum(_gemm(w, f"bottom.{layer}", dense), 0)
+    vectors, given = [dense], iter(bags)
+    for table in range(options["tables"]):
+        rows = _wide(w[f"tables.{table}.weight"])[next(given)]
+        vectors.append((rows * (next(given)[..., None] if table % 2 else 1)).sum(axis=1))
+    pairs = [
+        (vectors[i] * vectors[j]).sum(axis=1, keepdims=True)
+        for i in range(len(vectors))
+        for j in range(i)
+    ]
+    x = np.concatenate([dense, *pairs], axis=1)
+    for layer in range(2):
+        x = np.maximum(_gemm(w, f"top.{layer}", x), 0)
+    return 1.0 / (1.0 + np.exp(-_gemm(w, "top.last", x)))
 
 
 def _llama_parts(w: Weights, options: dict, name: str, x: np.ndarray) -> list[np.ndarray]:
@@ -140,6 +216,10 @@ def _wide(weight: np.ndarray) -> np.ndarray:
 
 def _project(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
     return x @ _wide(w[f"{name}.weight"])
+
+
+def _gemm(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
+    return x @ _wide(w[f"{name}.weight"]).T + w[f"{name}.bias"]
 
 
 def _linear(w: Weights, name: str, x: np.ndarray) -> np.ndarray:

@@ -20,8 +20,15 @@ SMALL_OPTIONS = {
     "vit": {},
     "gpt2": {},
     "llama": {},
+    "moe": {"layers": 1},
+    "resnet": {"blocks": "1,2", "width": 8, "classes": 10},
+    "mobilenet": {"multiplier": 0.25, "blocks": 5, "classes": 10},
+    "convnext": {"depths": "1,1", "width": 16, "classes": 10},
+    "unet": {"channels": 8, "groups": 4, "heads": 2},
+    "audio": {"layers": 4, "cycle": 3, "channels": 8, "levels": 16},
+    "wide": {"channels": 4},
+    "recommender": {"rows": 50, "size": 8, "inner": 16},
     "functions": {},
-    "conv": {"channels": 8},
 }
 VARIANTS = [
     ("mlp", {"kind": "relu"}),
@@ -42,10 +49,13 @@ VARIANTS = [
     ("mlp", {"opset": 7, "kind": "relu"}),
     ("vit", {"opset": 9}),
     ("functions", {"opset": 8}),
-    ("conv", {"kind": "depthwise"}),
-    ("conv", {"kind": "decoder", "channels": 4}),
-    ("conv", {"kind": "dilated", "blocks": 3}),
-    ("conv", {"kind": "wide", "channels": 4}),
+    ("moe", {"spelling": "stacked", "opset": 11}),
+    ("moe", {"spelling": "stacked", "opset": 21}),
+    ("resnet", {"blocks": "1,1,1,1", "width": 4}),
+    ("mobilenet", {"multiplier": 0.1}),
+    ("convnext", {"depths": "1,1,1", "width": 8}),
+    ("unet", {"levels": 3, "channels": 8, "groups": 2, "heads": 2}),
+    ("recommender", {"tables": 2, "rows": 9, "bag": 1}),
 ]
 
 
@@ -54,8 +64,8 @@ def sizes_of(model: Model, batch: int, sequence: int) -> dict[str, int]:
         "batch": batch,
         "rows": batch,
         "sequence": sequence,
-        "height": 8 * sequence,
-        "width": 8 * (sequence + 1),
+        "height": 32 * (1 + sequence // 4),
+        "width": 32 * (2 + sequence // 4),
         "length": 16 * sequence,
     }
 

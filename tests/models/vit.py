@@ -3,7 +3,7 @@
 import math
 
 from .builder import GraphBuilder, Model
-from .layers import gelu_erf, gemm, layer_norm, linear, merge_heads
+from .layers import gelu, gemm, layer_normalization, linear, merge_heads
 
 
 def build(
@@ -32,7 +32,7 @@ def build(
     for layer in range(layers):
         with b.scope(f"blocks.{layer}"):
             x = _block(b, x, f"blocks.{layer}", hidden, heads, qkv)
-    x = _norm(b, x, "norm", hidden)
+    x = layer_normalization(b, x, "norm", hidden, 1e-6)
     token = b.add("Gather", [x, b.int64(0)], axis=1)
     b.output(gemm(b, token, "head", hidden, classes), "logits", ["batch", classes])
     return b.build(layers=layers, hidden=hidden, heads=heads, patches=patches, qkv=qkv, seed=seed)
@@ -46,23 +46,13 @@ def _embeddings(b: GraphBuilder, x: str, hidden: int, patches: int, patch_size: 
     return b.add("Add", [x, b.random_weight("positions", (1, patches + 1, hidden), 0.5)])
 
 
-def _norm(b: GraphBuilder, x: str, name: str, hidden: int) -> str:
-    """One operation from 17 on, primitives before."""
-    if b.opset < 17:
-        return layer_norm(b, x, name, hidden, 1e-6)
-    scale = b.random_weight(f"{name}.weight", (hidden,), 0.1, mean=1.0)
-    bias = b.random_weight(f"{name}.bias", (hidden,), 0.02)
-    return b.add("LayerNormalization", [x, scale, bias], axis=-1, epsilon=1e-6)
-
-
 def _block(b: GraphBuilder, x: str, name: str, hidden: int, heads: int, qkv: str) -> str:
     with b.scope("attention"):
-        normed = _norm(b, x, f"{name}.norm1", hidden)
+        normed = layer_normalization(b, x, f"{name}.norm1", hidden, 1e-6)
         x = b.add("Add", [x, _attention(b, normed, f"{name}.attention", hidden, heads, qkv)])
     with b.scope("mlp"):
-        normed = _norm(b, x, f"{name}.norm2", hidden)
-        inner = linear(b, normed, f"{name}.mlp.fc1", hidden, 4 * hidden)
-        inner = b.add("Gelu", [inner]) if b.opset >= 20 else gelu_erf(b, inner)
+        normed = layer_normalization(b, x, f"{name}.norm2", hidden, 1e-6)
+        inner = gelu(b, linear(b, normed, f"{name}.mlp.fc1", hidden, 4 * hidden))
         return b.add("Add", [x, linear(b, inner, f"{name}.mlp.fc2", 4 * hidden, hidden)])
 
 

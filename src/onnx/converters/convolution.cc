@@ -72,32 +72,19 @@ ir::ValueId convolve(Conversion& c, ir::ValueId x, ir::ValueId w, const Window& 
 }
 
 // With the bias of each channel where there is one.
-void finish(Conversion& c, ir::ValueId y) {
-  if (c.has_input(2)) {
-    const Shape shape = c.shape_of(y);
-    if (c.rank(2) != 1) {
-      throw Error(ErrorCode::kInvalid,
-                  "the bias is " + c.type(2).text() + ", but must be a vector");
-    }
-    c.require_equal(c.type(2).shape[0], shape[1], "the bias of a convolution and its channels");
-    Shape along(shape.size() - 1, Dim(1));
-    along[0] = shape[1];
-    y = c.emit("add", {y, c.broadcast(c.reshape(c.input(2), along), shape)});
+ir::ValueId biased(Conversion& c, ir::ValueId y) {
+  if (!c.has_input(2)) return y;
+  const Shape shape = c.shape_of(y);
+  if (c.rank(2) != 1) {
+    throw Error(ErrorCode::kInvalid, "the bias is " + c.type(2).text() + ", but must be a vector");
   }
-  c.output(0, y);
+  c.require_equal(c.type(2).shape[0], shape[1], "the bias of a convolution and its channels");
+  Shape along(shape.size() - 1, Dim(1));
+  along[0] = shape[1];
+  return c.emit("add", {y, c.broadcast(c.reshape(c.input(2), along), shape)});
 }
 
-void conv(Conversion& c) {
-  PaddedWindow padded = window_of(c, kernel_of(c));
-  padded.window.outputs = windows_of(c, padded);
-  const int64_t groups = groups_of(c);
-  const Dim& channels = c.type(1).shape[0];
-  if (channels.is_constant() && channels.constant() % groups != 0) {
-    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
-                                         channels.text() + " output channels");
-  }
-  finish(c, convolve(c, c.input(0), c.input(1), padded.window, groups));
-}
+void conv(Conversion& c) { c.output(0, convolution(c)); }
 
 // --- ConvTranspose
 //
@@ -204,7 +191,6 @@ void set_outputs(Conversion& c, const PaddedWindow& padded, Transposed& result) 
   }
 }
 
-// [c, o / g, k...] → [g · (o / g) · phases, c / g, taps...].
 // The weights are filled up with zeros to whole strides, and between dilated taps.
 void require_small_weights(const Conversion& c, const Window& window) {
   constexpr int64_t kMost = int64_t{1} << 31;
@@ -220,6 +206,7 @@ void require_small_weights(const Conversion& c, const Window& window) {
   }
 }
 
+// [c, o / g, k...] → [g · phases · (o / g), c / g, taps...].
 ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, int64_t groups,
                           Transposed& result) {
   const size_t dimensions = result.strides.size();
@@ -237,7 +224,7 @@ ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, in
                                          shape[0].text() + " input channels");
   }
   Shape split = {Dim(groups), *channels, shape[1]};
-  std::vector<size_t> order = {0, 2};
+  std::vector<size_t> order = {0};
   Dim made = shape[1] * groups;
   for (size_t d = 0; d < dimensions; ++d) {
     split.push_back(result.taps[d]);
@@ -245,6 +232,7 @@ ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, in
     order.push_back(4 + 2 * d);
     made *= result.strides[d];
   }
+  order.push_back(2);
   order.push_back(1);
   for (size_t d = 0; d < dimensions; ++d) order.push_back(3 + 2 * d);
   w = c.transpose(c.reshape(w, split), order);
@@ -255,19 +243,27 @@ ir::ValueId phase_weights(Conversion& c, ir::ValueId w, const Window& window, in
   return w;
 }
 
-// [n, o · phases, q...] → [n, o, outputs...].
-ir::ValueId interleaved(Conversion& c, ir::ValueId y, const Dim& channels,
+// [n, g · phases · (o / g), q...] → [n, o, outputs...].
+ir::ValueId interleaved(Conversion& c, ir::ValueId y, const Dim& channels, int64_t groups,
                         const Transposed& result) {
   const size_t dimensions = result.strides.size();
   const Dim images = c.shape_of(y)[0];
-  Shape split = {images, channels};
+  Shape split = {images};
+  std::vector<size_t> order = {0};
+  if (groups != 1) {
+    split.emplace_back(groups);
+    order.push_back(1);
+  }
+  const size_t phases = split.size();
   for (const int64_t stride : result.strides) split.emplace_back(stride);
+  order.push_back(split.size());
+  split.push_back(*exact_div(channels, groups));
+  const size_t places = split.size();
   split.insert(split.end(), result.places.begin(), result.places.end());
-  std::vector<size_t> order = {0, 1};
   Shape flat = {images, channels};
   for (size_t d = 0; d < dimensions; ++d) {
-    order.push_back(kImage + dimensions + d);
-    order.push_back(kImage + d);
+    order.push_back(places + d);
+    order.push_back(phases + d);
     flat.push_back(result.places[d] * result.strides[d]);
   }
   y = c.reshape(c.transpose(c.reshape(y, split), order), flat);
@@ -298,10 +294,22 @@ void conv_transpose(Conversion& c) {
                result.places};
   for (const Dim& taps : result.taps) dense.low.push_back(taps - 1);
   const ir::ValueId y = convolve(c, c.input(0), w, dense, groups);
-  finish(c, interleaved(c, y, channels, result));
+  c.output(0, biased(c, interleaved(c, y, channels, groups, result)));
 }
 
 }  // namespace
+
+ir::ValueId convolution(Conversion& c) {
+  PaddedWindow padded = window_of(c, kernel_of(c));
+  padded.window.outputs = windows_of(c, padded);
+  const int64_t groups = groups_of(c);
+  const Dim& channels = c.type(1).shape[0];
+  if (channels.is_constant() && channels.constant() % groups != 0) {
+    throw Error(ErrorCode::kInvalid, std::to_string(groups) + " groups do not divide the " +
+                                         channels.text() + " output channels");
+  }
+  return biased(c, convolve(c, c.input(0), c.input(1), padded.window, groups));
+}
 
 void add_convolution_converters(ConverterTable& table) {
   table.add("Conv", 1, conv);

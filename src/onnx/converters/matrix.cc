@@ -34,26 +34,7 @@ ir::ValueId product(Conversion& c, ir::ValueId a, ir::ValueId b) {
 
 void matmul(Conversion& c) { c.output(0, matrix_product(c, c.input(0), c.input(1))); }
 
-// alpha · a b + beta · c, with a and b transposed where asked for.
-void gemm(Conversion& c) {
-  if (c.rank(0) != 2 || c.rank(1) != 2) {
-    throw Error(ErrorCode::kInvalid,
-                "Gemm takes matrices, not " + c.type(0).text() + " and " + c.type(1).text());
-  }
-  Attributes attributes;
-  if (c.integer("transA", 0) != 0) attributes.set("transpose_a", Dim(1));
-  if (c.integer("transB", 0) != 0) attributes.set("transpose_b", Dim(1));
-  const double alpha = c.real("alpha", 1.0);
-  const double beta = c.real("beta", 1.0);
-  ir::ValueId y = c.emit("matmul", {c.input(0), c.input(1)}, std::move(attributes));
-  if (alpha != 1.0) y = c.binary("mul", y, alpha);
-  if (c.has_input(2) && beta != 0.0) {
-    ir::ValueId addend = c.input(2);
-    if (beta != 1.0) addend = c.binary("mul", addend, beta);
-    y = c.emit("add", {y, c.broadcast(addend, c.shape_of(y))});
-  }
-  c.output(0, y);
-}
+void gemm(Conversion& c) { c.output(0, gemm_product(c)); }
 
 }  // namespace
 
@@ -72,6 +53,26 @@ ir::ValueId matrix_product(Conversion& c, ir::ValueId a, ir::ValueId b) {
   if (is_column) shape.pop_back();
   if (is_row) shape.erase(shape.end() - (is_column ? 1 : 2));
   return c.reshape(y, shape);
+}
+
+ir::ValueId gemm_product(Conversion& c) {
+  if (c.rank(0) != 2 || c.rank(1) != 2) {
+    throw Error(ErrorCode::kInvalid,
+                "Gemm takes matrices, not " + c.type(0).text() + " and " + c.type(1).text());
+  }
+  Attributes attributes;
+  if (c.integer("transA", 0) != 0) attributes.set("transpose_a", Dim(1));
+  if (c.integer("transB", 0) != 0) attributes.set("transpose_b", Dim(1));
+  const double alpha = c.real("alpha", 1.0);
+  const double beta = c.real("beta", 1.0);
+  ir::ValueId y = c.emit("matmul", {c.input(0), c.input(1)}, std::move(attributes));
+  if (alpha != 1.0) y = c.binary("mul", y, alpha);
+  if (c.has_input(2) && beta != 0.0) {
+    ir::ValueId addend = c.input(2);
+    if (beta != 1.0) addend = c.binary("mul", addend, beta);
+    y = c.emit("add", {y, c.broadcast(addend, c.shape_of(y))});
+  }
+  return y;
 }
 
 void add_matrix_converters(ConverterTable& table) {

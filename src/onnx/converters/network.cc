@@ -111,10 +111,14 @@ void rms_normalization(Conversion& c) {
   c.output(0, c.emit("rms_norm", inputs, {{"axes", axes}, {"epsilon", c.real("epsilon", 1e-5)}}));
 }
 
-// cos or sin for every head: [batch, 1, rows, depth / 2].
+// cos or sin: [batch, rows, depth / 2].
 ir::ValueId angles(Conversion& c, size_t input) {
-  ir::ValueId table = c.input(input);
-  if (c.has_input(3)) table = c.help("gather", {table, c.input(3)}, {{"axis", Dim(0)}});
+  const ir::ValueId table = c.input(input);
+  return c.has_input(3) ? c.help("gather", {table, c.input(3)}, {{"axis", Dim(0)}}) : table;
+}
+
+// cos or sin for every head: [batch, 1, rows, depth / 2].
+ir::ValueId for_all_heads(Conversion& c, ir::ValueId table) {
   const Shape shape = c.shape_of(table);
   if (shape.size() != 3) {
     throw Error(ErrorCode::kInvalid, "the angles of a rotary embedding are " + text_of(shape) +
@@ -123,13 +127,20 @@ ir::ValueId angles(Conversion& c, size_t input) {
   return c.reshape(table, {shape[0], Dim(1), shape[1], shape[2]});
 }
 
-// x as [batch, heads, rows, depth], or as [batch, rows, heads · depth] with `num_heads`.
-void rotary_embedding(Conversion& c) {
+void onnx_rotary_embedding(Conversion& c) {
+  const ir::ValueId cosines = angles(c, 1);
+  c.output(0, rotary_embedding(c, c.integer("num_heads", 0), c.integer("rotary_embedding_dim", 0),
+                               cosines, angles(c, 2)));
+}
+
+}  // namespace
+
+ir::ValueId rotary_embedding(Conversion& c, int64_t heads, const Dim& turned, ir::ValueId cosines,
+                             ir::ValueId sines) {
   const Shape shape = c.type(0).shape;
   ir::ValueId x = c.input(0);
   const bool is_flat = shape.size() == 3;
   if (is_flat) {
-    const int64_t heads = c.integer("num_heads", 0);
     if (heads < 1) throw Error(ErrorCode::kInvalid, "the attribute 'num_heads' is missing");
     x = c.reshape(x, {shape[0], shape[1], Dim(heads), floor_div(shape[2], heads)});
     x = c.transpose(x, {0, 2, 1, 3});
@@ -138,10 +149,8 @@ void rotary_embedding(Conversion& c) {
   }
   const Shape whole = c.shape_of(x);
   const Dim depth = whole[3];
-  const Dim turned =
-      c.integer("rotary_embedding_dim", 0) == 0 ? depth : Dim(c.integer("rotary_embedding_dim", 0));
   std::optional<ir::ValueId> rest;
-  if (turned != depth) {
+  if (!turned.is(0) && turned != depth) {
     Shape extent = whole;
     extent[3] = depth - turned;
     rest = c.part(x, {0, 0, 0, turned}, extent);
@@ -149,21 +158,23 @@ void rotary_embedding(Conversion& c) {
     x = c.part(x, Shape(4), extent);
   }
   const Dim interleaved = c.integer("interleaved", 0) != 0 ? 1 : 0;
-  ir::ValueId y = c.emit("rotary", {x, angles(c, 1), angles(c, 2)}, {{"interleaved", interleaved}});
+  const ir::ValueId cos = for_all_heads(c, cosines);
+  ir::ValueId y =
+      c.emit("rotary", {x, cos, for_all_heads(c, sines)}, {{"interleaved", interleaved}});
   if (rest) y = c.help("concat", {y, *rest}, {{"axis", Dim(3)}});
-  if (is_flat) y = c.reshape(c.transpose(y, {0, 2, 1, 3}), shape);
-  c.output(0, y);
+  return is_flat ? c.reshape(c.transpose(y, {0, 2, 1, 3}), shape) : y;
 }
-
-}  // namespace
 
 void add_network_converters(ConverterTable& table) {
   table.add("Softmax", 1, softmax(softmax_along));
   table.add("LogSoftmax", 1, softmax(log_softmax_along));
   table.add("Hardmax", 1, softmax(hardmax_along));
-  table.add("LayerNormalization", 17, layer_normalization);
+  // ONNX Runtime writes it into models of older operator sets too.
+  table.add("LayerNormalization", 1, layer_normalization);
   table.add("RMSNormalization", 23, rms_normalization);
-  table.add("RotaryEmbedding", 23, rotary_embedding);
+  // ONNX Runtime's own, in ONNX's domain.
+  table.add("SimplifiedLayerNormalization", 1, rms_normalization);
+  table.add("RotaryEmbedding", 23, onnx_rotary_embedding);
 }
 
 }  // namespace cleave::onnx
