@@ -13,6 +13,7 @@ class Cpu final : public Capabilities {
     if (op == "matmul") return input >= 1;
     if (op == "conv") return input >= 2;
     if (op == "attention") return input < 3;
+    if (op.starts_with("reduce_")) return true;
     return false;
   }
   // a is packed once for each block of columns: with gaps in many rows, a copy is faster.
@@ -22,10 +23,12 @@ class Cpu final : public Capabilities {
   bool writes_strided(std::string_view) const override { return false; }
   bool writes(std::string_view op, DType dtype, Format format) const override {
     if (format == Format::kRowMajor || op == "fused_elementwise") return true;
-    return is_redistribution(op) || (op == "conv" && dtype == DType::kFloat32);
+    if (op == "conv") return dtype == DType::kFloat32;
+    return is_redistribution(op) || is_pooling(op) || op == "resize" || op == "concat";
   }
   bool reads_as_result(std::string_view op, size_t input) const override {
-    return (op == "conv" && input == 0) || is_redistribution(op);
+    if (op == "conv") return input == 0;
+    return is_redistribution(op) || is_pooling(op) || op == "resize" || op == "concat";
   }
   Dim workspace_bytes(std::string_view op, const Attributes& attributes,
                       std::span<const Operand> inputs) const override {
@@ -55,6 +58,9 @@ class Cpu final : public Capabilities {
   static bool is_redistribution(std::string_view op) {
     return op == "all_reduce" || op == "all_gather" || op == "reduce_scatter" ||
            op == "all_to_all" || op == "shard";
+  }
+  static bool is_pooling(std::string_view op) {
+    return op == "max_pool" || op == "average_pool" || op == "lp_pool";
   }
   static Dim batches_of(const TensorType& b) {
     return product(std::span(b.shape).first(b.rank() - 2));

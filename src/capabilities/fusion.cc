@@ -19,16 +19,14 @@ class Fuser {
     fusion.group_of_node.assign(graph_.node_count(), 0);
     groups_.resize(graph_.node_count());
     for (ir::NodeId id : graph_.order()) {
-      ir::Graph const& g = graph_;
-      const ir::Node& node = g.node(id);
+      const ir::Node& node = graph_.node(id);
       FusionGroup& group = groups_[id.index()];
       if (elementwise(node)) {
-        for (ir::ValueId input : node.inputs) {
-          if (input.valid()) absorb(group, node, input);
-        }
-      } else if (capabilities_.fuses_epilogue(node.op)) {
-        group.anchor = id;
+        group.nodes.push_back(id);
+        absorb_all(group);
+        continue;
       }
+      if (capabilities_.fuses_epilogue(node.op)) group.anchor = id;
       group.nodes.push_back(id);
     }
     for (ir::NodeId id : graph_.order()) {
@@ -48,22 +46,39 @@ class Fuser {
     return definition != nullptr && definition->is_elementwise() && node.outputs.size() == 1;
   }
 
+  // A value that several members read comes in when the last of them has.
+  void absorb_all(FusionGroup& group) {
+    for (bool grown = true; grown;) {
+      grown = false;
+      for (size_t m = group.nodes.size(); m-- > 0 && !grown;) {
+        const ir::NodeId member = group.nodes[m];
+        if (member == group.anchor) continue;
+        for (const ir::ValueId input : graph_.node(member).inputs) {
+          if (input.valid() && absorb(group, graph_.node(member), input)) {
+            grown = true;
+            break;
+          }
+        }
+      }
+    }
+  }
+
   // Takes the group that makes `value` into `group`, where that is one kernel's work.
-  void absorb(FusionGroup& group, const ir::Node& consumer, ir::ValueId value) {
+  bool absorb(FusionGroup& group, const ir::Node& consumer, ir::ValueId value) {
     const ir::NodeId producer = graph_.value(value).producer;
-    if (!producer.valid() || graph_.is_output(value)) return;
+    if (!producer.valid() || graph_.is_output(value)) return false;
     const auto& uses = uses_[value.index()];
     const bool only_here = std::all_of(uses.begin(), uses.end(), [&](const ir::Graph::Use& use) {
-      return &graph_.node(use.node) == &consumer;
+      return std::find(group.nodes.begin(), group.nodes.end(), use.node) != group.nodes.end();
     });
     FusionGroup& other = groups_[producer.index()];
-    if (!only_here || other.nodes.empty()) return;
+    if (!only_here || other.nodes.empty()) return false;
     const ir::Node& made_by = graph_.node(producer);
-    if (made_by.group != consumer.group) return;
-    if (!elementwise(made_by) && !other.anchor.valid()) return;
-    if (graph_.type(value).shape != graph_.type(consumer.outputs[0]).shape) return;
-    if (group.anchor.valid() && other.anchor.valid()) return;
-    if (group.nodes.size() + other.nodes.size() >= kMaxNodes) return;
+    if (made_by.group != consumer.group) return false;
+    if (!elementwise(made_by) && !other.anchor.valid()) return false;
+    if (graph_.type(value).shape != graph_.type(consumer.outputs[0]).shape) return false;
+    if (group.anchor.valid() && other.anchor.valid()) return false;
+    if (group.nodes.size() + other.nodes.size() >= kMaxNodes) return false;
     if (other.anchor.valid()) group.anchor = other.anchor;
     std::vector<ir::NodeId> merged = std::move(other.nodes);
     merged.insert(merged.end(), group.nodes.begin(), group.nodes.end());
@@ -71,6 +86,7 @@ class Fuser {
               [&](ir::NodeId a, ir::NodeId b) { return position(a) < position(b); });
     group.nodes = std::move(merged);
     other = {};
+    return true;
   }
 
   size_t position(ir::NodeId id) {

@@ -1,8 +1,8 @@
 // Fusion groups: which nodes run as one kernel.
 //
-// A pure function of graph and capabilities that planner and lowering both call. A group is an
-// in-tree of nodes of one shape: element-wise ops over an optional anchor (a matrix product) whose
-// every inner result has one use, inside the group; so no path leaves and re-enters it.
+// A pure function of graph and capabilities that planner and lowering both call. A group is
+// nodes of one shape: element-wise ops over an optional anchor (a matrix product) whose every inner
+// result is used inside the group alone; so no path leaves and re-enters it.
 #pragma once
 
 #include <vector>

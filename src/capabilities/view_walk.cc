@@ -28,7 +28,7 @@ bool ViewWalk::advance(const FusionGroup& group) {
     if (make_views(root)) return true;
     // A reshape that is no view of a view is one of its dense copy.
     if (root.op == "reshape") {
-      make_dense(group.root(), 0, Format::kRowMajor);
+      make_dense(group.root(), 0, copied_format(graph_, root));
       if (make_views(root)) return true;
     }
   }
@@ -74,6 +74,15 @@ void ViewWalk::make_dense(ir::NodeId reader, size_t input, Format format) {
   if (has_format(format, of(id), shape)) return;
   copy_({id, format, reader, input});
   views_[id.index()] = View{id, 0, dense_strides(format, shape)};
+}
+
+Format copied_format(const ir::Graph& graph, const ir::Node& reshape) {
+  const ir::Value& result = graph.value(reshape.outputs[0]);
+  const Shape& shape = graph.type(reshape.inputs[0]).shape;
+  const auto view = view_of(graph, reshape, 0,
+                            {reshape.inputs[0], 0, dense_strides(result.format, shape)});
+  const bool lies_so = view && has_format(result.format, *view, result.type.shape);
+  return lies_so ? result.format : Format::kRowMajor;
 }
 
 Dim contiguous_elements(const View& view, std::span<const Dim> shape, Format format) {

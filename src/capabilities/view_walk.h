@@ -45,6 +45,10 @@ class ViewWalk {
   std::vector<std::optional<View>> views_;  // by value
 };
 
+// The format in which the operand of a reshape is copied that is no view of it as it lies: that of
+// the result where it can be split and joined so.
+Format copied_format(const ir::Graph& graph, const ir::Node& reshape);
+
 // How many elements of a view lie one behind the other, counted along the innermost dimensions of
 // `format`, which is that of what they are copied to.
 Dim contiguous_elements(const View& view, std::span<const Dim> shape,

@@ -38,13 +38,17 @@ class FormatChooser {
         devices_(std::max(options.ranks, options.devices)),
         sizes_(graph, options.points, options.opt, options.ranks),
         fusion_(capabilities::fuse(graph, registry, capabilities)),
+        copies_(fusion_.groups.size()),
         variable_of_group_(fusion_.groups.size()) {
     for (auto& views : views_) views.resize(graph.value_count());
   }
 
   void run() {
     if (!has_choice()) return;
-    for (size_t g = 0; g < fusion_.groups.size(); ++g) add_variable(g);
+    for (size_t g = 0; g < fusion_.groups.size(); ++g) {
+      copies_[g] = copies(g);
+      add_variable(g);
+    }
     for (size_t g = 0; g < fusion_.groups.size(); ++g) add_reads(g);
     for (const ir::ValueId output : graph_.outputs()) {
       add_read(output, std::nullopt, [](Format) { return Format::kRowMajor; });
@@ -64,7 +68,8 @@ class FormatChooser {
   std::string_view kernel_op(size_t group) const {
     const capabilities::FusionGroup& g = fusion_.groups[group];
     if (g.anchor.valid()) return graph_.node(g.anchor).op;
-    return registry_.at(root(group).op).is_elementwise() ? "fused_elementwise" : root(group).op;
+    const std::string& op = root(group).op;
+    return registry_.at(op).is_elementwise() ? std::string_view("fused_elementwise") : op;
   }
 
   bool writes_channels_last(size_t group) const {
@@ -76,6 +81,21 @@ class FormatChooser {
            capabilities_.writes(kernel_op(group), graph_.type(made).dtype, Format::kChannelsLast);
   }
 
+  // A reshape of what lies in another order is a copy, which may lie as it likes.
+  bool copies(size_t group) {
+    const ir::Node& node = root(group);
+    if (node.op != "reshape") return false;
+    for (size_t f = 0; f < kFormats.size(); ++f) {
+      if (capabilities::view_of(graph_, node, 0, view(node.inputs[0], f))) return false;
+    }
+    const auto as_if = capabilities::view_of(
+        graph_, node, 0,
+        {node.inputs[0], 0,
+         dense_strides(Format::kChannelsLast, graph_.type(node.inputs[0]).shape)});
+    return as_if && capabilities::has_format(Format::kChannelsLast, *as_if,
+                                             graph_.type(node.outputs[0]).shape);
+  }
+
   // Only kernels that read what they write in one format gain by another.
   bool has_choice() const {
     for (size_t g = 0; g < fusion_.groups.size(); ++g) {
@@ -85,13 +105,13 @@ class FormatChooser {
   }
 
   void add_variable(size_t group) {
-    if (!writes_channels_last(group)) return;
+    if (!copies_[group] && !writes_channels_last(group)) return;
     variable_of_group_[group] = variables_.size();
     Variable variable{group};
     variable.costs[1] = kPreference;
     const capabilities::FusionGroup& g = fusion_.groups[group];
     const ir::Node& node = g.anchor.valid() ? graph_.node(g.anchor) : root(group);
-    if (!registry_.at(node.op).is_elementwise()) {
+    if (!copies_[group] && !registry_.at(node.op).is_elementwise()) {
       for (size_t f = 0; f < kFormats.size(); ++f) variable.costs[f] += op_us(node, kFormats[f]);
     }
     variables_.push_back(variable);
@@ -123,13 +143,11 @@ class FormatChooser {
     if (known) return *known;
     const ir::Value& value = graph_.value(id);
     const Shape& shape = value.type.shape;
-    if (value.producer.valid()) {
+    if (is_view(id)) {
       const ir::Node& node = graph_.node(value.producer);
-      if (capabilities::is_view_op(node.op)) {
-        known = capabilities::view_of(graph_, node, value.output_index,
-                                      view(node.inputs[0], format));
-        if (known) return *known;
-      }
+      known = capabilities::view_of(graph_, node, value.output_index,
+                                    view(node.inputs[0], format));
+      if (known) return *known;
     }
     const bool chosen = base_group(id).has_value() && !is_view(id);
     known = View{id, 0, dense_strides(chosen ? kFormats[format] : Format::kRowMajor,
@@ -139,7 +157,8 @@ class FormatChooser {
 
   bool is_view(ir::ValueId id) const {
     const ir::NodeId producer = graph_.value(id).producer;
-    return producer.valid() && capabilities::is_view_op(graph_.node(producer).op);
+    return producer.valid() && capabilities::is_view_op(graph_.node(producer).op) &&
+           !copies_[fusion_.group_of_node[producer.index()]];
   }
 
   // The group whose result the value is, or is a view of; none where that has no choice.
@@ -185,7 +204,7 @@ class FormatChooser {
   }
 
   void add_reads(size_t group) {
-    if (group_is_view(group)) return;
+    if (capabilities::is_view_op(root(group).op) && !copies_[group]) return;
     for (const ir::NodeId member : fusion_.groups[group].nodes) {
       const ir::Node& node = graph_.node(member);
       const bool chain = registry_.at(node.op).is_elementwise();
@@ -194,13 +213,12 @@ class FormatChooser {
         if (!value.valid() || inside(group, value) || is_stretched(value)) continue;
         if (!chain && capabilities_.reads_strided(node.op, i)) continue;
         add_read(value, group, [&](Format result) {
-          return chain ? result : capabilities::format_read(capabilities_, node.op, i, result);
+          return chain || copies_[group] ? result : capabilities::format_read(capabilities_, node.op, i, result);
         });
       }
     }
   }
 
-  bool group_is_view(size_t group) const { return capabilities::is_view_op(root(group).op); }
   bool inside(size_t group, ir::ValueId value) const {
     const ir::NodeId producer = graph_.value(value).producer;
     return producer.valid() && fusion_.group_of_node[producer.index()] == group;
@@ -244,7 +262,7 @@ class FormatChooser {
   // A view that lies channels-last without gaps keeps that where it is resharded.
   void name_views(const std::vector<uint32_t>& chosen) {
     for (const ir::NodeId id : graph_.order()) {
-      if (!capabilities::is_view_op(graph_.node(id).op)) continue;
+      if (!is_view(graph_.node(id).outputs[0])) continue;
       for (const ir::ValueId output : graph_.node(id).outputs) {
         const auto base = base_group(output);
         const size_t format = base ? chosen[*variable_of_group_[*base]] : 0;
@@ -272,6 +290,7 @@ class FormatChooser {
   int64_t devices_;
   Sizes sizes_;
   capabilities::Fusion fusion_;
+  std::vector<bool> copies_;  // by group, see `copies`
   std::vector<std::optional<size_t>> variable_of_group_;
   std::vector<Variable> variables_;
   std::vector<Pair> pairs_;

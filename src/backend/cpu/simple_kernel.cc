@@ -1,5 +1,7 @@
 #include "backend/cpu/simple_kernel.h"
 
+#include <algorithm>
+
 namespace cleave::backend {
 
 std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least,
@@ -21,6 +23,19 @@ std::optional<std::string> refuse_strides(const KernelProblem& problem) {
   }
   for (const TensorView& view : problem.outputs) {
     if (!view.is_dense()) return "a result is not dense";
+  }
+  return std::nullopt;
+}
+
+std::optional<Format> common_format(const KernelProblem& problem) {
+  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
+    const auto lies = [&](const TensorView& view) {
+      return !view.present || view.has_format(format);
+    };
+    if (std::all_of(problem.inputs.begin(), problem.inputs.end(), lies) &&
+        std::all_of(problem.outputs.begin(), problem.outputs.end(), lies)) {
+      return format;
+    }
   }
   return std::nullopt;
 }

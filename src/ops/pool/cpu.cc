@@ -70,8 +70,12 @@ struct Pool {
   Range used;
   std::vector<Range> windows;
   const simd::Table* table = &simd::best();
+  // Elements of a place that lie one behind the other: the channels, where they are innermost.
+  int64_t inner;
 
-  Pool(Pooling pooling, PoolGeometry with) : how(pooling), geometry(std::move(with)) {
+  Pool(Pooling pooling, PoolGeometry with, int64_t elements)
+      : how(pooling), geometry(std::move(with)), inner(elements) {
+    geometry.planes /= std::max<int64_t>(1, inner);
     for (size_t d = 0; d < taps.size(); ++d) {
       const WindowAxis& axis = geometry.axes[d];
       for (int64_t at = 0; at < axis.out; ++at) taps[d].push_back(axis.taps(at));
@@ -102,9 +106,9 @@ struct Pool {
   template <ReduceOp kOp, class T>
   void run_rows(Range range, const T* x, T* y) const {
     const WindowAxis& axis = geometry.axes[2];
-    std::vector<Lane<T>> buffer(static_cast<size_t>(std::max(axis.in, axis.out)));
-    std::vector<Lane<T>> seen(static_cast<size_t>(axis.in));
-    std::vector<Lane<T>> result(static_cast<size_t>(axis.out));
+    std::vector<Lane<T>> buffer(static_cast<size_t>(std::max(axis.in, axis.out) * inner));
+    std::vector<Lane<T>> seen(static_cast<size_t>(axis.in * inner));
+    std::vector<Lane<T>> result(static_cast<size_t>(axis.out * inner));
     for (int64_t row = range.begin; row < range.end; ++row) {
       const RowPlace place(geometry, row);
       combine_seen<kOp>(place, x, buffer.data(), seen);
@@ -112,15 +116,22 @@ struct Pool {
       for (int64_t tap = used.begin; tap < used.end; ++tap) {
         const Range inside = windows[static_cast<size_t>(tap - used.begin)];
         if (inside.size() == 0) continue;
-        const Lane<T>* from = seen.data() + axis.position(inside.begin, tap);
+        const Lane<T>* from = seen.data() + axis.position(inside.begin, tap) * inner;
+        Lane<T>* into = result.data() + inside.begin * inner;
+        if (axis.stride != 1 && inner != 1) {
+          for (int64_t at = 0; at < inside.size(); ++at) {
+            combine_rows<kOp>(*table, into + at * inner, from + at * axis.stride * inner, inner);
+          }
+          continue;
+        }
         if (axis.stride != 1) {
           take_every(from, axis.stride, buffer.data(), inside.size());
           from = buffer.data();
         }
-        combine_rows<kOp>(*table, result.data() + inside.begin, from, inside.size());
+        combine_rows<kOp>(*table, into, from, inside.size() * inner);
       }
       finish(place, result);
-      store(result, y + row * axis.out);
+      store(result, y + row * axis.out * inner);
     }
   }
 
@@ -136,14 +147,15 @@ struct Pool {
       const int64_t slice = place.plane * depth.in + depth.position(place.depth, i);
       for (int64_t j = heights.begin; j < heights.end; ++j) {
         const int64_t line = slice * height.in + height.position(place.height, j);
-        const Lane<T>* from = load(x + line * width.in, width.in, buffer);
+        const int64_t elements = width.in * inner;
+        const Lane<T>* from = load(x + line * elements, elements, buffer);
         if constexpr (kIsFloating<T>) {
           if (how == Pooling::kLp) {
-            for (int64_t k = 0; k < width.in; ++k) buffer[k] = power_of(from[k], geometry.power);
+            for (int64_t k = 0; k < elements; ++k) buffer[k] = power_of(from[k], geometry.power);
             from = buffer;
           }
         }
-        combine_rows<kOp>(*table, seen.data(), from, width.in);
+        combine_rows<kOp>(*table, seen.data(), from, elements);
       }
     }
   }
@@ -155,9 +167,10 @@ struct Pool {
         const auto& counts = geometry.counts;
         const int64_t outer = counts[0][static_cast<size_t>(place.depth)] *
                               counts[1][static_cast<size_t>(place.height)];
-        for (size_t k = 0; k < result.size(); ++k) {
-          const int64_t count = outer * counts[2][k];
-          result[k] /= static_cast<A>(std::max<int64_t>(count, 1));
+        A* to = result.data();
+        for (const int64_t along : counts[2]) {
+          const auto count = static_cast<A>(std::max<int64_t>(outer * along, 1));
+          for (int64_t k = 0; k < inner; ++k) *to++ /= count;
         }
       } else if (how == Pooling::kLp) {
         for (A& value : result) value = root_of(value, geometry.power);
@@ -231,8 +244,10 @@ struct Pool {
 std::shared_ptr<const Kernel> make(const char* op, Pooling how) {
   const auto prepare = [how](const KernelProblem& problem) -> RunFunction {
     const TensorView& x = problem.inputs[0];
+    const bool last = common_format(problem) == Format::kChannelsLast;
     const auto pool = std::make_shared<const Pool>(
-        how, PoolGeometry(how, problem.attributes, x.shape, problem.outputs[0].shape));
+        how, PoolGeometry(how, problem.attributes, x.shape, problem.outputs[0].shape),
+        last ? x.shape[1] : 1);
     const int64_t work =
         std::max<int64_t>(1, problem.outputs[0].elements() / std::max<int64_t>(1, pool->rows()));
     return [pool, type = x.dtype, grain = std::max<int64_t>(1, kChunkElements / work)](
@@ -259,7 +274,9 @@ std::shared_ptr<const Kernel> make(const char* op, Pooling how) {
     if (problem.outputs[0].dtype != (how == Pooling::kMaxIndex ? DType::kInt64 : type)) {
       return "the result is of another type";
     }
-    return refuse_strides(problem);
+    if (how == Pooling::kMaxIndex) return refuse_strides(problem);
+    if (!common_format(problem)) return "operand and result are not dense in one format";
+    return std::nullopt;
   };
   return std::make_shared<SimpleKernel>(op, std::string(op) + ".rows", refuses, prepare);
 }

@@ -27,7 +27,11 @@ const Geometry kGeometries[] = {
 void check(const std::string& op, DType type, const Geometry& g, const Attributes& attributes) {
   const HostTensor x = random_tensor(type, g.x, 1, -9, 9);
   const DType result = op == "max_pool_index" ? DType::kInt64 : type;
-  check_case({.op = op, .attributes = attributes, .inputs = {&x}, .outputs = {{result, g.y}}});
+  KernelCase test{.op = op, .attributes = attributes, .inputs = {&x}, .outputs = {{result, g.y}}};
+  check_case(test);
+  if (op == "max_pool_index") return;
+  test.input_lays = test.output_lays = {Lay::kChannelsLast};
+  check_case(test);
 }
 
 TEST(PoolCpu, EqualsTheReference) {

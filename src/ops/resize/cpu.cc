@@ -187,26 +187,33 @@ struct Resize {
 };
 
 Resize resize_of(const KernelProblem& problem) {
-  const TensorView& x = problem.inputs[0];
-  const TensorView& y = problem.outputs[0];
+  // Dimensions in the order of memory, and which of them are resized.
   const std::vector<int64_t> axes = problem.attributes.integers("axes");
-  const auto last = static_cast<size_t>(axes.back());
-  Resize work{.type = x.dtype,
-              .in = x.shape[last],
-              .out = y.shape[last],
-              .inner = AxisView(x.shape, last).inner,
-              .extrapolation = HostTensor(x.dtype, {1})};
+  std::vector<int64_t> from, to;
+  std::vector<std::optional<size_t>> resized;
+  size_t last = 0;
+  for (const size_t d : memory_order(*common_format(problem), problem.inputs[0].rank())) {
+    const auto found = std::find(axes.begin(), axes.end(), static_cast<int64_t>(d));
+    if (found != axes.end()) last = from.size();
+    from.push_back(problem.inputs[0].shape[d]);
+    to.push_back(problem.outputs[0].shape[d]);
+    resized.push_back(found == axes.end() ? std::nullopt
+                                          : std::optional<size_t>(found - axes.begin()));
+  }
+  const DType type = problem.inputs[0].dtype;
+  Resize work{.type = type,
+              .in = from[last],
+              .out = to[last],
+              .inner = AxisView(from, last).inner,
+              .extrapolation = HostTensor(type, {1})};
   work.extrapolation.set(0, problem.attributes.real("extrapolation", 0));
-  size_t next = 0;
   for (size_t d = 0; d < last; ++d) {
-    Line line{y.shape[d], AxisView(x.shape, d).inner, {}};
-    if (axes[next] == static_cast<int64_t>(d)) {
-      line.taps = resize_taps(problem.attributes, next++, x.shape[d], y.shape[d]);
-    }
-    work.rows *= y.shape[d];
+    Line line{to[d], AxisView(from, d).inner, {}};
+    if (resized[d]) line.taps = resize_taps(problem.attributes, *resized[d], from[d], to[d]);
+    work.rows *= to[d];
     work.outer.push_back(std::move(line));
   }
-  work.taps = resize_taps(problem.attributes, next, work.in, work.out);
+  work.taps = resize_taps(problem.attributes, *resized[last], work.in, work.out);
   work.weights.assign(work.taps.weight.begin(), work.taps.weight.end());
   work.doubles = work.out == 2 * work.in;
   for (int64_t at = 0; at < work.out; ++at) {
@@ -250,7 +257,8 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
   if (!is_nearest && !is_floating(x.dtype)) return "it interpolates floating types";
   if (problem.attributes.integers("axes").empty()) return "there is no axis to resize";
   if (x.elements() == 0 && y.elements() != 0) return "there are no elements to resize";
-  return refuse_strides(problem);
+  if (!common_format(problem)) return "operand and result are not dense in one format";
+  return std::nullopt;
 }
 
 }  // namespace

@@ -15,6 +15,17 @@ const Sizes kSizes[] = {
     {{2, 3, 4}, {2, 3, 0}, {2}},
 };
 
+void check(const Attributes& attributes, const HostTensor& x, const std::vector<int64_t>& y) {
+  for (const Lay lay : {Lay::kDense, Lay::kChannelsLast}) {
+    check_case({.op = "resize",
+                .attributes = attributes,
+                .inputs = {&x},
+                .outputs = {HostTensor(x.dtype, y)},
+                .input_lays = {lay},
+                .output_lays = {lay}});
+  }
+}
+
 TEST(ResizeCpu, EqualsTheReference) {
   for (const Sizes& sizes : kSizes) {
     SCOPED_TRACE(::testing::PrintToString(sizes.x));
@@ -29,19 +40,13 @@ TEST(ResizeCpu, EqualsTheReference) {
                                 {"mode", mode},
                                 {"antialias", Dim(antialias)},
                                 {"exclude_outside", Dim(antialias)}};
-          check_case({.op = "resize",
-                      .attributes = attributes,
-                      .inputs = {&x},
-                      .outputs = {HostTensor(type, sizes.y)}});
+          check(attributes, x, sizes.y);
           attributes.set("coordinates", "tf_crop_and_resize");
           std::vector<double> roi;
           for (size_t i = 0; i < sizes.axes.size(); ++i) roi.insert(roi.end(), {-0.2, 0.9});
           attributes.set("roi", roi);
           attributes.set("extrapolation", 3.0);
-          check_case({.op = "resize",
-                      .attributes = attributes,
-                      .inputs = {&x},
-                      .outputs = {HostTensor(type, sizes.y)}});
+          check(attributes, x, sizes.y);
         }
       }
     }
