@@ -1,6 +1,7 @@
 // A channels-last convolution is a matrix product whose rows are places and whose columns are output
-// channels. The terms of a place lie one behind the other in memory, line by line of its window:
-// rows are copied together a block at a time, or read where they lie if there is one tap.
+// channels. The terms of a place lie one behind the other in memory, line by line of its window, and
+// places beside each other see lines that begin a fixed step apart: rows are read where they lie but
+// at the borders of the image, where lines are copied with their padding.
 #include "ops/conv/cpu_channels_last.h"
 
 #include <algorithm>
@@ -24,96 +25,163 @@ constexpr int64_t kMostColumns = 512;
 // Rows that lie a multiple of this apart share a set of the first-level cache.
 constexpr int64_t kAliasBytes = 4096;
 
-// The terms of a block of places, in the order (tap along z, along y, along x, channel).
-class PlaceRows {
+// Places of the result that follow each other along x.
+struct Strip {
+  int64_t z = 0;
+  int64_t y = 0;
+  int64_t x = 0;
+  int64_t count = 0;
+};
+
+// Terms of all places that follow each other in memory, or some of them: those of one line of taps
+// along x with their channels, or of one tap where taps do not lie side by side.
+struct Segment {
+  ImageIndex tap{};  // the first
+  int64_t skip = 0;  // terms of the line before it
+  int64_t depth = 0;
+  int64_t offset = 0;  // terms of all segments before it
+};
+
+// Where the rows of a strip begin, and how far apart they lie; none where all terms are padding.
+struct Rows {
+  const float* a = nullptr;
+  int64_t lda = 0;
+};
+
+// The image as the terms of places, segment by segment.
+class PlaceTerms {
  public:
-  explicit PlaceRows(const ConvProblem& conv)
+  explicit PlaceTerms(const ConvProblem& conv)
       : conv_(conv),
-        all_channels_(conv.groups * conv.channels),
-        // Taps side by side along x with their channels, or the channels of one tap.
+        step_(conv.groups * conv.channels),
         joined_(conv.groups == 1 && conv.axes[2].dilation == 1),
-        line_(joined_ ? conv.axes[2].kernel * conv.channels : conv.channels) {
+        aliased_(conv.axes[2].stride * step_ * kFloat % kAliasBytes == 0) {
     const auto& [deep, high, wide] = conv.axes;
-    const auto plain = [](const WindowAxis& axis) {
-      return axis.kernel == 1 && axis.stride == 1 && axis.low == 0 && axis.in == axis.out;
-    };
-    direct_ = plain(deep) && plain(high) && plain(wide) &&
-              all_channels_ * kFloat % kAliasBytes != 0;
+    const ImageIndex lines = {deep.kernel, high.kernel, joined_ ? 1 : wide.kernel};
+    const int64_t length = conv.channels * (joined_ ? wide.kernel : 1);
+    const int64_t parts = (length + kBlockDepth - 1) / kBlockDepth;
+    int64_t offset = 0;
+    for_each_index(lines, [&](const ImageIndex& tap) {
+      for (int64_t part = 0; part < parts; ++part) {
+        const Range terms = partition(length, parts, part);
+        segments_.push_back({tap, terms.begin, terms.size(), offset});
+        offset += terms.size();
+      }
+    });
   }
 
-  // Rows are read where they lie.
-  bool direct() const { return direct_; }
-  int64_t step() const { return all_channels_; }
+  const std::vector<Segment>& segments() const { return segments_; }
+  // The term of a segment as (tap, channel).
+  std::pair<int64_t, int64_t> term(const Segment& segment, int64_t at) const {
+    const auto& axes = conv_.axes;
+    const int64_t tap =
+        (segment.tap[0] * axes[1].kernel + segment.tap[1]) * axes[2].kernel + segment.tap[2];
+    const int64_t term = segment.skip + at;
+    return {tap + term / conv_.channels, term % conv_.channels};
+  }
+  int64_t step() const { return step_; }
 
-  // Terms [begin, begin + depth) of places [first, first + count) into rows `ld` apart. `x` is the
-  // image's first element of the group.
-  void copy(const float* x, int64_t first, int64_t count, int64_t begin, int64_t depth, float* to,
-            int64_t ld) const {
-    ImageIndex corners[kBlockRows];
+  // Floats that a strip of so many places may be copied into.
+  int64_t strip_floats(int64_t places) const {
+    const WindowAxis& wide = conv_.axes[2];
+    const int64_t line = joined_ && !aliased_
+                             ? ((places - 1) * wide.stride + wide.kernel) * conv_.channels
+                             : places * row_floats(std::min(kBlockDepth, line_length()));
+    return (line + 15) / 16 * 16;
+  }
+
+  // `x` is the first element of the group's channels. Where the strip lies at the border of the
+  // image it is copied; `copied` holds what the segment before it left.
+  Rows rows(const float* x, const Strip& strip, const Segment& segment, float* copied) const {
     const auto& [deep, high, wide] = conv_.axes;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t place = first + i;
-      const int64_t row = place / wide.out;
-      corners[i] = {deep.position(row / high.out, 0), high.position(row % high.out, 0),
-                    wide.position(place % wide.out, 0)};
+    const int64_t z = deep.position(strip.z, segment.tap[0]);
+    const int64_t y = high.position(strip.y, segment.tap[1]);
+    if (z < 0 || z >= deep.in || y < 0 || y >= high.in) return {};
+    const float* line = x + (z * high.in + y) * wide.in * step_;
+    const int64_t first = wide.position(strip.x, segment.tap[2]);
+    const int64_t taps = joined_ ? wide.kernel : 1;
+    const int64_t end = first + (strip.count - 1) * wide.stride + taps;
+    const int64_t lda = wide.stride * step_;
+    if (!aliased_ && first >= 0 && end <= wide.in) {
+      return {line + first * step_ + segment.skip, lda};
     }
-    for (int64_t done = 0; done < depth;) {
-      const int64_t line = (begin + done) / line_;
-      const int64_t skip = (begin + done) % line_;
-      const int64_t length = std::min(line_ - skip, depth - done);
-      copy_line(x, corners, count, line, skip, length, to + done, ld);
-      done += length;
+    if (joined_ && !aliased_) {
+      if (segment.skip == 0) copy_pixels(line, first, end, copied);
+      return {copied + segment.skip, lda};
     }
+    return copy_places(line, first, strip.count, segment, copied);
   }
 
  private:
-  void copy_line(const float* x, const ImageIndex* corners, int64_t count, int64_t line,
-                 int64_t skip, int64_t length, float* to, int64_t ld) const {
-    const auto& [deep, high, wide] = conv_.axes;
-    const int64_t taps = joined_ ? 1 : wide.kernel;
-    const int64_t tap_x = line % taps * wide.dilation;
-    const int64_t tap_y = line / taps % high.kernel * high.dilation;
-    const int64_t tap_z = line / taps / high.kernel * deep.dilation;
-    for (int64_t i = 0; i < count; ++i, to += ld) {
-      const int64_t z = corners[i][0] + tap_z;
-      const int64_t y = corners[i][1] + tap_y;
-      const int64_t at = corners[i][2] + tap_x;
-      // Elements of the line inside of the image.
-      int64_t begin = length;
-      int64_t end = length;
-      if (z >= 0 && z < deep.in && y >= 0 && y < high.in) {
-        begin = std::clamp<int64_t>(-at * conv_.channels - skip, 0, length);
-        end = std::clamp<int64_t>((wide.in - at) * conv_.channels - skip, begin, length);
-        if (!joined_ && (at < 0 || at >= wide.in)) begin = end = length;
+  // Of a copied row; not a multiple of what shares a set of the cache.
+  static int64_t row_floats(int64_t depth) { return (depth + 15) / 16 * 16 + 16; }
+  int64_t line_length() const {
+    return conv_.channels * (joined_ ? conv_.axes[2].kernel : 1);
+  }
+
+  // Pixels [first, end) of a line, zero outside of the image.
+  void copy_pixels(const float* line, int64_t first, int64_t end, float* to) const {
+    const int64_t in = conv_.axes[2].in;
+    const int64_t begin = std::clamp<int64_t>(0, first, end);
+    const int64_t stop = std::clamp(in, begin, end);
+    std::fill_n(to, (begin - first) * step_, 0.0f);
+    std::memcpy(to + (begin - first) * step_, line + begin * step_,
+                static_cast<size_t>((stop - begin) * step_ * kFloat));
+    std::fill_n(to + (stop - first) * step_, (end - stop) * step_, 0.0f);
+  }
+
+  Rows copy_places(const float* line, int64_t first, int64_t count, const Segment& segment,
+                   float* to) const {
+    const WindowAxis& wide = conv_.axes[2];
+    const int64_t lda = row_floats(segment.depth);
+    for (int64_t i = 0; i < count; ++i) {
+      float* row = to + i * lda;
+      // Terms of the segment inside of the image.
+      const int64_t at = first + i * wide.stride;
+      int64_t begin = 0;
+      int64_t end = at >= 0 && at < wide.in ? segment.depth : 0;
+      if (joined_) {
+        begin = std::clamp<int64_t>(-at * step_ - segment.skip, 0, segment.depth);
+        end = std::clamp<int64_t>((wide.in - at) * step_ - segment.skip, begin, segment.depth);
       }
-      if (begin > 0) std::fill_n(to, begin, 0.0f);
+      std::fill_n(row, begin, 0.0f);
       if (end > begin) {
-        const float* from = x + ((z * high.in + y) * wide.in + at) * all_channels_ + skip;
-        std::memcpy(to + begin, from + begin, static_cast<size_t>((end - begin) * kFloat));
+        std::memcpy(row + begin, line + at * step_ + segment.skip + begin,
+                    static_cast<size_t>((end - begin) * kFloat));
       }
-      if (end < length) std::fill_n(to + end, length - end, 0.0f);
+      std::fill_n(row + end, segment.depth - end, 0.0f);
     }
+    return {to, lda};
   }
 
   const ConvProblem& conv_;
-  int64_t all_channels_;
+  int64_t step_;  // elements between pixels
   bool joined_;
-  int64_t line_;  // elements
-  bool direct_ = false;
+  bool aliased_;
+  std::vector<Segment> segments_;
 };
+
+// Where each place sees its own pixel alone, the image is one line.
+ConvProblem flattened(ConvProblem conv) {
+  auto& [deep, high, wide] = conv.axes;
+  for (const WindowAxis& axis : conv.axes) {
+    if (axis.kernel != 1 || axis.stride != 1 || axis.low != 0 || axis.in != axis.out) return conv;
+  }
+  const int64_t places = deep.in * high.in * wide.in;
+  deep = high = {};
+  wide.in = wide.out = places;
+  return conv;
+}
 
 class PreparedChannelsLast final : public PreparedKernel {
  public:
   PreparedChannelsLast(const KernelProblem& problem, KernelCache& cache)
       : table_(simd::best()),
-        conv_(problem),
+        conv_(flattened(ConvProblem(problem))),
         epilogue_(problem),
-        rows_(conv_),
-        shape_{.k = conv_.channels * conv_.taps(),
-               .n = conv_.outputs,
-               .dtype = DType::kFloat32,
-               .panel = table_.panel},
-        places_(conv_.places()) {
+        terms_(conv_),
+        k_(conv_.channels * conv_.taps()),
+        panels_((conv_.outputs + table_.panel - 1) / table_.panel) {
     choose_blocks(problem.threads);
     if (problem.is_constant(1) && problem.key(1) != 0) pack_weight(problem, cache);
   }
@@ -142,53 +210,66 @@ class PreparedChannelsLast final : public PreparedKernel {
   }
 
  private:
-  // Enough blocks for all threads: of places, and of columns where there are few places. The sums
-  // do not depend on them.
+  // Strips are whole lines of the result, or parts of long ones. Enough blocks of them for all
+  // threads, and blocks of columns where there are few places; the sums do not depend on them.
   void choose_blocks(int threads) {
-    const int64_t panels = shape_.panels();
+    const WindowAxis& wide = conv_.axes[2];
     const int64_t others = conv_.images * conv_.groups;
-    if (others == 0 || panels == 0 || places_ == 0) return;
-    const int64_t wanted = threads == 1 ? 1 : threads * 3;
-    const int64_t blocks = std::max((places_ + kBlockRows - 1) / kBlockRows,
-                                    std::min((wanted + others - 1) / others,
-                                             places_ / kLeastRows));
-    const int64_t at_once = std::max<int64_t>(1, blocks);
-    block_places_ = (places_ + at_once - 1) / at_once;
-    place_blocks_ = (places_ + block_places_ - 1) / block_places_;
-    const int64_t tasks = others * place_blocks_;
-    const int64_t columns =
-        std::max((shape_.n + kMostColumns - 1) / kMostColumns, (wanted + tasks - 1) / tasks);
-    block_panels_ = (panels + std::min(columns, panels) - 1) / std::min(columns, panels);
-    column_blocks_ = (panels + block_panels_ - 1) / block_panels_;
+    const int64_t lines = conv_.axes[0].out * conv_.axes[1].out;
     slots_ = threads;
+    if (others * panels_ * lines * wide.out == 0) return;
+    const int64_t wanted = threads == 1 ? 1 : threads * 3;
+    const int64_t at_least = std::min((wanted + others * lines - 1) / (others * lines),
+                                      std::max<int64_t>(1, wide.out / kLeastPlaces));
+    strips_of_line_ = std::max((wide.out + kMostPlaces - 1) / kMostPlaces, at_least);
+    strip_places_ = (wide.out + strips_of_line_ - 1) / strips_of_line_;
+    strips_of_line_ = (wide.out + strip_places_ - 1) / strip_places_;
+    const int64_t strips = lines * strips_of_line_;
+    const int64_t together = std::max<int64_t>(
+        1, std::min(kMostPlaces / strip_places_, others * strips / wanted));
+    place_blocks_ = (strips + together - 1) / together;
+    block_strips_ = (strips + place_blocks_ - 1) / place_blocks_;
+    place_blocks_ = (strips + block_strips_ - 1) / block_strips_;
+    const int64_t tasks = others * place_blocks_;
+    const int64_t columns = std::max((conv_.outputs + kMostColumns - 1) / kMostColumns,
+                                     (wanted + tasks - 1) / tasks);
+    block_panels_ = (panels_ + std::min(columns, panels_) - 1) / std::min(columns, panels_);
+    column_blocks_ = (panels_ + block_panels_ - 1) / block_panels_;
   }
 
-  int64_t row_floats() const { return rows_.direct() ? 0 : kBlockDepth + 16; }
+  Strip strip(int64_t index) const {
+    const int64_t line = index / strips_of_line_;
+    const int64_t x = index % strips_of_line_ * strip_places_;
+    const int64_t high = conv_.axes[1].out;
+    return {line / high, line % high, x, std::min(strip_places_, conv_.axes[2].out - x)};
+  }
+
+  int64_t copied_floats() const { return block_strips_ * terms_.strip_floats(strip_places_); }
   int64_t sums_floats() const {
-    return epilogue_.in_place() ? 0 : block_places_ * block_panels_ * table_.panel;
+    return epilogue_.in_place() ? 0
+                                : block_strips_ * strip_places_ * block_panels_ * table_.panel;
   }
   int64_t slot_bytes() const {
-    const int64_t floats = block_places_ * row_floats() + sums_floats();
+    if (place_blocks_ == 0) return 0;
+    const int64_t floats = copied_floats() + sums_floats();
     return (floats * kFloat + 63) / 64 * 64 + epilogue_.scratch_bytes();
   }
-  int64_t weight_bytes() const { return conv_.groups * shape_.bytes(); }
+  int64_t group_floats() const { return k_ * panels_ * table_.panel; }
+  int64_t weight_bytes() const { return conv_.groups * group_floats() * kFloat; }
 
-  // Panels of output channels; rows in the order of PlaceRows.
+  // [group][segment][panel][term][column], zero beyond the last output channel.
   void pack(const float* weights, float* to) const {
     const int64_t taps = conv_.taps();
     for (int64_t group = 0; group < conv_.groups; ++group) {
-      const float* from = weights + group * conv_.outputs * shape_.k;
-      float* panels = to + group * shape_.bytes() / kFloat;
-      for (int64_t block = 0; block < shape_.blocks(); ++block) {
-        for (int64_t panel = 0; panel < shape_.panels(); ++panel) {
-          const int64_t first = panel * shape_.panel;
-          const int64_t columns = std::min(shape_.panel, shape_.n - first);
-          float* at = panels + shape_.offset(block, panel);
-          for (int64_t p = 0; p < shape_.depth(block); ++p, at += shape_.panel) {
-            const int64_t term = shape_.begin(block) + p;
-            const int64_t element = term % conv_.channels * taps + term / conv_.channels;
-            for (int64_t j = 0; j < columns; ++j) at[j] = from[(first + j) * shape_.k + element];
-            std::fill(at + columns, at + shape_.panel, 0.0f);
+      const float* from = weights + group * conv_.outputs * k_;
+      for (const Segment& segment : terms_.segments()) {
+        for (int64_t first = 0; first < conv_.outputs; first += table_.panel) {
+          const int64_t columns = std::min<int64_t>(table_.panel, conv_.outputs - first);
+          for (int64_t p = 0; p < segment.depth; ++p, to += table_.panel) {
+            const auto [tap, channel] = terms_.term(segment, p);
+            const float* element = from + first * k_ + channel * taps + tap;
+            for (int64_t j = 0; j < columns; ++j) to[j] = element[j * k_];
+            std::fill(to + columns, to + table_.panel, 0.0f);
           }
         }
       }
@@ -196,10 +277,10 @@ class PreparedChannelsLast final : public PreparedKernel {
   }
 
   void pack_weight(const KernelProblem& problem, KernelCache& cache) {
-    const auto& shape = problem.inputs[1].shape;
     std::string format = "panels " + std::to_string(table_.panel) + " of " +
-                         std::to_string(conv_.groups);
-    for (const int64_t extent : shape) format += "x" + std::to_string(extent);
+                         std::to_string(conv_.groups) + " by " +
+                         std::to_string(conv_.axes[2].dilation == 1);
+    for (const int64_t extent : problem.inputs[1].shape) format += "x" + std::to_string(extent);
     weight_ = cache.packed(
         hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(), "a packed weight",
         [&](std::byte* to) {
@@ -207,71 +288,99 @@ class PreparedChannelsLast final : public PreparedKernel {
         });
   }
 
+  // The columns of one block.
+  struct Columns {
+    int64_t first_panel, last_panel;
+    int64_t channels;  // of them
+  };
+
   void compute(int64_t task, std::span<const void* const> inputs, std::span<void* const> outputs,
                const float* weights, std::byte* slot) const {
     const int64_t column_block = task % column_blocks_;
     task /= column_blocks_;
-    const int64_t first = task % place_blocks_ * block_places_;
+    const int64_t first_strip = task % place_blocks_ * block_strips_;
     task /= place_blocks_;
     const int64_t group = task % conv_.groups;
     const int64_t image = task / conv_.groups;
-    const int64_t count = std::min(block_places_, places_ - first);
-    const int64_t first_panel = column_block * block_panels_;
-    const int64_t last_panel = std::min(first_panel + block_panels_, shape_.panels());
-    const int64_t channel = group * conv_.outputs + first_panel * shape_.panel;
-    const int64_t channels =
-        std::min(last_panel * shape_.panel, shape_.n) - first_panel * shape_.panel;
+    const int64_t strips = conv_.axes[0].out * conv_.axes[1].out * strips_of_line_;
+    const int64_t last_strip = std::min(first_strip + block_strips_, strips);
+
+    Columns columns{column_block * block_panels_, 0, 0};
+    columns.last_panel = std::min(columns.first_panel + block_panels_, panels_);
+    columns.channels = std::min(columns.last_panel * table_.panel, conv_.outputs) -
+                       columns.first_panel * table_.panel;
+    const int64_t channel = group * conv_.outputs + columns.first_panel * table_.panel;
     const int64_t all = conv_.groups * conv_.outputs;
+    const Strip begin = strip(first_strip);
+    const int64_t place = (begin.z * conv_.axes[1].out + begin.y) * conv_.axes[2].out + begin.x;
 
     const float* x = static_cast<const float*>(inputs[0]) +
-                     image * conv_.plane() * rows_.step() + group * conv_.channels;
+                     image * conv_.plane() * terms_.step() + group * conv_.channels;
     float* copied = reinterpret_cast<float*>(slot);
-    float* sums = copied + block_places_ * row_floats();
-    std::byte* scratch = slot + slot_bytes() - epilogue_.scratch_bytes();
-    int64_t step = channels;
+    float* sums = copied + copied_floats();
+    int64_t step = columns.channels;
     if (epilogue_.in_place()) {
-      sums = static_cast<float*>(outputs[0]) + (image * places_ + first) * all + channel;
+      sums = static_cast<float*>(outputs[0]) + (image * conv_.places() + place) * all + channel;
       step = all;
     }
-    const float* panels = weights + group * shape_.bytes() / kFloat;
-    const int64_t tiles = (count + table_.tile_rows - 1) / table_.tile_rows;
-    const int64_t tile = (count + tiles - 1) / tiles;
-    if (shape_.blocks() == 0) {
-      for (int64_t i = 0; i < count; ++i) std::fill_n(sums + i * step, channels, 0.0f);
-    }
-    for (int64_t block = 0; block < shape_.blocks(); ++block) {
-      const int64_t depth = shape_.depth(block);
-      const float* a = x + first * rows_.step() + shape_.begin(block);
-      int64_t lda = rows_.step();
-      if (!rows_.direct()) {
-        // Not a multiple of what shares a set of the cache.
-        lda = (depth + 15) / 16 * 16 + 16;
-        rows_.copy(x, first, count, shape_.begin(block), depth, copied, lda);
-        a = copied;
+    int64_t count = 0;
+    const float* group_weights = weights + group * group_floats();
+    for (size_t s = 0; s < terms_.segments().size(); ++s) {
+      const Segment& segment = terms_.segments()[s];
+      const float* b = group_weights + segment.offset * panels_ * table_.panel;
+      Rows rows[kMostPlaces];
+      for (int64_t i = first_strip; i < last_strip; ++i) {
+        rows[i - first_strip] = terms_.rows(
+            x, strip(i), segment,
+            copied + (i - first_strip) * terms_.strip_floats(strip_places_));
       }
-      for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-        const float* b = panels + shape_.offset(block, panel);
-        const int64_t at = panel * shape_.panel;
-        const int64_t columns = std::min(shape_.panel, shape_.n - at);
-        float* c = sums + at - first_panel * shape_.panel;
-        for (int64_t i = 0; i < count; i += tile) {
-          table_.row_tile(static_cast<int>(std::min(tile, count - i)), depth, a + i * lda, lda, b,
-                          columns, c + i * step, step, block > 0);
+      for (int64_t panel = columns.first_panel; panel < columns.last_panel; ++panel) {
+        float* c = sums + (panel - columns.first_panel) * table_.panel;
+        for (int64_t i = first_strip; i < last_strip; ++i) {
+          const int64_t places = strip(i).count;
+          multiply(rows[i - first_strip], segment.depth,
+                   b + panel * segment.depth * table_.panel, places,
+                   std::min<int64_t>(table_.panel, conv_.outputs - panel * table_.panel), c, step,
+                   s > 0);
+          c += places * step;
         }
       }
     }
-    epilogue_.run(sums, step, image, first, count, channel, channels, inputs, outputs, scratch);
+    for (int64_t i = first_strip; i < last_strip; ++i) count += strip(i).count;
+    if (terms_.segments().empty()) {
+      for (int64_t i = 0; i < count; ++i) std::fill_n(sums + i * step, columns.channels, 0.0f);
+    }
+    epilogue_.run(sums, step, image, place, count, channel, columns.channels, inputs, outputs,
+                  slot + slot_bytes() - epilogue_.scratch_bytes());
   }
 
-  static constexpr int64_t kLeastRows = 24;
+  // One panel for the places of a strip, in tiles that are as even as can be.
+  void multiply(const Rows& rows, int64_t depth, const float* b, int64_t places, int64_t columns,
+                float* c, int64_t step, bool accumulate) const {
+    if (rows.a == nullptr) {
+      for (int64_t i = 0; i < places && !accumulate; ++i) std::fill_n(c + i * step, columns, 0.0f);
+      return;
+    }
+    const int64_t tiles = (places + table_.tile_rows - 1) / table_.tile_rows;
+    const int64_t most = (places + tiles - 1) / tiles;
+    for (int64_t i = 0; i < places; i += most) {
+      table_.row_tile(static_cast<int>(std::min(most, places - i)), depth, rows.a + i * rows.lda,
+                      rows.lda, b, columns, c + i * step, step, accumulate);
+    }
+  }
+
+  static constexpr int64_t kLeastPlaces = 24;
+  static constexpr int64_t kMostPlaces = 120;
 
   const simd::Table& table_;
   ConvProblem conv_;
   PlaceEpilogue epilogue_;
-  PlaceRows rows_;
-  PackedShape shape_;  // of the weights of a group
-  int64_t places_;
-  int64_t block_places_ = 0;
+  PlaceTerms terms_;
+  int64_t k_;       // terms of a place
+  int64_t panels_;  // of a group's output channels
+  int64_t strips_of_line_ = 1;
+  int64_t strip_places_ = 0;
+  int64_t block_strips_ = 0;
   int64_t place_blocks_ = 0;
   int64_t block_panels_ = 0;
   int64_t column_blocks_ = 0;
