@@ -41,24 +41,37 @@ std::optional<Product> product_of(const Rewriter& r, ValueId value) {
   return product;
 }
 
+// The elements of a constant by channel; nullopt where those of a channel differ. Its dimensions
+// align with a result of `rank` from the right.
+std::optional<Channels> by_channel(const HostTensor& tensor, size_t rank, const Product& product) {
+  const std::vector<int64_t>& shape = tensor.shape;
+  const size_t at = product.axis + shape.size() - rank;
+  if (at >= shape.size() || shape[at] != static_cast<int64_t>(product.channels)) return {};
+  int64_t inner = 1;
+  for (size_t d = at + 1; d < shape.size(); ++d) inner *= shape[d];
+  Channels result(product.channels);
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    const int64_t row = i / inner;
+    double& channel = result[static_cast<size_t>(row % shape[at])];
+    if (row < shape[at] && i % inner == 0) channel = tensor.get(i);
+    if (channel != tensor.get(i)) return {};
+  }
+  return result;
+}
+
 // A constant operand as one finite number a channel.
 std::optional<Channels> channels_of(const Rewriter& r, ValueId operand, const Product& product) {
-  const ir::Value& value = r.graph().value(r.unbroadcast(operand));
-  Channels result;
+  std::optional<Channels> result;
   if (const auto number = r.scalar(operand)) {
-    result.assign(product.channels, *number);
-  } else {
-    const auto tensor = small_constant(value);
-    const size_t rank = r.type(operand).rank();
-    if (!tensor || tensor->elements() != static_cast<int64_t>(product.channels)) return {};
-    // Dimensions align from the right: all elements must lie along the channels.
-    const size_t at = product.axis + tensor->shape.size() - rank;
-    if (at >= tensor->shape.size() || tensor->shape[at] != tensor->elements()) return {};
-    for (int64_t i = 0; i < tensor->elements(); ++i) result.push_back(tensor->get(i));
+    result.emplace(product.channels, *number);
+  } else if (const auto tensor = small_constant(r.graph().value(r.unbroadcast(operand)))) {
+    result = by_channel(*tensor, r.type(operand).rank(), product);
   }
-  const bool is_finite =
-      std::all_of(result.begin(), result.end(), [](double x) { return std::isfinite(x); });
-  return is_finite ? std::optional(std::move(result)) : std::nullopt;
+  if (result &&
+      !std::all_of(result->begin(), result->end(), [](double x) { return std::isfinite(x); })) {
+    return {};
+  }
+  return result;
 }
 
 // root = factor · value + shift, in `steps` ops.

@@ -21,6 +21,18 @@ bool run(ir::Graph& graph, const ops::Registry& registry) {
 
 std::string folded(const std::string& body) { return ops_of(checked(body, run, kSizes)); }
 
+constexpr const char* kMatmul = R"(
+  input %x : f32[n, 4]
+  constant %w : f32[4, 3] = [1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -2, -3]
+  constant %bias : f32[3] = [1, 2, -3]
+  constant %gamma : f32[3] = [0.1, -2, 1e-6]
+  %y = matmul(%x, %w) : f32[n, 3]
+  %b = broadcast(%bias) {shape=[n, 3]} : f32[n, 3]
+  %z = add(%y, %b) : f32[n, 3]
+  %g = broadcast(%gamma) {shape=[n, 3]} : f32[n, 3]
+  %u = mul(%z, %g) : f32[n, 3]
+  return %u)";
+
 // A convolution with its bias and a normalisation of the batch.
 constexpr const char* kConv = R"(
   input %x : f32[n, 2, 4, 4]
@@ -83,6 +95,16 @@ TEST(FoldScales, GroupsAndDoubles) {
   EXPECT_EQ(ops_of(checked(wide, run, kSizes, 1e-14)), "conv=1");
 }
 
+// As importers leave the constants of fixed shapes.
+TEST(FoldScales, ConstantsThatRepeatWithinAChannel) {
+  std::string body = replaced(kMatmul, "%gamma : f32[3] = [0.1, -2, 1e-6]",
+                              "%gamma : f32[2, 3] = [0.1, -2, 1e-6, 0.1, -2, 1e-6]");
+  for (size_t at; (at = body.find("[n,")) != std::string::npos;) body.replace(at, 3, "[2,");
+  EXPECT_EQ(folded(body), "add=1 broadcast=1 matmul=1");
+  EXPECT_EQ(folded(replaced(body, "0.1, -2, 1e-6]", "0.1, -3, 1e-6]")),
+            "add=1 broadcast=2 matmul=1 mul=1");
+}
+
 TEST(FoldScales, OpsBeforeAndBehindWhatCannotFoldDo) {
   const std::string ops = folded(conv(R"(
     %z = add(%y, %b) : f32[n, 3, 4, 4]
@@ -115,18 +137,6 @@ TEST(FoldScales, ResultsThatAreReadTwice) {
     return %u, %w)"));
   EXPECT_EQ(joined, "add=1 broadcast=1 conv=1");
 }
-
-constexpr const char* kMatmul = R"(
-  input %x : f32[n, 4]
-  constant %w : f32[4, 3] = [1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -2, -3]
-  constant %bias : f32[3] = [1, 2, -3]
-  constant %gamma : f32[3] = [0.1, -2, 1e-6]
-  %y = matmul(%x, %w) : f32[n, 3]
-  %b = broadcast(%bias) {shape=[n, 3]} : f32[n, 3]
-  %z = add(%y, %b) : f32[n, 3]
-  %g = broadcast(%gamma) {shape=[n, 3]} : f32[n, 3]
-  %u = mul(%z, %g) : f32[n, 3]
-  return %u)";
 
 TEST(FoldScales, LayerScaleGoesIntoAMatmul) {
   EXPECT_EQ(folded(kMatmul), "add=1 broadcast=1 matmul=1");
