@@ -27,8 +27,9 @@ OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& contex
 }
 
 double arithmetic_weight(std::string_view op) {
-  static constexpr std::string_view kSimple[] = {"add", "sub",  "mul",  "max",   "min",      "neg",
-                                                 "abs", "relu", "cast", "where", "rank_zero"};
+  static constexpr std::string_view kSimple[] = {
+      "add",  "sub",  "mul",   "max",       "min",          "neg",       "abs",
+      "relu", "cast", "where", "rank_zero", "hard_sigmoid", "hard_swish"};
   return std::find(std::begin(kSimple), std::end(kSimple), op) != std::end(kSimple) ? 0.1 : 1;
 }
 

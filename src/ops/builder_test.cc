@@ -103,11 +103,12 @@ TEST_F(BuilderTest, SmallConstantsAreValuesOfTheContext) {
 }
 
 TEST_F(BuilderTest, DecompositionsOfActivationsAreEqualToThem) {
-  for (const char* op : {"gelu", "gelu_tanh", "silu"}) {
+  for (const std::string op : {"gelu", "gelu_tanh", "silu", "hard_swish", "hard_sigmoid"}) {
     ir::Graph whole;
     Builder b(whole, registry);
     const ir::ValueId input = whole.add_input("x", {DType::kFloat64, {Dim::symbol("n"), 4}});
-    const ir::ValueId y = b.add1("y", op, {}, {input});
+    const ir::ValueId y =
+        b.add1("y", op, op == "hard_sigmoid" ? Attributes{{"alpha", 0.2}} : Attributes{}, {input});
     whole.set_outputs({y});
     const HostTensor value = testing::random_reals(DType::kFloat64, {5, 4}, 1, -4, 4);
     const auto expected = interpret(whole, registry, {value});

@@ -1,9 +1,11 @@
 #include "passes/recover_activations.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
 
+#include "passes/hard_gates.h"
 #include "passes/rewriter.h"
 
 namespace cleave::passes {
@@ -158,7 +160,15 @@ std::string_view name_of(const Rewriter& r, double coefficient, ValueId x, const
   return is_near(*argument, {0, c, 0, c * 0.044715}, dtype) ? "gelu_tanh" : "";
 }
 
-bool recover(Rewriter& r, ir::NodeId id) {
+// Whether coefficient · gate is x's of hard_swish.
+bool is_hard_swish_gate(const Rewriter& r, double coefficient, ValueId x, ValueId gate) {
+  const std::vector<HardGate> gates = hard_gates(r, gate, coefficient);
+  return std::any_of(gates.begin(), gates.end(), [&](const HardGate& g) {
+    return g.argument == x && is_near(g.alpha, 1.0 / 6, r.type(x).dtype);
+  });
+}
+
+bool recover_product(Rewriter& r, ir::NodeId id) {
   const ir::Node& node = r.graph().node(id);
   if (node.op != "mul" && node.op != "div") return false;
   const ValueId root = node.outputs[0];
@@ -168,14 +178,36 @@ bool recover(Rewriter& r, ir::NodeId id) {
   if (parts.factors.size() != 2) return false;
   for (size_t i = 0; i < 2; ++i) {
     const ValueId x = parts.factors[i];
-    const auto gate = gate_of(r, parts.factors[1 - i]);
-    if (!gate || r.type(x) != r.type(root)) continue;
-    const std::string_view name = name_of(r, parts.coefficient, x, *gate);
+    const ValueId factor = parts.factors[1 - i];
+    if (r.type(x) != r.type(root)) continue;
+    std::string_view name;
+    if (const auto gate = gate_of(r, factor)) name = name_of(r, parts.coefficient, x, *gate);
+    if (is_hard_swish_gate(r, parts.coefficient, x, factor)) name = "hard_swish";
     const ValueId leaves[] = {x};
     if (name.empty() || !r.is_closed(root, leaves)) continue;
     return r.replace(root, r.add_for(root, name, {}, {x}));
   }
   return false;
+}
+
+bool recover_hard_sigmoid(Rewriter& r, ir::NodeId id) {
+  const ir::Node& node = r.graph().node(id);
+  if (node.outputs.size() != 1 || !is_floating(r.type(node.outputs[0]).dtype)) return false;
+  const ValueId root = node.outputs[0];
+  if (r.made_by(root, "hard_sigmoid") != nullptr) return false;
+  const std::vector<HardGate> gates = hard_gates(r, root);
+  // The farthest argument leaves the fewest ops.
+  for (size_t i = gates.size(); i-- > 0;) {
+    const ValueId leaves[] = {gates[i].argument};
+    if (r.type(leaves[0]) != r.type(root) || !r.is_closed(root, leaves)) continue;
+    const Attributes alpha{{"alpha", gates[i].alpha}};
+    return r.replace(root, r.add_for(root, "hard_sigmoid", alpha, {leaves[0]}));
+  }
+  return false;
+}
+
+bool recover(Rewriter& r, ir::NodeId id) {
+  return recover_product(r, id) || recover_hard_sigmoid(r, id);
 }
 
 }  // namespace

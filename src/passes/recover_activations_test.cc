@@ -103,6 +103,84 @@ TEST(RecoverActivations, Silu) {
             "silu=1");
 }
 
+const std::vector<std::pair<std::string, std::string>> kHard{
+    {"zero", "0"},           {"half", "0.5"},  {"one", "1"},  {"three", "3"}, {"six", "6"},
+    {"sixth", "0.16666667"}, {"fifth", "0.2"}, {"low", "-3"}, {"two", "2"}};
+
+// min(max(a, zero), b), in text, of `from` as `to`.
+std::string clamped(const std::string& to, const std::string& from, const std::string& high) {
+  return "%" + to + "/max = max(" + from + ", %zero) : f32[n, 8]\n%" + to + " = min(%" + to +
+         "/max, " + high + ") : f32[n, 8]\n";
+}
+
+TEST(RecoverActivations, HardSwish) {
+  const std::string shifted = "%s = add(%x, %three) : f32[n, 8]\n" + clamped("c", "%s", "%six");
+  const std::string spellings[] = {
+      shifted + "%p = mul(%x, %c) : f32[n, 8]\n%y = div(%p, %six) : f32[n, 8]\nreturn %y",
+      shifted + "%p = div(%c, %six) : f32[n, 8]\n%y = mul(%p, %x) : f32[n, 8]\nreturn %y",
+      shifted + "%p = mul(%x, %sixth) : f32[n, 8]\n%y = mul(%c, %p) : f32[n, 8]\nreturn %y",
+      "%s = add(%x, %three) : f32[n, 8]\n%m = min(%six, %s) : f32[n, 8]\n"
+      "%r = relu(%m) : f32[n, 8]\n%p = mul(%r, %sixth) : f32[n, 8]\n"
+      "%y = mul(%x, %p) : f32[n, 8]\nreturn %y",
+      "%a = mul(%x, %sixth) : f32[n, 8]\n%b = add(%a, %half) : f32[n, 8]\n" +
+          clamped("c", "%b", "%one") + "%y = mul(%x, %c) : f32[n, 8]\nreturn %y",
+      "%c = hard_sigmoid(%x) {alpha=0.1666666716337204} : f32[n, 8]\n"
+      "%y = mul(%c, %x) : f32[n, 8]\nreturn %y"};
+  for (const std::string& spelling : spellings) {
+    const std::string ops = recovered(with_numbers(kHard, spelling));
+    EXPECT_NE(ops.find(" hard_swish=1"), std::string::npos) << ops << spelling;
+    EXPECT_EQ(ops.find("m"), std::string::npos) << ops << spelling;
+  }
+}
+
+TEST(RecoverActivations, HardSigmoid) {
+  const std::pair<std::string, double> spellings[] = {
+      {"%a = mul(%x, %fifth) : f32[n, 8]\n%b = add(%a, %half) : f32[n, 8]\n" +
+           clamped("y", "%b", "%one"),
+       0.2},
+      {"%b = sub(%x, %low) : f32[n, 8]\n" + clamped("c", "%b", "%six") +
+           "%y = div(%c, %six) : f32[n, 8]\n",
+       1.0 / 6},
+      {"%a = max(%x, %low) : f32[n, 8]\n%b = min(%a, %three) : f32[n, 8]\n"
+       "%c = div(%b, %six) : f32[n, 8]\n%y = add(%c, %half) : f32[n, 8]\n",
+       1.0 / 6}};
+  for (const auto& [spelling, alpha] : spellings) {
+    const ir::Graph graph =
+        checked(with_numbers(kHard, spelling + "return %y"), recover_activations, kSizes);
+    const ir::Node& node = only(graph, "hard_sigmoid");
+    EXPECT_NEAR(node.attributes.real("alpha"), alpha, 1e-7) << spelling;
+    EXPECT_EQ(graph.value(node.inputs[0]).name, "x");
+    EXPECT_EQ(ops_of(graph).find("m"), ops_of(graph).find("moid")) << ops_of(graph);
+  }
+}
+
+TEST(RecoverActivations, HardNearMissesAreLeft) {
+  const std::string shifted = "%s = add(%x, %three) : f32[n, 8]\n";
+  const std::string bodies[] = {
+      // relu6 alone, of another shift, another height
+      clamped("y", "%x", "%six") + "return %y",
+      "%s = add(%x, %two) : f32[n, 8]\n" + clamped("c", "%s", "%six") +
+          "%y = div(%c, %six) : f32[n, 8]\nreturn %y",
+      shifted + clamped("c", "%s", "%three") + "%y = div(%c, %six) : f32[n, 8]\nreturn %y",
+      // not divided
+      shifted + clamped("c", "%s", "%six") + "%y = mul(%x, %c) : f32[n, 8]\nreturn %y",
+      // read by others
+      shifted + clamped("c", "%s", "%six") + "%y = div(%c, %six) : f32[n, 8]\nreturn %y, %c"};
+  for (const std::string& body : bodies) {
+    const std::string ops = recovered(with_numbers(kHard, body));
+    EXPECT_EQ(ops.find("hard"), std::string::npos) << ops << body;
+  }
+  // A slope of its own, or another x: the gate alone.
+  for (const char* product :
+       {"%y = mul(%x, %c) : f32[n, 8]\nreturn %y",
+        "%z = neg(%x) : f32[n, 8]\n%y = mul(%z, %c) : f32[n, 8]\nreturn %y"}) {
+    const std::string ops = recovered(
+        with_numbers(kHard, "%a = mul(%x, %fifth) : f32[n, 8]\n%b = add(%a, %half) : f32[n, 8]\n" +
+                                clamped("c", "%b", "%one") + product));
+    EXPECT_NE(ops.find("hard_sigmoid=1 mul=1"), std::string::npos) << ops;
+  }
+}
+
 TEST(RecoverActivations, NearMissesAreLeft) {
   const char* const bodies[] = {
       // without the half

@@ -13,7 +13,7 @@ namespace cleave {
 struct FusedStep {
   std::string op;                // an element-wise op of src/ops, e.g. "add", "gelu", "cast"
   std::vector<int32_t> args;     // < inputs: an operand; otherwise inputs + i: the result of step i
-  double alpha = 0;              // of leaky_relu and elu
+  double alpha = 0;              // of leaky_relu, elu and hard_sigmoid
   DType type = DType::kFloat32;  // of the step's result
   bool operator==(const FusedStep&) const = default;
 };

@@ -33,7 +33,9 @@ constexpr std::pair<std::string_view, Unary> kUnaryOps[] = {{"neg", Unary::kNeg}
                                                             {"silu", Unary::kSilu},
                                                             {"softplus", Unary::kSoftplus},
                                                             {"leaky_relu", Unary::kLeakyRelu},
-                                                            {"elu", Unary::kElu}};
+                                                            {"elu", Unary::kElu},
+                                                            {"hard_sigmoid", Unary::kHardSigmoid},
+                                                            {"hard_swish", Unary::kHardSwish}};
 constexpr std::pair<std::string_view, Binary> kBinaryOps[] = {
     {"add", Binary::kAdd}, {"sub", Binary::kSub}, {"mul", Binary::kMul}, {"div", Binary::kDiv},
     {"pow", Binary::kPow}, {"min", Binary::kMin}, {"max", Binary::kMax}, {"mod", Binary::kMod}};

@@ -127,6 +127,9 @@ GenericLoop library_loop(std::string_view op) {
   return nullptr;
 }
 
+// NaN goes through.
+double clamped(double a, double high) { return a < 0 ? 0 : a > high ? high : a; }
+
 GenericLoop double_loop(std::string_view op) {
   using T = double;
   CLEAVE_ONE("neg", -a)
@@ -150,6 +153,7 @@ GenericLoop double_loop(std::string_view op) {
   CLEAVE_ONE("gelu_tanh",
              0.5 * a * (1 + std::tanh(std::sqrt(2 / M_PI) * (a + 0.044715 * a * a * a))))
   CLEAVE_ONE("silu", a / (1 + std::exp(-a)))
+  CLEAVE_ONE("hard_swish", a * (clamped(a + 3, 6) / 6))
   CLEAVE_ONE("softplus", std::fmax(a, 0.0) + std::log1p(std::exp(-std::fabs(a))))
   CLEAVE_TWO("add", a + b)
   CLEAVE_TWO("sub", a - b)
@@ -167,6 +171,11 @@ GenericLoop double_loop(std::string_view op) {
   if (op == "elu") {
     return [](const LoopCall& call) {
       map_one<T, T>(call, [&](T a) { return a < 0 ? call.alpha * std::expm1(a) : a; });
+    };
+  }
+  if (op == "hard_sigmoid") {
+    return [](const LoopCall& call) {
+      map_one<T, T>(call, [&](T a) { return clamped(call.alpha * a + 0.5, 1); });
     };
   }
   return library_loop<T>(op);

@@ -187,11 +187,13 @@ void shrink(Conversion& c) {
   c.output(0, c.emit("where", {c.binary("less", x, -border), c.binary("add", x, bias), above}));
 }
 
-void hard_sigmoid_of(Conversion& c, double alpha, double beta, bool times_x) {
+// alpha · x + beta within [0, 1]
+void hard_sigmoid(Conversion& c) {
   const ir::ValueId x = c.input(0);
+  const double alpha = c.real("alpha", 0.2), beta = c.real("beta", 0.5);
+  if (beta == 0.5) return c.output(0, c.emit("hard_sigmoid", {x}, {{"alpha", alpha}}));
   const ir::ValueId line = c.binary("add", c.binary("mul", x, alpha), beta);
-  const ir::ValueId y = c.binary("min", c.binary("max", line, 0.0), 1.0);
-  c.output(0, times_x ? c.emit("mul", {x, y}) : y);
+  c.output(0, c.binary("min", c.binary("max", line, 0.0), 1.0));
 }
 
 // slope · x where x is negative.
@@ -294,10 +296,8 @@ void add_elementwise_converters(ConverterTable& table) {
   table.add("IsInf", 10, is_inf);
   table.add("BitShift", 11, shift);
   table.add("Shrink", 9, shrink);
-  table.add("HardSigmoid", 6, [](Conversion& c) {
-    hard_sigmoid_of(c, c.real("alpha", 0.2), c.real("beta", 0.5), false);
-  });
-  table.add("HardSwish", 14, [](Conversion& c) { hard_sigmoid_of(c, 1.0 / 6.0, 0.5, true); });
+  table.add("HardSigmoid", 6, hard_sigmoid);
+  table.add("HardSwish", 14, unary("hard_swish"));
   table.add("PRelu", 7, parametric_relu);
   table.add("Selu", 6, selu);
   table.add("Celu", 12, celu);

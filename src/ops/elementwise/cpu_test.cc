@@ -19,7 +19,9 @@ std::vector<HostTensor> interpret(const FusedProgram& program, std::vector<HostT
     std::vector<HostTensor> out = {HostTensor(step.type, values[0].shape)};
     Attributes attributes;
     if (step.op == "cast") attributes.set("to", step.type);
-    if (step.op == "leaky_relu" || step.op == "elu") attributes.set("alpha", step.alpha);
+    if (step.op == "leaky_relu" || step.op == "elu" || step.op == "hard_sigmoid") {
+      attributes.set("alpha", step.alpha);
+    }
     registry.at(step.op).reference(attributes, in, out);
     values.push_back(out[0]);
   }
@@ -144,11 +146,11 @@ TEST(ElementwiseLoops, ElementaryFunctionsAreAccurate) {
   }
 }
 
-TEST(ElementwiseLoops, GeluAndSiluAreAccurateRelativeToTheirArgument) {
+TEST(ElementwiseLoops, GatedFunctionsAreAccurateRelativeToTheirArgument) {
   // Their tails fall below the smallest float; errors are measured against |x|.
   const ops::Registry registry = ops::Registry::builtin();
   const HostTensor x = random_tensor(DType::kFloat64, {20000}, 1, -12, 12);
-  for (const char* op : {"gelu", "gelu_tanh", "silu"}) {
+  for (const char* op : {"gelu", "gelu_tanh", "silu", "hard_swish"}) {
     const FusedProgram program{.inputs = 1, .steps = {{.op = op, .args = {0}}}, .outputs = {1}};
     const HostTensor narrow = cast(x, DType::kFloat32);
     const HostTensor wide = cast(narrow, DType::kFloat64);
@@ -167,12 +169,25 @@ TEST(ElementwiseLoops, GeluAndSiluAreAccurateRelativeToTheirArgument) {
   }
 }
 
+TEST(FusedElementwise, HardFunctionsBeyondTheirBorders) {
+  const double values[] = {-1e30, -3, -2.999, -0.0, 1, 3, 3.1, 1e38, kNaN};
+  HostTensor x(DType::kFloat32, {9});
+  for (int64_t i = 0; i < 9; ++i) x.set(i, values[i]);
+  const FusedProgram program{.inputs = 1,
+                             .steps = {{.op = "hard_swish", .args = {0}},
+                                       {.op = "hard_sigmoid", .args = {0}, .alpha = 0.2}},
+                             .outputs = {1, 2}};
+  check_chain(program, {x}, {9}, 1e-6);
+}
+
 TEST(FusedElementwise, EveryOpEqualsItsReferenceInEveryTypeItTakes) {
-  const char* kOne[] = {"neg",  "abs",      "exp",        "log",   "sqrt",   "rsqrt", "reciprocal",
-                        "tanh", "erf",      "sigmoid",    "relu",  "sin",    "cos",   "floor",
-                        "ceil", "round",    "sign",       "not",   "is_nan", "gelu",  "gelu_tanh",
-                        "silu", "softplus", "leaky_relu", "elu",   "tan",    "asin",  "acos",
-                        "atan", "sinh",     "cosh",       "asinh", "acosh",  "atanh", "bit_not"};
+  const char* kOne[] = {"neg",        "abs",   "exp",       "log",     "sqrt",     "rsqrt",
+                        "reciprocal", "tanh",  "erf",       "sigmoid", "relu",     "sin",
+                        "cos",        "floor", "ceil",      "round",   "sign",     "not",
+                        "is_nan",     "gelu",  "gelu_tanh", "silu",    "softplus", "leaky_relu",
+                        "elu",        "tan",   "asin",      "acos",    "atan",     "sinh",
+                        "cosh",       "asinh", "acosh",     "atanh",   "bit_not",  "hard_sigmoid",
+                        "hard_swish"};
   const char* kTwo[] = {
       "add",     "sub",           "mul",     "div",    "pow",     "min",        "max",
       "mod",     "and",           "or",      "xor",    "equal",   "less",       "less_equal",
@@ -193,7 +208,7 @@ TEST(FusedElementwise, EveryOpEqualsItsReferenceInEveryTypeItTakes) {
                              name.find("greater") == 0;
         FusedStep step{.op = op, .args = {0, 1}, .type = to_bool ? DType::kBool : type};
         if (arity == 1) step.args = {0};
-        if (name == "leaky_relu" || name == "elu") step.alpha = 0.3;
+        if (name == "leaky_relu" || name == "elu" || name == "hard_sigmoid") step.alpha = 0.3;
         const FusedProgram program{.inputs = 2, .steps = {step}, .outputs = {2}};
         const DType types[] = {type, type};
         const DType result[] = {step.type};
@@ -204,8 +219,8 @@ TEST(FusedElementwise, EveryOpEqualsItsReferenceInEveryTypeItTakes) {
       }
     }
   }
-  // 4 floating types × (32 + is_nan) and 8 + 5; 8 integer types × 5 and 13 + 5; bool's 5.
-  EXPECT_EQ(accepted, 4 * (33 + 13) + 8 * (5 + 18) + 5);
+  // 4 floating types × (34 + is_nan) and 8 + 5; 8 integer types × 5 and 13 + 5; bool's 5.
+  EXPECT_EQ(accepted, 4 * (35 + 13) + 8 * (5 + 18) + 5);
 }
 
 TEST(FusedElementwise, CastsBetweenAllTypes) {

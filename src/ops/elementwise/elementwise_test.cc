@@ -42,6 +42,9 @@ TEST(Elementwise, OneOperand) {
   EXPECT_NEAR(apply("gelu", {1})[0], 0.8413447460685429, 1e-15);
   EXPECT_NEAR(apply("gelu_tanh", {1})[0], 0.8411919906082768, 1e-15);
   EXPECT_NEAR(apply("silu", {1})[0], 0.7310585786300049, 1e-15);
+  EXPECT_EQ(apply("hard_swish", {-4, -3, 0, 3, 4}), (std::vector<double>{-0.0, -0.0, 0, 3, 4}));
+  EXPECT_NEAR(apply("hard_swish", {-1})[0], -1.0 / 3, 1e-15);
+  EXPECT_TRUE(std::isnan(apply("hard_swish", {NAN})[0]));
   EXPECT_NEAR(apply("softplus", {0})[0], std::log(2.0), 1e-15);
   EXPECT_EQ(apply("softplus", {1000})[0], 1000);
   EXPECT_EQ(apply("sigmoid", {-1000, 1000}), (std::vector<double>{0, 1}));
@@ -81,6 +84,8 @@ TEST(Elementwise, AlphaIsAnAttribute) {
             (std::vector<double>{-0.2, 3}));
   EXPECT_EQ(values_of(run_reference("elu", {{"alpha", 2.0}}, {x})[0]),
             (std::vector<double>{2 * std::expm1(-2.0), 3}));
+  EXPECT_EQ(values_of(run_reference("hard_sigmoid", {{"alpha", 0.25}}, {x})[0]),
+            (std::vector<double>{0, 1}));
 }
 
 TEST(Elementwise, IntegersAreExactAndWrap) {

@@ -60,6 +60,10 @@ double gelu_tanh(double a, double) {
   return 0.5 * a * (1 + std::tanh(inner));
 }
 
+double clamp(double a, double low, double high) { return real_min(real_max(a, low), high); }
+double hard_sigmoid(double a, double alpha) { return clamp(alpha * a + 0.5, 0, 1); }
+double hard_swish(double a, double) { return a * (clamp(a + 3, 0, 6) / 6); }
+
 constexpr ScalarOp::Linear kSumOfOne[] = {{ReduceOp::kSum, 1}};
 constexpr ScalarOp::Linear kSumOfBoth[] = {{ReduceOp::kSum, 3}};
 constexpr ScalarOp::Linear kSumOfEither[] = {{ReduceOp::kSum, 1}, {ReduceOp::kSum, 2}};
@@ -141,12 +145,14 @@ const ScalarOp kTable[] = {
     unary("gelu", gelu),
     unary("gelu_tanh", gelu_tanh),
     unary("silu", [](double a, double b) { return a * sigmoid(a, b); }),
+    unary("hard_swish", hard_swish),
     unary("softplus", softplus),
     {.name = "is_nan",
      .to_bool = true,
      .real = [](double a, double) { return std::isnan(a) ? 1.0 : 0.0; }},
     with_alpha("leaky_relu", [](double a, double alpha) { return a < 0 ? alpha * a : a; }),
     with_alpha("elu", [](double a, double alpha) { return a < 0 ? alpha * std::expm1(a) : a; }),
+    with_alpha("hard_sigmoid", hard_sigmoid),
     logical("not", 1, [](Wide a, Wide) { return Wide(a == 0); }),
     numeric(
         "add", 2, [](double a, double b) { return a + b; }, [](Wide a, Wide b) { return a + b; },

@@ -36,6 +36,9 @@ inline void map_two(const A* a, int64_t a_step, const A* b, int64_t b_step, Y* y
   }
 }
 
+// NaN goes through.
+inline float clamped(float x, float high) { return x < 0.0f ? 0.0f : x > high ? high : x; }
+
 #define CLEAVE_UNARY(NAME, EXPRESSION)                                                     \
   void NAME##_loop(const float* in, float* out, int64_t n, [[maybe_unused]] float alpha) { \
     map(in, out, n, [=](float x) { return EXPRESSION; });                                  \
@@ -61,6 +64,9 @@ CLEAVE_UNARY(silu, x* sigmoid_value(x))
 CLEAVE_UNARY(softplus, softplus_value(x))
 CLEAVE_UNARY(leaky_relu, x < 0.0f ? alpha * x : x)
 CLEAVE_UNARY(elu, x < 0.0f ? alpha * expm1_value(x) : x)
+CLEAVE_UNARY(hard_sigmoid, clamped(alpha* x + 0.5f, 1.0f))
+// x + 3 is exact near -3, where x / 6 + 1/2 is not; 6 · (1/6) rounds to 1.
+CLEAVE_UNARY(hard_swish, x*(clamped(x + 3.0f, 6.0f) * (1.0f / 6.0f)))
 #undef CLEAVE_UNARY
 
 // In blocks: one that holds a large argument (or NaN) goes to the C library.
@@ -200,6 +206,8 @@ void fill_elementwise(Table& t) {
   unary(Unary::kSoftplus, softplus_loop);
   unary(Unary::kLeakyRelu, leaky_relu_loop);
   unary(Unary::kElu, elu_loop);
+  unary(Unary::kHardSigmoid, hard_sigmoid_loop);
+  unary(Unary::kHardSwish, hard_swish_loop);
   const auto binary = [&](Binary op, Table::BinaryLoop f) {
     t.binary[static_cast<size_t>(op)] = f;
   };

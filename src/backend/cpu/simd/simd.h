@@ -12,7 +12,7 @@ namespace cleave::backend::simd {
 
 enum class Isa { kBaseline, kAvx2, kAvx512 };
 
-// Element-wise on float. `alpha` is of leaky_relu and elu.
+// Element-wise on float. `alpha` is of leaky_relu, elu and hard_sigmoid.
 enum class Unary {
   kNeg,
   kAbs,
@@ -37,6 +37,8 @@ enum class Unary {
   kSoftplus,
   kLeakyRelu,
   kElu,
+  kHardSigmoid,
+  kHardSwish,
   kCount
 };
 enum class Binary { kAdd, kSub, kMul, kDiv, kPow, kMin, kMax, kMod, kCount };
