@@ -79,8 +79,8 @@ void ViewWalk::make_dense(ir::NodeId reader, size_t input, Format format) {
 Format copied_format(const ir::Graph& graph, const ir::Node& reshape) {
   const ir::Value& result = graph.value(reshape.outputs[0]);
   const Shape& shape = graph.type(reshape.inputs[0]).shape;
-  const auto view = view_of(graph, reshape, 0,
-                            {reshape.inputs[0], 0, dense_strides(result.format, shape)});
+  const auto view =
+      view_of(graph, reshape, 0, {reshape.inputs[0], 0, dense_strides(result.format, shape)});
   const bool lies_so = view && has_format(result.format, *view, result.type.shape);
   return lies_so ? result.format : Format::kRowMajor;
 }

@@ -26,7 +26,8 @@ class Lowerer {
         capabilities_(capabilities),
         options_(options),
         fusion_(capabilities::fuse(graph, registry, capabilities)),
-        views_(graph, registry, capabilities, [this](const capabilities::ViewWalk::Copy& copy) { make_dense(copy); }),
+        views_(graph, registry, capabilities,
+               [this](const capabilities::ViewWalk::Copy& copy) { make_dense(copy); }),
         homes_(graph.value_count()) {}
 
   Lowered run() {

@@ -145,13 +145,13 @@ class FormatChooser {
     const Shape& shape = value.type.shape;
     if (is_view(id)) {
       const ir::Node& node = graph_.node(value.producer);
-      known = capabilities::view_of(graph_, node, value.output_index,
-                                    view(node.inputs[0], format));
+      known = capabilities::view_of(graph_, node, value.output_index, view(node.inputs[0], format));
       if (known) return *known;
     }
     const bool chosen = base_group(id).has_value() && !is_view(id);
-    known = View{id, 0, dense_strides(chosen ? kFormats[format] : Format::kRowMajor,
-                                      std::span<const Dim>(shape))};
+    known = View{
+        id, 0,
+        dense_strides(chosen ? kFormats[format] : Format::kRowMajor, std::span<const Dim>(shape))};
     return *known;
   }
 
@@ -176,8 +176,7 @@ class FormatChooser {
     const Shape& shape = graph_.type(value).shape;
     if (capabilities::has_format(wanted, lies, shape)) return 0;
     const Dim run = capabilities::contiguous_elements(lies, shape, wanted);
-    return cost::copy_us(machine_, devices_,
-                         static_cast<double>(type(value).bytes().constant()),
+    return cost::copy_us(machine_, devices_, static_cast<double>(type(value).bytes().constant()),
                          std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))));
   }
 
@@ -213,7 +212,9 @@ class FormatChooser {
         if (!value.valid() || inside(group, value) || is_stretched(value)) continue;
         if (!chain && capabilities_.reads_strided(node.op, i)) continue;
         add_read(value, group, [&](Format result) {
-          return chain || copies_[group] ? result : capabilities::format_read(capabilities_, node.op, i, result);
+          return chain || copies_[group]
+                     ? result
+                     : capabilities::format_read(capabilities_, node.op, i, result);
         });
       }
     }

@@ -57,8 +57,8 @@ int64_t product_of(const std::vector<int64_t>& shape, size_t begin, size_t end) 
   return product;
 }
 
-// The dimensions as they lie in memory: a collective sees a tensor that is dense in some format as a
-// row-major one of other dimensions.
+// The dimensions as they lie in memory: a collective sees a tensor that is dense in some format as
+// a row-major one of other dimensions.
 class MemoryOrder {
  public:
   explicit MemoryOrder(std::vector<size_t> order) : order_(std::move(order)) {}
@@ -211,9 +211,8 @@ Collective make_collective(std::string_view op, const Attributes& attributes,
   } else if (op == "all_gather") {
     result.what = AllGather{checked_shard_map(attributes, order, to, from, rank, ranks)};
   } else if (op == "reduce_scatter") {
-    result.what =
-        ReduceScatter{checked_shard_map(attributes, order, from, to, rank, ranks),
-                      reduce_op(attributes)};
+    result.what = ReduceScatter{checked_shard_map(attributes, order, from, to, rank, ranks),
+                                reduce_op(attributes)};
   } else if (op == "shard") {
     result.what = TakeShard{checked_shard_map(attributes, order, from, to, rank, ranks)};
   } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/check.h"
 
@@ -103,6 +104,50 @@ void multiply_panel(const simd::Table& table, const Tiles& tiles, int64_t depth,
   }
 }
 
+// Where `rows` rows of a begin, elements [first, first + depth) of each, and how far they lie
+// apart.
+struct FloatRows {
+  const float* data;
+  int64_t step;
+};
+
+// Rows that lie a fixed step apart, as floats one behind the other, are read where they lie.
+std::optional<int64_t> step_between(const RowSource& a, int64_t rows) {
+  if (a.dtype != DType::kFloat32 || a.column_stride != 1) return std::nullopt;
+  const int64_t bytes = rows > 1 ? a.rows[1] - a.rows[0] : 0;
+  for (int64_t i = 2; i < rows; ++i) {
+    if (a.rows[i] - a.rows[i - 1] != bytes) return std::nullopt;
+  }
+  if (bytes % kAliasBytes == 0 && rows > 1) return std::nullopt;
+  return bytes / static_cast<int64_t>(sizeof(float));
+}
+
+FloatRows float_rows(const simd::Table& table, const RowSource& a, int64_t rows,
+                     std::optional<int64_t> step, int64_t first, int64_t depth, float* scratch) {
+  if (step) return {reinterpret_cast<const float*>(a.rows[0]) + first, *step};
+  for (int64_t i = 0; i < rows; ++i) {
+    float* to = scratch + i * kCopiedDepth;
+    const int64_t stride = a.column_stride;
+    if (a.dtype == DType::kFloat32) {
+      const float* from = reinterpret_cast<const float*>(a.rows[i]) + first * stride;
+      if (stride == 1) {
+        std::memcpy(to, from, static_cast<size_t>(depth) * sizeof(float));
+      } else {
+        for (int64_t p = 0; p < depth; ++p) to[p] = from[p * stride];
+      }
+      continue;
+    }
+    const auto* from = reinterpret_cast<const uint16_t*>(a.rows[i]) + first * stride;
+    uint16_t bits[kBlockDepth];
+    if (stride != 1) {
+      for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * stride];
+      from = bits;
+    }
+    to_float(table, a.dtype, from, to, depth);
+  }
+  return {scratch, kCopiedDepth};
+}
+
 // `count` panels as float, in place or converted into `scratch`.
 const float* float_panels(const simd::Table& table, const PackedShape& shape,
                           const std::byte* packed, int64_t offset, int64_t count, float* scratch) {
@@ -151,10 +196,16 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
     for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
     return;
   }
+  const std::optional<int64_t> step = step_between(a, rows);
   for (int64_t block = 0; block < shape.blocks(); ++block) {
     const int64_t depth = shape.depth(block);
-    pack_tiles(table, a, tiles, shape.begin(block), depth, scratch.a);
     const int64_t together = rows <= 2 ? 4 : 1;
+    FloatRows lines{};
+    if (rows <= 2) {
+      pack_tiles(table, a, tiles, shape.begin(block), depth, scratch.a);
+    } else {
+      lines = float_rows(table, a, rows, step, shape.begin(block), depth, scratch.a);
+    }
     for (int64_t p = first; p < last; p += together) {
       const int64_t count = std::min(together, last - p);
       const float* b = float_panels(table, shape, packed, shape.offset(block, p),
@@ -165,7 +216,11 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                           depth * panel, to, ldc, accumulate || block > 0);
         continue;
       }
-      multiply_panel(table, tiles, depth, scratch.a, b, to, ldc, accumulate || block > 0);
+      for (int64_t tile = 0; tile < tiles.count; ++tile) {
+        const int64_t row = tiles.first(tile);
+        table.row_tile(static_cast<int>(tiles.size(tile)), depth, lines.data + row * lines.step,
+                       lines.step, b, panel, to + row * ldc, ldc, accumulate || block > 0);
+      }
     }
   }
 }

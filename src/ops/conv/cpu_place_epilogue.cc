@@ -23,9 +23,7 @@ PlaceEpilogue::PlaceEpilogue(const KernelProblem& problem)
   const auto add = [&](const TensorView& view, bool result) {
     Operand operand{.strides = broadcast_strides(view, shape_),
                     .bytes = static_cast<int64_t>(size_of(view.dtype))};
-    const auto same = [&](size_t d) {
-      return shape_[d] == 1 || operand.strides[d] == linear[d];
-    };
+    const auto same = [&](size_t d) { return shape_[d] == 1 || operand.strides[d] == linear[d]; };
     const auto none = [&](size_t d) { return shape_[d] == 1 || operand.strides[d] == 0; };
     bool is_linear = true;
     bool is_channel = !result;
@@ -86,8 +84,9 @@ void PlaceEpilogue::run(const float* sums, int64_t step, int64_t image, int64_t 
     if (operands_[i].kind != Kind::kChannel) continue;
     const Operand& operand = operands_[i];
     std::byte* to = scratch + operand.scratch;
-    repeat_row(static_cast<const std::byte*>(inputs[i]) + image * operand.strides[0] * operand.bytes,
-               operand.strides[1], channels_, rows, operand.bytes, to);
+    repeat_row(
+        static_cast<const std::byte*>(inputs[i]) + image * operand.strides[0] * operand.bytes,
+        operand.strides[1], channels_, rows, operand.bytes, to);
     in[i] = to;
   }
   for (int64_t i = 0; i < count; i += rows) {
