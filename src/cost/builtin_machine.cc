@@ -60,7 +60,7 @@ void add_products(DeviceModel& device, const Speeds& speeds) {
 // Convolutions are products whose left operand is put together from an image: in channels-last
 // lines, or one element after the other.
 void add_convolutions(DeviceModel& device, const Speeds& speeds) {
-  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
+  for (const Format format : kFormats) {
     const bool lines = format == Format::kChannelsLast;
     const std::string suffix = lines ? "." + std::string(name_of(format)) : "";
     for (const int64_t m : {64, 256, 1024, 4096, 16384}) {

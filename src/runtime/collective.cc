@@ -81,13 +81,15 @@ class MemoryOrder {
   std::vector<size_t> order_;  // outermost first
 };
 
-MemoryOrder order_of(const TensorView& input, const TensorView& output) {
-  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
-    if (input.has_format(format) && output.has_format(format)) {
-      return MemoryOrder(memory_order(format, input.rank()));
-    }
-  }
-  invalid("a collective's operands must be dense in one format");
+// The format that the attribute names, which is that of all ranks.
+MemoryOrder order_of(const Attributes& attributes, const TensorView& input,
+                     const TensorView& output) {
+  const std::string& name = attributes.string("format", "row_major");
+  const auto format = parse_format(name);
+  require(format.has_value(), "a collective's format is not known");
+  require(input.has_format(*format) && output.has_format(*format),
+          "a collective's operands must be dense in its format");
+  return MemoryOrder(memory_order(*format, input.rank()));
 }
 
 // The local shape of what is held of a tensor of shape `whole`.
@@ -200,7 +202,7 @@ Collective make_collective(std::string_view op, const Attributes& attributes,
   require(input.present && output.present && input.rank() == output.rank(),
           "a collective's operands differ in rank");
   require(input.dtype == output.dtype, "a collective changes the element type");
-  const MemoryOrder order = order_of(input, output);
+  const MemoryOrder order = order_of(attributes, input, output);
   const std::vector<int64_t> from = order.of(input.shape);
   const std::vector<int64_t> to = order.of(output.shape);
   Collective result;
