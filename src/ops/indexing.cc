@@ -17,15 +17,19 @@ std::vector<AttributeField> indexed_fields() {
   return {{"axis", Kind::kDim}, {"offset", Kind::kDim, false}, {"total", Kind::kDim, false}};
 }
 
-Attributes localize_indexed(const LocalizeContext& context) {
+Attributes localize_indexed(const LocalizeContext& context, int64_t axis) {
   Attributes attributes = context.whole.attributes;
   const layout::Placement& data = context.placements.inputs[0];
-  if (!data.is_shard() || data.dim != attributes.integer("axis")) return attributes;
+  if (!data.is_shard() || data.dim != axis) return attributes;
   const std::vector<layout::Piece> pieces = data.cut.pieces(context.rank, context.ranks);
   CLEAVE_CHECK(pieces.size() == 1, "an indexed axis is split in one piece a rank");
   attributes.set("total", attributes.dim("total", data.cut.extent()));
   attributes.set("offset", attributes.dim("offset", 0) + pieces[0].begin);
   return attributes;
+}
+
+Attributes localize_indexed(const LocalizeContext& context) {
+  return localize_indexed(context, context.whole.attributes.integer("axis"));
 }
 
 uint32_t add_gathered(layout::ShardingRule& rule, std::string name, const TensorType& data,
