@@ -165,7 +165,12 @@ TEST(RoiAlign, CornersOfEveryOperatorSet) {
   const Edit largest = [](NodeProto& node) { set(node, "mode", "max"); };
   EXPECT_EQ(aligned(16, largest), (Values{2.5, 3}));
   const auto message = [&](const char* name, int64_t value) {
-    return error_of([&] { aligned(16, with({{name, value}})); }).message();
+    return error_of([&] {
+             run("RoiAlign", 16,
+                 {data(x), data(floats({1, 4}, {1, 0, 3, 2})), data(integers({1}, {0}))},
+                 with({{name, value}}));
+           })
+        .message();
   };
   EXPECT_THAT(message("output_height", 0), HasSubstr("'output_height' is 0"));
   EXPECT_THAT(message("sampling_ratio", -1), HasSubstr("roi_align takes -1 samples"));
