@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <type_traits>
 
 #include "base/check.h"
 
@@ -14,17 +15,30 @@ void to_float(const simd::Table& table, DType dtype, const uint16_t* from, float
   (dtype == DType::kFloat16 ? table.half_to_float : table.bfloat16_to_float)(from, to, count);
 }
 
+// Rows of a whole panel; their size is known, so that no function is called for each.
+template <int64_t kColumns, class T>
+void copy_rows(const T* from, int64_t row_stride, int64_t depth, T* to) {
+  for (int64_t p = 0; p < depth; ++p) {
+    std::memcpy(to + p * kColumns, from + p * row_stride, kColumns * sizeof(T));
+  }
+}
+
 // Columns [0, columns) of one panel, k deep, copied element by element of type T.
 template <class T>
-void pack_panel(const std::byte* data, int64_t row_stride, int64_t column_stride, int64_t depth,
-                int64_t columns, int64_t panel, T* to) {
+void pack_panel(const simd::Table& table, const std::byte* data, int64_t row_stride,
+                int64_t column_stride, int64_t depth, int64_t columns, int64_t panel, T* to) {
   const T* from = reinterpret_cast<const T*>(data);
   if (columns < panel) std::fill(to, to + depth * panel, T{});
-  if (column_stride == 1) {
+  if (column_stride == 1 || columns == 1) {
+    if (columns == 32 && panel == 32) return copy_rows<32>(from, row_stride, depth, to);
+    if (columns == 16 && panel == 16) return copy_rows<16>(from, row_stride, depth, to);
     for (int64_t p = 0; p < depth; ++p) {
       std::memcpy(to + p * panel, from + p * row_stride, static_cast<size_t>(columns) * sizeof(T));
     }
     return;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (row_stride == 1) return table.transpose(from, column_stride, columns, depth, to, panel);
   }
   // Eight rows of the panel at a time: what is written stays in the first-level cache.
   for (int64_t begin = 0; begin < depth; begin += 8) {
@@ -173,12 +187,12 @@ void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedSh
           b.data + (shape.begin(block) * b.row_stride + p * shape.panel * b.column_stride) * size;
       std::byte* to = packed + shape.offset(block, p) * static_cast<int64_t>(size_of(shape.dtype));
       if (b.dtype == DType::kFloat32) {
-        pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel,
+        pack_panel(table, from, b.row_stride, b.column_stride, depth, columns, shape.panel,
                    reinterpret_cast<float*>(to));
         continue;
       }
       uint16_t* target = converts ? bits : reinterpret_cast<uint16_t*>(to);
-      pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel, target);
+      pack_panel(table, from, b.row_stride, b.column_stride, depth, columns, shape.panel, target);
       if (converts) {
         to_float(table, b.dtype, bits, reinterpret_cast<float*>(to), depth * shape.panel);
       }
