@@ -331,6 +331,53 @@ class ConcatRecipe final : public Recipe {
   int64_t axis_;
 };
 
+class ScaleRecipe final : public Recipe {
+ public:
+  ScaleRecipe(RecipePtr input, int64_t axis, std::vector<double> factors)
+      : Recipe(input->dtype(), input->shape()),
+        input_(std::move(input)),
+        axis_(axis),
+        factors_(std::move(factors)) {}
+  void read(const Box& box, std::span<std::byte> into) const override {
+    input_->read(box, into);
+    const auto a = static_cast<size_t>(axis_);
+    int64_t inner = 1;
+    for (size_t i = a + 1; i < box.extent.size(); ++i) inner *= box.extent[i];
+    const std::span factors = std::span(factors_).subspan(static_cast<size_t>(box.begin[a]),
+                                                          static_cast<size_t>(box.extent[a]));
+    if (dtype() == DType::kFloat64) {
+      multiply<double>(into, factors, static_cast<size_t>(inner));
+    } else {
+      multiply<float>(into, factors, static_cast<size_t>(inner));
+    }
+  }
+  uint64_t identity() const override {
+    const uint64_t seed = hash_ints({axis_}, 10);
+    return hash_combine(input_->identity(), hash_bytes(std::as_bytes(std::span(factors_)), seed));
+  }
+
+ private:
+  // Rows of `inner` elements, one factor each in turn.
+  template <class T>
+  static void multiply(std::span<std::byte> into, std::span<const double> factors, size_t inner) {
+    std::byte* at = into.data();
+    for (std::byte* const end = at + into.size(); at < end;) {
+      for (const double factor : factors) {
+        for (size_t i = 0; i < inner; ++i, at += sizeof(T)) {
+          T element;
+          std::memcpy(&element, at, sizeof element);
+          element = static_cast<T>(element * factor);
+          std::memcpy(at, &element, sizeof element);
+        }
+      }
+    }
+  }
+
+  RecipePtr input_;
+  int64_t axis_;
+  std::vector<double> factors_;
+};
+
 }  // namespace
 
 int64_t Recipe::elements() const { return count_of(shape_); }
@@ -392,6 +439,14 @@ RecipePtr concat(std::vector<RecipePtr> inputs, int64_t axis) {
     shape.at(static_cast<size_t>(axis)) += inputs[i]->shape().at(static_cast<size_t>(axis));
   }
   return std::make_shared<ConcatRecipe>(std::move(inputs), axis, std::move(shape));
+}
+
+RecipePtr scale(RecipePtr input, int64_t axis, std::vector<double> factors) {
+  CLEAVE_CHECK(input->dtype() == DType::kFloat32 || input->dtype() == DType::kFloat64,
+               "scale: neither f32 nor f64");
+  CLEAVE_CHECK(static_cast<int64_t>(factors.size()) == input->shape().at(static_cast<size_t>(axis)),
+               "scale: not one factor an index");
+  return std::make_shared<ScaleRecipe>(std::move(input), axis, std::move(factors));
 }
 
 }  // namespace cleave::ir

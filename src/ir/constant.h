@@ -2,8 +2,8 @@
 // slices of them are written.
 //
 // A recipe is a source (bytes in the model, a range of a file, one value repeated, seeded noise)
-// and what is done to it (slice, transpose, reshape, cast, concat). Planning reads no source: a
-// model whose weight files are absent can still be planned.
+// and what is done to it (slice, transpose, reshape, cast, concat, scale). Planning reads no
+// source: a model whose weight files are absent can still be planned.
 #pragma once
 
 #include <cstdint>
@@ -75,5 +75,7 @@ RecipePtr transpose(RecipePtr input, std::vector<int64_t> permutation);
 RecipePtr reshape(RecipePtr input, std::vector<int64_t> shape);
 RecipePtr cast(RecipePtr input, DType to);
 RecipePtr concat(std::vector<RecipePtr> inputs, int64_t axis);
+// Element times the factor of its index along `axis`, rounded once; of f32 and f64.
+RecipePtr scale(RecipePtr input, int64_t axis, std::vector<double> factors);
 
 }  // namespace cleave::ir

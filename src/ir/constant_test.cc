@@ -139,6 +139,30 @@ TEST(Recipe, CastAndConcat) {
   expect_boxes(*concat({source({2, 1}), source({2, 2})}, 1), columns);
 }
 
+TEST(Recipe, Scale) {
+  const HostTensor whole = cleave::cast(counting({2, 3, 4}), DType::kFloat32);
+  const std::vector<double> factors{0.1, -2, 3};
+  const RecipePtr scaled = scale(constant_value(whole), 1, factors);
+  for_each_index({3, 2}, [&](const Sizes& i) {  // where boxes begin in the last two dimensions
+    const Sizes extent{2, 3 - i[0], 4 - i[1]};
+    HostTensor box(DType::kFloat32, extent);
+    scaled->read({{0, i[0], i[1]}, extent}, box.bytes);
+    int64_t at = 0;
+    for_each_index(extent, [&](const Sizes& j) {
+      const Sizes index{j[0], i[0] + j[1], i[1] + j[2]};
+      const double element = whole.get((index[0] * 3 + index[1]) * 4 + index[2]);
+      ASSERT_EQ(box.get(at++),
+                static_cast<float>(element * factors[static_cast<size_t>(index[1])]));
+    });
+  });
+  HostTensor none(DType::kFloat32, {2, 0, 4});
+  scaled->read({{0, 1, 0}, {2, 0, 4}}, none.bytes);
+  const RecipePtr wide = constant_fill(DType::kFloat64, {2}, 3);
+  EXPECT_EQ(scale(wide, 0, {0.1, 1})->read_all().get(0), 3 * 0.1);
+  EXPECT_THROW(scale(wide, 0, {1}), Error);
+  EXPECT_THROW(scale(source({2}), 0, {1, 1}), Error);
+}
+
 TEST(Recipe, Chains) {
   const RecipePtr chain = reshape(
       transpose(slice(concat({source({3, 4}), source({2, 4})}, 0), {{1, 0}, {3, 4}}), {1, 0}),
@@ -167,6 +191,9 @@ TEST(Recipe, IdentityIsOfTheContents) {
       cast(source({3, 4}), DType::kInt64),
       concat({source({3, 4}), source({3, 4})}, 0),
       concat({source({3, 4}), source({3, 4})}, 1),
+      scale(constant_fill(DType::kFloat32, {2, 2}, 1), 0, {1, 2}),
+      scale(constant_fill(DType::kFloat32, {2, 2}, 1), 1, {1, 2}),
+      scale(constant_fill(DType::kFloat32, {2, 2}, 1), 1, {2, 2}),
       constant_noise(DType::kFloat32, {3}, 1, 1),
       constant_noise(DType::kFloat32, {3}, 2, 1),
       constant_file(memory_source("a", ""), 0, DType::kFloat32, {3}),

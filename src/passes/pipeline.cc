@@ -7,6 +7,7 @@
 #include "passes/common_subexpressions.h"
 #include "passes/constant_folding.h"
 #include "passes/dead_code.h"
+#include "passes/fold_scales.h"
 #include "passes/recover_activations.h"
 #include "passes/recover_attention.h"
 #include "passes/recover_norms.h"
@@ -27,6 +28,7 @@ std::vector<Pass> pipeline() {
       {"recover_softmax", recover_softmax},
       {"recover_rotary", recover_rotary},
       {"recover_attention", recover_attention},
+      {"fold_scales", fold_scales},
       {"constant_folding", constant_folding},
       {"simplify", simplify},
       {"common_subexpressions", common_subexpressions},
