@@ -49,7 +49,6 @@ class PreparedTiled final : public PreparedKernel {
         keys_shape_{.k = work_.depth, .n = 0, .dtype = DType::kFloat32, .panel = table_.panel},
         values_shape_{.k = 0, .n = work_.width, .dtype = DType::kFloat32, .panel = table_.panel},
         softmax_(work_, table_, tile_keys_),
-        slots_(problem.threads),
         sums_in_place_(work_.out.type == DType::kFloat32 && work_.width % (table_.panel / 2) == 0) {
     if (nothing()) return;
     // One row of each head: the heads of a group are the rows.
@@ -60,6 +59,7 @@ class PreparedTiled final : public PreparedKernel {
     line_tiles_ = ceil_of(lines, tile_rows_);
     group_tiles_ = line_tiles_ * (across_heads_ ? 1 : work_.most_heads());
     choose_blocks(problem.threads);
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), problem.threads);
   }
 
   int64_t workspace_bytes() const override { return nothing() ? 0 : slots_ * slot_bytes(); }
@@ -293,7 +293,7 @@ class PreparedTiled final : public PreparedKernel {
   PackedShape keys_shape_;
   PackedShape values_shape_;
   AttentionRows softmax_;
-  int slots_;
+  int slots_ = 1;
   bool sums_in_place_;
   bool across_heads_ = false;
   int64_t tile_rows_ = 0;

@@ -26,8 +26,8 @@ class PreparedFewRows final : public PreparedKernel {
         table_(simd::best()),
         tile_keys_(tile_keys(work_, table_.panel)),
         softmax_(work_, table_, tile_keys_),
-        slots_(problem.threads),
-        rows_(work_.most_heads() * work_.rows) {}
+        rows_(work_.most_heads() * work_.rows),
+        slots_(slots_within(kWorkspaceBytes, slot_bytes(), problem.threads)) {}
 
   int64_t workspace_bytes() const override { return slots_ * slot_bytes(); }
 
@@ -102,8 +102,8 @@ class PreparedFewRows final : public PreparedKernel {
   const simd::Table& table_;
   int64_t tile_keys_;
   AttentionRows softmax_;
-  int slots_;
   int64_t rows_;  // of a group, at most
+  int slots_;
 };
 
 class FewRows final : public Kernel {

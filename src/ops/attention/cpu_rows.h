@@ -10,6 +10,9 @@
 
 namespace cleave::backend {
 
+// Of all threads together (capabilities_cpu.cc).
+inline constexpr int64_t kWorkspaceBytes = int64_t{4} << 20;
+
 // Rows of floats, `stride` apart.
 struct FloatMatrix {
   const float* data = nullptr;

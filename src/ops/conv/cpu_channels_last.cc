@@ -20,6 +20,10 @@ namespace cleave::backend {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
+// Of all threads together (capabilities_cpu.cc).
+constexpr int64_t kWorkspaceBytes = int64_t{8} << 20;
+// Lines that are copied for a block with their padding, at most; of more, terms are.
+constexpr int64_t kMostLineBytes = int64_t{1} << 20;
 // Columns whose sums are made together, so that they stay in the second-level cache.
 constexpr int64_t kMostColumns = 512;
 
@@ -79,14 +83,17 @@ class PlaceTerms {
   }
   int64_t step() const { return step_; }
 
-  // Floats that a strip of so many places may be copied into.
-  int64_t strip_floats(int64_t places) const {
+  // For blocks of so many strips, of so many places each.
+  void set_strips(int64_t strips, int64_t places) {
     const WindowAxis& wide = conv_.axes[2];
-    const int64_t line = joined_ && !aliased_
-                             ? ((places - 1) * wide.stride + wide.kernel) * conv_.channels
-                             : places * row_floats(std::min(kBlockDepth, line_length()));
-    return (line + 15) / 16 * 16;
+    const int64_t line = ((places - 1) * wide.stride + wide.kernel) * conv_.channels;
+    copies_lines_ = joined_ && !aliased_ && strips * line * kFloat <= kMostLineBytes;
+    const int64_t floats =
+        copies_lines_ ? line : places * row_floats(std::min(kBlockDepth, line_length()));
+    strip_floats_ = (floats + 15) / 16 * 16;
   }
+  // Floats that a strip may be copied into.
+  int64_t strip_floats() const { return strip_floats_; }
 
   // `x` is the first element of the group's channels. Where the strip lies at the border of the
   // image it is copied; `copied` holds what the segment before it left.
@@ -103,7 +110,7 @@ class PlaceTerms {
     if (!aliased_ && first >= 0 && end <= wide.in) {
       return {line + first * step_ + segment.skip, lda};
     }
-    if (joined_ && !aliased_) {
+    if (copies_lines_) {
       if (segment.skip == 0) copy_pixels(line, first, end, copied);
       return {copied + segment.skip, lda};
     }
@@ -154,6 +161,8 @@ class PlaceTerms {
   int64_t step_;  // elements between pixels
   bool joined_;
   bool aliased_;
+  bool copies_lines_ = false;
+  int64_t strip_floats_ = 0;
   std::vector<Segment> segments_;
 };
 
@@ -212,7 +221,6 @@ class PreparedChannelsLast final : public PreparedKernel {
     const WindowAxis& wide = conv_.axes[2];
     const int64_t others = conv_.images * conv_.groups;
     const int64_t lines = conv_.axes[0].out * conv_.axes[1].out;
-    slots_ = threads;
     if (others * panels_ * lines * wide.out == 0) return;
     const int64_t wanted = threads == 1 ? 1 : threads * 3;
     const int64_t at_least = std::min((wanted + others * lines - 1) / (others * lines),
@@ -231,6 +239,8 @@ class PreparedChannelsLast final : public PreparedKernel {
         std::max((conv_.outputs + kMostColumns - 1) / kMostColumns, (wanted + tasks - 1) / tasks);
     block_panels_ = (panels_ + std::min(columns, panels_) - 1) / std::min(columns, panels_);
     column_blocks_ = (panels_ + block_panels_ - 1) / block_panels_;
+    terms_.set_strips(block_strips_, strip_places_);
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), threads);
   }
 
   Strip strip(int64_t index) const {
@@ -240,7 +250,7 @@ class PreparedChannelsLast final : public PreparedKernel {
     return {line / high, line % high, x, std::min(strip_places_, conv_.axes[2].out - x)};
   }
 
-  int64_t copied_floats() const { return block_strips_ * terms_.strip_floats(strip_places_); }
+  int64_t copied_floats() const { return block_strips_ * terms_.strip_floats(); }
   int64_t sums_floats() const {
     return epilogue_.in_place() ? 0 : block_strips_ * strip_places_ * block_panels_ * table_.panel;
   }
@@ -325,8 +335,8 @@ class PreparedChannelsLast final : public PreparedKernel {
       const float* b = group_weights + segment.offset * panels_ * table_.panel;
       Rows rows[kMostPlaces];
       for (int64_t i = first_strip; i < last_strip; ++i) {
-        rows[i - first_strip] = terms_.rows(
-            x, strip(i), segment, copied + (i - first_strip) * terms_.strip_floats(strip_places_));
+        rows[i - first_strip] =
+            terms_.rows(x, strip(i), segment, copied + (i - first_strip) * terms_.strip_floats());
       }
       for (int64_t panel = columns.first_panel; panel < columns.last_panel; ++panel) {
         float* c = sums + (panel - columns.first_panel) * table_.panel;
@@ -402,7 +412,7 @@ class PreparedDepthwise final : public PreparedKernel {
     inner_ = {std::max(first.begin, last.begin), std::min(first.end, last.end)};
     inner_.end = std::max(inner_.begin, inner_.end);
     lines_ = conv_.images * deep.out * high.out;
-    slots_ = problem.threads;
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), problem.threads);
   }
 
   int64_t workspace_bytes() const override {
