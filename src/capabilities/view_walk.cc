@@ -10,7 +10,8 @@ ViewWalk::ViewWalk(const ir::Graph& graph, const ops::Registry& registry,
       registry_(registry),
       capabilities_(capabilities),
       copy_(std::move(copy)),
-      views_(graph.value_count()) {}
+      views_(graph.value_count()),
+      copies_(graph.value_count()) {}
 
 View ViewWalk::own_view(ir::ValueId id) const {
   return {id, 0, dense_strides(graph_.value(id).format, graph_.type(id).shape)};
@@ -72,15 +73,17 @@ void ViewWalk::make_dense(ir::NodeId reader, size_t input, Format format) {
   const ir::ValueId id = graph_.node(reader).inputs[input];
   const Shape& shape = graph_.type(id).shape;
   if (has_format(format, of(id), shape)) return;
-  copy_({id, format, reader, input});
-  views_[id.index()] = View{id, 0, dense_strides(format, shape)};
+  // Views of what was there before stay views of that.
+  const uint32_t copy = ++copies_[id.index()];
+  copy_({id, format, reader, input, copy});
+  views_[id.index()] = View{id, 0, dense_strides(format, shape), copy};
 }
 
 Format copied_format(const ir::Graph& graph, const ir::Node& reshape) {
   const ir::Value& result = graph.value(reshape.outputs[0]);
   const Shape& shape = graph.type(reshape.inputs[0]).shape;
-  const auto view = view_of(graph, reshape, 0,
-                            {reshape.inputs[0], 0, dense_strides(result.format, shape)});
+  const auto view =
+      view_of(graph, reshape, 0, {reshape.inputs[0], 0, dense_strides(result.format, shape)});
   const bool lies_so = view && has_format(result.format, *view, result.type.shape);
   return lies_so ? result.format : Format::kRowMajor;
 }

@@ -21,7 +21,8 @@ class ViewWalk {
     ir::ValueId value;
     Format format;
     ir::NodeId reader;
-    size_t input;  // of the reader
+    size_t input;   // of the reader
+    uint32_t copy;  // View::copy of what is made
   };
   ViewWalk(const ir::Graph& graph, const ops::Registry& registry, const Capabilities& capabilities,
            std::function<void(const Copy&)> copy);
@@ -43,6 +44,7 @@ class ViewWalk {
   const Capabilities& capabilities_;
   std::function<void(const Copy&)> copy_;
   std::vector<std::optional<View>> views_;  // by value
+  std::vector<uint32_t> copies_;            // by value
 };
 
 // The format in which the operand of a reshape is copied that is no view of it as it lies: that of

@@ -51,7 +51,7 @@ std::optional<std::vector<Dim>> reshaped_strides(const std::vector<Dim>& from,
 std::optional<View> reshape_view(const ir::Graph& graph, const ir::Node& node, const View& input) {
   const Shape& from = graph.type(node.inputs[0]).shape;
   const Shape& to = graph.type(node.outputs[0]).shape;
-  View view{input.base, input.offset, {}};
+  View view{input.base, input.offset, {}, input.copy};
   if (is_dense(input, from)) {
     view.strides = dense_strides(Format::kRowMajor, to);
     return view;
@@ -66,7 +66,7 @@ std::optional<View> broadcast_view(const ir::Graph& graph, const ir::Node& node,
                                    const View& input) {
   const Shape& from = graph.type(node.inputs[0]).shape;
   const Shape& to = graph.type(node.outputs[0]).shape;
-  View view{input.base, input.offset, std::vector<Dim>(to.size(), Dim(0))};
+  View view{input.base, input.offset, std::vector<Dim>(to.size(), Dim(0)), input.copy};
   const size_t lead = to.size() - from.size();
   for (size_t d = 0; d < from.size(); ++d) {
     // Sizes that only a guard proves equal are not stretched either.
@@ -131,7 +131,7 @@ std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t
   if (node.op == "split") return split_view(node, output, input);
   if (node.op == "shard") return shard_view(node, input);
   if (node.op == "transpose") {
-    View view{input.base, input.offset, {}};
+    View view{input.base, input.offset, {}, input.copy};
     for (int64_t p : node.attributes.integers("perm")) {
       view.strides.push_back(input.strides.at(static_cast<size_t>(p)));
     }

@@ -16,6 +16,7 @@ struct View {
   ir::ValueId base;
   Dim offset = 0;            // of the first element, in elements
   std::vector<Dim> strides;  // in elements, one a dimension
+  uint32_t copy = 0;         // which copy of the base; 0: what its producer made
 };
 
 // Row-major without gaps, apart from where it begins; dimensions of size 1 do not matter.

@@ -48,7 +48,8 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   lower::Options options;
   options.ranks = c.plan.ranks;
   options.symbols = c.symbols;
-  const InstructionCosts costs(machine, network.registry, capabilities, c.symbols, c.plan.ranks, devices);
+  const InstructionCosts costs(machine, network.registry, capabilities, c.symbols, c.plan.ranks,
+                               devices);
   options.instruction_us = [&](const program::Instruction& instruction) {
     return costs.us(instruction);
   };

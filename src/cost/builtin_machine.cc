@@ -57,10 +57,10 @@ void add_products(DeviceModel& device, const Speeds& speeds) {
   }
 }
 
-// Convolutions are products whose left operand is put together from an image: in channels-last lines,
-// or one element after the other.
+// Convolutions are products whose left operand is put together from an image: in channels-last
+// lines, or one element after the other.
 void add_convolutions(DeviceModel& device, const Speeds& speeds) {
-  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
+  for (const Format format : kFormats) {
     const bool lines = format == Format::kChannelsLast;
     const std::string suffix = lines ? "." + std::string(name_of(format)) : "";
     for (const int64_t m : {64, 256, 1024, 4096, 16384}) {
@@ -68,8 +68,8 @@ void add_convolutions(DeviceModel& device, const Speeds& speeds) {
         for (const int64_t k : {16, 64, 256, 1024, 4096}) {
           const Product product{1, m, n, k, true};
           const double gathered = 4 * static_cast<double>(m * k) / speeds.cache;
-          const double us = product_us(speeds, product) * (lines ? 1 : 1.2) +
-                            gathered * (lines ? 1 : 4);
+          const double us =
+              product_us(speeds, product) * (lines ? 1 : 1.2) + gathered * (lines ? 1 : 4);
           device.products.push_back({product, DType::kFloat32, us, "conv" + suffix});
         }
       }

@@ -5,8 +5,6 @@
 namespace cleave::cost {
 namespace {
 
-constexpr Format kFormats[] = {Format::kRowMajor, Format::kChannelsLast};
-
 TensorType image(int64_t channels, int64_t side) {
   return {DType::kFloat32, {1, channels, side, side}};
 }

@@ -68,7 +68,7 @@ DeviceModel device_of(const JsonReader& reader, const json& in) {
           reader.count(point, "k"), reader.flag(point, "packed")},
          *type,
          positive(point, "us"),
-         point.contains("op") ? reader.text(point, "op") : "matmul"});
+         reader.text(point, "op")});
   }
   for (const json& point : reader.list(in, "ops")) {
     device.ops.push_back({reader.text(point, "op"), positive(point, "bytes"),

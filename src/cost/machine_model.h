@@ -26,7 +26,7 @@ struct Product {
 
 // What one kernel does on one device.
 struct KernelWork {
-  std::string op;  // its name, the kind of its work, and the format if it is not row-major
+  std::string op;    // its name, the kind of its work, and the format if it is not row-major
   double flops = 0;  // of element-wise work: one a function, see arithmetic_weight
   double bytes = 0;  // read and written
   bool has_product = false;

@@ -214,7 +214,26 @@ class Measurement {
   }
 
   void images() {
-    for (KernelSpec& spec : image_specs()) measure_op(std::move(spec));
+    const size_t begin = model_.products.size();
+    const KernelSpec* before = nullptr;
+    double before_us = 0;
+    std::vector<KernelSpec> specs = image_specs();
+    for (KernelSpec& spec : specs) {
+      // Images grow, and time with them.
+      const bool grows =
+          before != nullptr && before->format == spec.format && before->inputs[1] == spec.inputs[1];
+      const double more = grows ? static_cast<double>(spec.inputs[0].elements().constant()) /
+                                      static_cast<double>(before->inputs[0].elements().constant())
+                                : 0;
+      if (before_us * more > plan_.largest_us) continue;
+      const size_t products = model_.products.size();
+      const size_t ops = model_.ops.size();
+      measure_op(spec);
+      if (model_.products.size() > products) before_us = model_.products.back().us;
+      if (model_.ops.size() > ops) before_us = model_.ops.back().us;
+      before = &spec;
+    }
+    monotone_products(begin);
     monotone_ops();
   }
 
@@ -274,8 +293,9 @@ class Measurement {
     for (const ProductPoint& a : points) {
       double us = a.us;
       for (const ProductPoint& b : points) {
-        const bool more =
-            b.product.m >= a.product.m && b.product.n >= a.product.n && b.product.k >= a.product.k;
+        const bool more = b.op == a.op && b.product.packed == a.product.packed &&
+                          b.product.m >= a.product.m && b.product.n >= a.product.n &&
+                          b.product.k >= a.product.k;
         if (more) us = std::min(us, b.us);
       }
       least.push_back(std::max(us, model_.launch_us));

@@ -33,9 +33,9 @@ struct Value {
   std::string name;  // unique in the graph; model tensors keep the model's name
   TensorType type;
   Format format = Format::kRowMajor;  // in which its producer leaves it in memory of its own
-  NodeId producer;            // invalid for graph inputs and constants
-  uint32_t output_index = 0;  // which output of the producer
-  RecipePtr constant;         // set for constants only; of a local graph, the whole tensor
+  NodeId producer;                    // invalid for graph inputs and constants
+  uint32_t output_index = 0;          // which output of the producer
+  RecipePtr constant;                 // set for constants only; of a local graph, the whole tensor
   // For a constant of a local graph: the slice of `constant` that a rank holds, as one list of
   // pieces (begin, extent) for each dimension, expressions of the rank; empty: all of it.
   struct Piece {

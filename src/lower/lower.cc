@@ -7,6 +7,7 @@
 #include "capabilities/fusion.h"
 #include "capabilities/view_walk.h"
 #include "lower/memory_plan.h"
+#include "program/validate.h"
 #include "types/fused.h"
 
 namespace cleave::lower {
@@ -26,7 +27,8 @@ class Lowerer {
         capabilities_(capabilities),
         options_(options),
         fusion_(capabilities::fuse(graph, registry, capabilities)),
-        views_(graph, registry, capabilities, [this](const capabilities::ViewWalk::Copy& copy) { make_dense(copy); }),
+        views_(graph, registry, capabilities,
+               [this](const capabilities::ViewWalk::Copy& copy) { make_dense(copy); }),
         homes_(graph.value_count()) {}
 
   Lowered run() {
@@ -64,10 +66,17 @@ class Lowerer {
     uint32_t buffer;
   };
 
+  // Of what the view is of, which may be a copy.
+  Home& home_of(const View& view) {
+    std::vector<Home>& homes = homes_[view.base.index()];
+    homes.resize(std::max<size_t>(homes.size(), view.copy + 1));
+    return homes[view.copy];
+  }
+
   void place_inputs() {
     for (size_t i = 0; i < graph_.inputs().size(); ++i) {
       const ir::ValueId id = graph_.inputs()[i];
-      homes_[id.index()] = {Space::kInput, static_cast<uint32_t>(i)};
+      home_of({id, 0, {}}) = {Space::kInput, static_cast<uint32_t>(i)};
     }
   }
 
@@ -76,17 +85,17 @@ class Lowerer {
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       const ir::ValueId id = graph_.outputs()[i];
       const ir::Value& value = graph_.value(id);
-      if (!value.producer.valid() || homes_[id.index()].space != Space::kNone) continue;
+      if (!value.producer.valid() || home_of({id, 0, {}}).space != Space::kNone) continue;
       if (capabilities::is_view_op(graph_.node(value.producer).op)) continue;
       if (!is_row_major(id)) continue;
-      homes_[id.index()] = {Space::kOutput, static_cast<uint32_t>(i)};
+      home_of({id, 0, {}}) = {Space::kOutput, static_cast<uint32_t>(i)};
     }
   }
 
   // Where a value lies; a constant becomes a weight when it is first read.
   const View& view(ir::ValueId id) {
     const View& view = views_.of(id);
-    Home& home = homes_[view.base.index()];
+    Home& home = home_of(view);
     if (home.space == Space::kNone) {
       CLEAVE_CHECK(graph_.value(view.base).is_constant(),
                    graph_.value(view.base).name + " is not made yet");
@@ -98,8 +107,8 @@ class Lowerer {
 
   // The result `id` becomes a buffer of its own.
   void make_home(ir::ValueId id) {
-    if (homes_[id.index()].space == Space::kNone) {
-      homes_[id.index()] = {Space::kArena, new_buffer(graph_.type(id))};
+    if (home_of({id, 0, {}}).space == Space::kNone) {
+      home_of({id, 0, {}}) = {Space::kArena, new_buffer(graph_.type(id))};
     }
   }
 
@@ -131,14 +140,14 @@ class Lowerer {
 
   Operand read(ir::ValueId id, size_t position) {
     const View v = view(id);
-    return operand(homes_[v.base.index()], v, graph_.type(id), false, position);
+    return operand(home_of(v), v, graph_.type(id), false, position);
   }
 
   // Adds the result `id` to the instruction that is being made.
   void write(ir::ValueId id, Instruction& instruction) {
     make_home(id);
-    instruction.outputs.push_back(operand(homes_[id.index()], views_.of(id), graph_.type(id), true,
-                                          instruction.outputs.size()));
+    instruction.outputs.push_back(operand(home_of(views_.of(id)), views_.of(id), graph_.type(id),
+                                          true, instruction.outputs.size()));
     describe(id, instruction);
   }
 
@@ -165,7 +174,7 @@ class Lowerer {
                           ? Home{Space::kOutput, static_cast<uint32_t>(output - outputs.begin())}
                           : Home{Space::kArena, new_buffer(graph_.type(id))};
     emit_copy(id, home, copy.format, graph_.value(id).name + "/copy");
-    homes_[id.index()] = home;
+    home_of({id, 0, {}, copy.copy}) = home;
   }
 
   void emit_copy(ir::ValueId from, const Home& to, Format format, const std::string& name) {
@@ -174,7 +183,7 @@ class Lowerer {
     copy.name = name;
     const View source = view(from);
     const TensorType& type = graph_.type(from);
-    copy.inputs.push_back(operand(homes_[source.base.index()], source, type, false, 0));
+    copy.inputs.push_back(operand(home_of(source), source, type, false, 0));
     copy.outputs.push_back(
         operand(to, {from, 0, dense_strides(format, type.shape)}, type, true, 0));
     describe(from, copy);
@@ -202,6 +211,12 @@ class Lowerer {
       instruction.inputs.push_back(node.inputs[i].valid() ? read(node.inputs[i], i) : Operand{});
     }
     for (ir::ValueId output : node.outputs) write(output, instruction);
+    // Sizes may leave some ranks alone unable to tell one format from another.
+    const bool moves = program::is_collective(node.op) || node.op == "shard";
+    if (moves && graph_.value(node.outputs[0]).format != Format::kRowMajor) {
+      const Format format = graph_.value(node.outputs[0]).format;
+      instruction.attributes.set("format", std::string(name_of(format)));
+    }
     push(std::move(instruction));
   }
 
@@ -276,7 +291,7 @@ class Lowerer {
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       const ir::ValueId id = graph_.outputs()[i];
       const View v = view(id);
-      const Home& home = homes_[v.base.index()];
+      const Home& home = home_of(v);
       if (v.base == id && home.space == Space::kOutput && home.index == i) continue;
       emit_copy(id, {Space::kOutput, static_cast<uint32_t>(i)}, Format::kRowMajor,
                 graph_.value(id).name + "/output");
@@ -299,7 +314,7 @@ class Lowerer {
   const Options& options_;
   capabilities::Fusion fusion_;
   capabilities::ViewWalk views_;
-  std::vector<Home> homes_;
+  std::vector<std::vector<Home>> homes_;  // by value and copy
   std::vector<ir::ValueId> weights_;
   std::vector<Instruction> instructions_;
   std::vector<Buffer> buffers_;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <variant>
 
 #include "onnx/test_node.h"
 
@@ -240,6 +242,33 @@ TEST(BadInput, AxesOutOfRange) {
       {"Slice", 13, {x, numbers({0}), numbers({1}), numbers({2})}, {}, "axis 2"},
       {"Pad", 18, {x, numbers({1, 1}), reals({0}), numbers({2})}, {}, "axis 2"},
       {"OneHot", 11, {i, numbers({4}), reals({0, 1})}, {{"axis", int64_t{3}}}, "axis 3"},
+  });
+}
+
+// Sizes that fit, but not their products.
+TEST(BadInput, MoreThanCanBeCounted) {
+  constexpr int64_t kFar = int64_t{1} << 40;
+  constexpr int64_t kLarge = (int64_t{1} << 31) - 1;
+  const Operand image = zeros({1, 1, 4, 4});
+  const Setting huge_bins[] = {{"output_height", kLarge}, {"output_width", kLarge}};
+  expect_all_refused({
+      {"Conv", 17, {image, zeros({1, 1, 3, 3})}, {{"pads", Ints(4, kFar)}}, "overflow"},
+      {"MaxPool",
+       19,
+       {zeros({1, 1, 4})},
+       {{"kernel_shape", Ints{kFar}}, {"pads", Ints(2, kFar - 1)}},
+       "overflow"},
+      {"Resize",
+       19,
+       {image, reals({}), reals({}), numbers({1, 1, kLarge, kLarge})},
+       {},
+       "overflow"},
+      {"RoiAlign",
+       16,
+       {image, zeros({1, 4}), zeros({1}, DType::kInt64)},
+       {huge_bins[0], huge_bins[1]},
+       "overflow"},
+      {"Expand", 13, {zeros({1}), numbers({9e17, 4, 4})}, {}, "overflow"},
   });
 }
 

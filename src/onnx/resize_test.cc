@@ -142,5 +142,39 @@ TEST(GridSample, ModesBearTheirOldNames) {
   EXPECT_THAT(error_of([&] { sampled(20, "area"); }).message(), HasSubstr("is 'area'"));
 }
 
+TEST(RoiAlign, CornersOfEveryOperatorSet) {
+  const HostTensor x = floats({1, 1, 2, 4}, {0, 1, 2, 3, 4, 5, 6, 7});
+  const auto aligned = [&](int64_t opset, const Edit& edit) {
+    return values_of(run("RoiAlign", opset,
+                         {data(x), data(floats({1, 4}, {1, 0, 3, 2})), data(integers({1}, {0}))},
+                         [&](NodeProto& node) {
+                           set(node, "output_width", int64_t{2});
+                           set(node, "sampling_ratio", int64_t{1});
+                           if (edit) edit(node);
+                         })[0]);
+  };
+  EXPECT_EQ(aligned(16, {}), (Values{3, 4}));
+  EXPECT_EQ(aligned(22, {}), (Values{3, 4}));
+  // The corner is element 1: the bins' centres are half an element behind elements 1 and 2.
+  const Edit elements = [](NodeProto& node) {
+    set(node, "coordinate_transformation_mode", "output_half_pixel");
+  };
+  EXPECT_EQ(aligned(16, elements), (Values{5.5, 6.5}));
+  EXPECT_EQ(aligned(10, {}), (Values{5.5, 6.5}));
+  // Half of 7 and of 3, of which the larger counts.
+  const Edit largest = [](NodeProto& node) { set(node, "mode", "max"); };
+  EXPECT_EQ(aligned(16, largest), (Values{2.5, 3}));
+  const auto message = [&](const char* name, int64_t value) {
+    return error_of([&] {
+             run("RoiAlign", 16,
+                 {data(x), data(floats({1, 4}, {1, 0, 3, 2})), data(integers({1}, {0}))},
+                 with({{name, value}}));
+           })
+        .message();
+  };
+  EXPECT_THAT(message("output_height", 0), HasSubstr("'output_height' is 0"));
+  EXPECT_THAT(message("sampling_ratio", -1), HasSubstr("roi_align takes -1 samples"));
+}
+
 }  // namespace
 }  // namespace cleave::onnx

@@ -68,6 +68,14 @@ std::vector<TensorType> infer(const ir::Graph& graph, const Registry& registry,
   return types;
 }
 
+// Sizes that each fit may make more work than can be counted; here it is known which op is to
+// blame.
+void check_work(const ir::Graph& graph, const Registry& registry, const ir::Node& node,
+                std::span<const TensorType> types) {
+  const NodeContext context(graph, node, nullptr);
+  registry.at(node.op).work(context.get(), types);
+}
+
 // Types agree where no dimension is provably different.
 void check_types(const ir::Graph& graph, const ir::Node& node,
                  const std::vector<TensorType>& inferred) {
@@ -116,6 +124,7 @@ std::vector<ir::ValueId> Builder::add(std::string_view name, std::string_view op
   std::vector<TensorType> types;
   try {
     types = infer(graph_, registry_, node, &graph_.guards());
+    check_work(graph_, registry_, node, types);
   } catch (Error& error) {
     error.at(std::string(op) + " '" + std::string(name) + "'");
     throw;

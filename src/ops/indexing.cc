@@ -1,5 +1,6 @@
 #include "ops/indexing.h"
 
+#include "base/check.h"
 #include "ops/movement.h"
 #include "ops/operands.h"
 
@@ -9,6 +10,43 @@ void require_indices(const TensorType& indices, std::string_view op) {
   if (indices.dtype == DType::kInt64 || indices.dtype == DType::kInt32) return;
   invalid("the indices of " + std::string(op) + " are " + std::string(name_of(indices.dtype)) +
           ", but must be i32 or i64");
+}
+
+std::vector<AttributeField> indexed_fields() {
+  using Kind = AttributeField::Kind;
+  return {{"axis", Kind::kDim}, {"offset", Kind::kDim, false}, {"total", Kind::kDim, false}};
+}
+
+Attributes localize_indexed(const LocalizeContext& context, int64_t axis) {
+  Attributes attributes = context.whole.attributes;
+  const layout::Placement& data = context.placements.inputs[0];
+  if (!data.is_shard() || data.dim != axis) return attributes;
+  const std::vector<layout::Piece> pieces = data.cut.pieces(context.rank, context.ranks);
+  CLEAVE_CHECK(pieces.size() == 1, "an indexed axis is split in one piece a rank");
+  attributes.set("total", attributes.dim("total", data.cut.extent()));
+  attributes.set("offset", attributes.dim("offset", 0) + pieces[0].begin);
+  return attributes;
+}
+
+Attributes localize_indexed(const LocalizeContext& context) {
+  return localize_indexed(context, context.whole.attributes.integer("axis"));
+}
+
+uint32_t add_gathered(layout::ShardingRule& rule, std::string name, const TensorType& data,
+                      size_t dim) {
+  using Kind = layout::Factor::Kind;
+  const uint32_t factor =
+      rule.add_factor(std::move(name), data.shape[dim],
+                      is_floating(data.dtype) ? Kind::kReduction : Kind::kReplicate);
+  rule.factors[factor].contiguous = true;
+  return factor;
+}
+
+uint32_t add_scattered(layout::ShardingRule& rule, std::string name, const TensorType& data,
+                       size_t dim) {
+  const uint32_t factor = rule.add_factor(std::move(name), data.shape[dim]);
+  rule.factors[factor].contiguous = true;
+  return factor;
 }
 
 AttributeField scatter_field() { return {"reduce", AttributeField::Kind::kString, false}; }

@@ -19,8 +19,8 @@ namespace {
 
 using capabilities::View;
 
-constexpr std::array kFormats = {Format::kRowMajor, Format::kChannelsLast};
-using ByFormat = std::array<double, kFormats.size()>;
+constexpr size_t kFormatCount = std::size(kFormats);
+using ByFormat = std::array<double, kFormatCount>;
 
 // Where all else is equal, tensors are row-major.
 constexpr double kPreference = 1e-3;
@@ -85,7 +85,7 @@ class FormatChooser {
   bool copies(size_t group) {
     const ir::Node& node = root(group);
     if (node.op != "reshape") return false;
-    for (size_t f = 0; f < kFormats.size(); ++f) {
+    for (size_t f = 0; f < kFormatCount; ++f) {
       if (capabilities::view_of(graph_, node, 0, view(node.inputs[0], f))) return false;
     }
     const auto as_if = capabilities::view_of(
@@ -112,7 +112,7 @@ class FormatChooser {
     const capabilities::FusionGroup& g = fusion_.groups[group];
     const ir::Node& node = g.anchor.valid() ? graph_.node(g.anchor) : root(group);
     if (!copies_[group] && !registry_.at(node.op).is_elementwise()) {
-      for (size_t f = 0; f < kFormats.size(); ++f) variable.costs[f] += op_us(node, kFormats[f]);
+      for (size_t f = 0; f < kFormatCount; ++f) variable.costs[f] += op_us(node, kFormats[f]);
     }
     variables_.push_back(variable);
   }
@@ -145,13 +145,13 @@ class FormatChooser {
     const Shape& shape = value.type.shape;
     if (is_view(id)) {
       const ir::Node& node = graph_.node(value.producer);
-      known = capabilities::view_of(graph_, node, value.output_index,
-                                    view(node.inputs[0], format));
+      known = capabilities::view_of(graph_, node, value.output_index, view(node.inputs[0], format));
       if (known) return *known;
     }
     const bool chosen = base_group(id).has_value() && !is_view(id);
-    known = View{id, 0, dense_strides(chosen ? kFormats[format] : Format::kRowMajor,
-                                      std::span<const Dim>(shape))};
+    known = View{
+        id, 0,
+        dense_strides(chosen ? kFormats[format] : Format::kRowMajor, std::span<const Dim>(shape))};
     return *known;
   }
 
@@ -176,8 +176,7 @@ class FormatChooser {
     const Shape& shape = graph_.type(value).shape;
     if (capabilities::has_format(wanted, lies, shape)) return 0;
     const Dim run = capabilities::contiguous_elements(lies, shape, wanted);
-    return cost::copy_us(machine_, devices_,
-                         static_cast<double>(type(value).bytes().constant()),
+    return cost::copy_us(machine_, devices_, static_cast<double>(type(value).bytes().constant()),
                          std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))));
   }
 
@@ -187,9 +186,9 @@ class FormatChooser {
     const std::optional<size_t> base = base_group(value);
     if (base && reader && *base == *reader) return;
     const bool choosing = reader && variable_of_group_[*reader];
-    std::array<ByFormat, kFormats.size()> costs{};
-    for (size_t b = 0; b < kFormats.size(); ++b) {
-      for (size_t r = 0; r < kFormats.size(); ++r) {
+    std::array<ByFormat, kFormatCount> costs{};
+    for (size_t b = 0; b < kFormatCount; ++b) {
+      for (size_t r = 0; r < kFormatCount; ++r) {
         costs[b][r] = misfit_us(value, b, wanted(kFormats[r]));
       }
     }
@@ -197,7 +196,7 @@ class FormatChooser {
       pairs_.push_back({*variable_of_group_[*base], *variable_of_group_[*reader], costs});
       return;
     }
-    for (size_t f = 0; f < kFormats.size(); ++f) {
+    for (size_t f = 0; f < kFormatCount; ++f) {
       if (base) variables_[*variable_of_group_[*base]].costs[f] += costs[f][0];
       if (choosing) variables_[*variable_of_group_[*reader]].costs[f] += costs[0][f];
     }
@@ -213,7 +212,9 @@ class FormatChooser {
         if (!value.valid() || inside(group, value) || is_stretched(value)) continue;
         if (!chain && capabilities_.reads_strided(node.op, i)) continue;
         add_read(value, group, [&](Format result) {
-          return chain || copies_[group] ? result : capabilities::format_read(capabilities_, node.op, i, result);
+          return chain || copies_[group]
+                     ? result
+                     : capabilities::format_read(capabilities_, node.op, i, result);
         });
       }
     }
@@ -279,7 +280,7 @@ class FormatChooser {
   struct Pair {
     size_t a;
     size_t b;
-    std::array<ByFormat, kFormats.size()> costs;
+    std::array<ByFormat, kFormatCount> costs;
   };
 
   ir::Graph& graph_;
@@ -294,7 +295,7 @@ class FormatChooser {
   std::vector<std::optional<size_t>> variable_of_group_;
   std::vector<Variable> variables_;
   std::vector<Pair> pairs_;
-  std::array<std::vector<std::optional<View>>, kFormats.size()> views_;  // by format and value
+  std::array<std::vector<std::optional<View>>, kFormatCount> views_;  // by format and value
 };
 
 }  // namespace

@@ -32,15 +32,15 @@ GroupCosts::GroupCosts(const ir::Graph& graph, const ops::Registry& registry,
   const SymbolValues& values = sizes.values(sizes.opt());
   capabilities::ViewWalk* walking = nullptr;
   const auto run_of = [&](ir::ValueId id, Format format) {
-    const Dim run = capabilities::contiguous_elements(walking->of(id), graph.type(id).shape, format);
+    const Dim run =
+        capabilities::contiguous_elements(walking->of(id), graph.type(id).shape, format);
     return std::max<int64_t>(1, run.evaluate(values));
   };
   capabilities::ViewWalk walk(
       graph, registry, capabilities, [&](const capabilities::ViewWalk::Copy& copy) {
         const int64_t run = run_of(copy.value, copy.format);
         const ir::Value& value = graph.value(copy.value);
-        if (value.producer.valid() &&
-            capabilities::is_view_op(graph.node(value.producer).op)) {
+        if (value.producer.valid() && capabilities::is_view_op(graph.node(value.producer).op)) {
           copied_[value.producer.index()].push_back({true, value.output_index, run});
         } else {
           copied_[copy.reader.index()].push_back({false, copy.input, run});
@@ -53,7 +53,8 @@ GroupCosts::GroupCosts(const ir::Graph& graph, const ops::Registry& registry,
     for (size_t o = 0; o < root.outputs.size(); ++o) {
       const ir::ValueId output = root.outputs[o];
       if (!graph.is_output(output)) continue;
-      const bool copied = views || !capabilities::is_dense(walk.of(output), graph.type(output).shape);
+      const bool copied =
+          views || !capabilities::is_dense(walk.of(output), graph.type(output).shape);
       if (copied) {
         copied_[group.root().index()].push_back({true, o, run_of(output, Format::kRowMajor)});
       }
@@ -121,8 +122,8 @@ double GroupCosts::copies_us(const Case& at) const {
       const auto& values = copy.result ? node.outputs : node.inputs;
       const Placement* placement = nullptr;
       if (placements != nullptr) {
-        placement = copy.result ? &placements->outputs[copy.operand]
-                                : &placements->inputs[copy.operand];
+        placement =
+            copy.result ? &placements->outputs[copy.operand] : &placements->inputs[copy.operand];
       }
       us += copy_us(at, values[copy.operand], placement, copy.run);
     }
@@ -130,8 +131,8 @@ double GroupCosts::copies_us(const Case& at) const {
   return us;
 }
 
-// A result that is left channels-last was read so. Where all dimensions lie alike in both formats, as
-// with a single channel, the kernel for channels-last is the one that runs.
+// A result that is left channels-last was read so. Where all dimensions lie alike in both formats,
+// as with a single channel, the kernel for channels-last is the one that runs.
 Format GroupCosts::format_of(const ir::Node& node, std::span<const TensorType> inputs,
                              std::span<const TensorType> outputs) const {
   if (node.outputs.empty()) return Format::kRowMajor;

@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "program/weight_layout.h"
-#include "types/format.h"
 #include "types/cut.h"
+#include "types/format.h"
 #include "types/fused.h"
 
 namespace cleave::program {
@@ -159,8 +159,8 @@ class ProgramCheck {
       at("tensor '" + tensor.name + "'", [&] {
         require(!tensor.name.empty(), "it has no name");
         const Shape& shape = output.type.shape;
-        const bool dense = output.strides.empty() ||
-                           output.strides == dense_strides(Format::kChannelsLast, shape);
+        const bool dense =
+            output.strides.empty() || output.strides == dense_strides(Format::kChannelsLast, shape);
         require(output.type.dtype == tensor.type.dtype &&
                     shape.size() == tensor.type.shape.size() && dense,
                 "it is made as something else");
@@ -234,8 +234,9 @@ class ProgramCheck {
     const std::vector<int64_t> shape = evaluate(operand.type.shape, largest_);
     // Where a difference of sizes is negative with all at their maximum, only a run can tell.
     if (std::any_of(shape.begin(), shape.end(), [](int64_t extent) { return extent < 0; })) return;
-    const std::vector<int64_t> strides =
-        operand.strides.empty() ? dense_strides(Format::kRowMajor, shape) : evaluate(operand.strides, largest_);
+    const std::vector<int64_t> strides = operand.strides.empty()
+                                             ? dense_strides(Format::kRowMajor, shape)
+                                             : evaluate(operand.strides, largest_);
     const Reach reach = reach_of(shape, strides, operand.element_offset.evaluate(largest_));
     require(checked_mul(reach.end, static_cast<int64_t>(size_of(operand.type.dtype))) <= bytes,
             "it reaches beyond the memory it lies in");

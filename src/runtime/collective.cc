@@ -57,8 +57,8 @@ int64_t product_of(const std::vector<int64_t>& shape, size_t begin, size_t end) 
   return product;
 }
 
-// The dimensions as they lie in memory: a collective sees a tensor that is dense in some format as a
-// row-major one of other dimensions.
+// The dimensions as they lie in memory: a collective sees a tensor that is dense in some format as
+// a row-major one of other dimensions.
 class MemoryOrder {
  public:
   explicit MemoryOrder(std::vector<size_t> order) : order_(std::move(order)) {}
@@ -81,13 +81,15 @@ class MemoryOrder {
   std::vector<size_t> order_;  // outermost first
 };
 
-MemoryOrder order_of(const TensorView& input, const TensorView& output) {
-  for (const Format format : {Format::kRowMajor, Format::kChannelsLast}) {
-    if (input.has_format(format) && output.has_format(format)) {
-      return MemoryOrder(memory_order(format, input.rank()));
-    }
-  }
-  invalid("a collective's operands must be dense in one format");
+// The format that the attribute names, which is that of all ranks.
+MemoryOrder order_of(const Attributes& attributes, const TensorView& input,
+                     const TensorView& output) {
+  const std::string& name = attributes.string("format", "row_major");
+  const auto format = parse_format(name);
+  require(format.has_value(), "a collective's format is not known");
+  require(input.has_format(*format) && output.has_format(*format),
+          "a collective's operands must be dense in its format");
+  return MemoryOrder(memory_order(*format, input.rank()));
 }
 
 // The local shape of what is held of a tensor of shape `whole`.
@@ -200,7 +202,7 @@ Collective make_collective(std::string_view op, const Attributes& attributes,
   require(input.present && output.present && input.rank() == output.rank(),
           "a collective's operands differ in rank");
   require(input.dtype == output.dtype, "a collective changes the element type");
-  const MemoryOrder order = order_of(input, output);
+  const MemoryOrder order = order_of(attributes, input, output);
   const std::vector<int64_t> from = order.of(input.shape);
   const std::vector<int64_t> to = order.of(output.shape);
   Collective result;
@@ -211,9 +213,8 @@ Collective make_collective(std::string_view op, const Attributes& attributes,
   } else if (op == "all_gather") {
     result.what = AllGather{checked_shard_map(attributes, order, to, from, rank, ranks)};
   } else if (op == "reduce_scatter") {
-    result.what =
-        ReduceScatter{checked_shard_map(attributes, order, from, to, rank, ranks),
-                      reduce_op(attributes)};
+    result.what = ReduceScatter{checked_shard_map(attributes, order, from, to, rank, ranks),
+                                reduce_op(attributes)};
   } else if (op == "shard") {
     result.what = TakeShard{checked_shard_map(attributes, order, from, to, rank, ranks)};
   } else {

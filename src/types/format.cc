@@ -22,6 +22,13 @@ std::string_view name_of(Format format) {
   return format == Format::kRowMajor ? "row_major" : "channels_last";
 }
 
+std::optional<Format> parse_format(std::string_view name) {
+  for (const Format format : kFormats) {
+    if (name == name_of(format)) return format;
+  }
+  return std::nullopt;
+}
+
 std::vector<size_t> memory_order(Format format, size_t rank) {
   std::vector<size_t> order(rank);
   std::iota(order.begin(), order.end(), size_t{0});

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,10 @@ namespace cleave {
 // [n, c, h, w]. With fewer than three dimensions the two are one.
 enum class Format : uint8_t { kRowMajor, kChannelsLast };
 
+inline constexpr Format kFormats[] = {Format::kRowMajor, Format::kChannelsLast};
+
 std::string_view name_of(Format format);  // "row_major", "channels_last"
+std::optional<Format> parse_format(std::string_view name);
 // The dimensions, outermost first.
 std::vector<size_t> memory_order(Format format, size_t rank);
 std::vector<Dim> dense_strides(Format format, std::span<const Dim> shape);

@@ -10,11 +10,25 @@
 
 namespace cleave {
 
-// The index counted from the front; -1 where it is outside of [-extent, extent).
-inline int64_t position_of(int64_t index, int64_t extent) {
-  if (index < 0) index += extent;
-  return index < 0 || index >= extent ? -1 : index;
-}
+// The elements along a dimension that indices reach: `extent` of them, from element `offset` of all
+// `total` on. A rank may hold a part of the dimension alone.
+struct IndexRange {
+  int64_t extent = 0;
+  int64_t offset = 0;
+  int64_t total = 0;
+
+  // As the attributes `offset` and `total` have it; without them the elements are all there are.
+  static IndexRange of(const Attributes& attributes, int64_t extent) {
+    return {extent, attributes.integer("offset", 0), attributes.integer("total", extent)};
+  }
+
+  // The index counted from the first of the elements; -1 where it is none of them.
+  int64_t position(int64_t index) const {
+    if (index < 0) index += total;
+    index -= offset;
+    return index < 0 || index >= extent ? -1 : index;
+  }
+};
 
 // Calls f<I>() with the C++ type of the indices.
 template <class F>

@@ -1,6 +1,7 @@
 // Random ops that make a larger or smaller tensor of the elements there are. Weights of
 // interpolations are multiples of a power of two, and results are multiplied by it.
 #include <cmath>
+#include <string>
 
 #include "tests/property/random_values.h"
 
@@ -13,7 +14,7 @@ class Resampling {
       : values_(values), x_(values.bounded(values.pick())), shape_(values.shape(x_)) {}
 
   void add() {
-    switch (values_.uniform(0, 5)) {
+    switch (values_.uniform(0, 6)) {
       case 0:
         return add_pad();
       case 1:
@@ -22,6 +23,8 @@ class Resampling {
         return add_grid_sample();
       case 3:
         return add_interpolation();
+      case 4:
+        return add_roi_align();
       default:
         return add_nearest();
     }
@@ -73,6 +76,24 @@ class Resampling {
     attributes.set("padding", one_of({"zeros", "border", "reflection"}));
     attributes.set("align_corners", Dim(values_.uniform(0, 1)));
     values_.made(values_.op("grid_sample", attributes, {x_.id, grid.id}), x_.magnitude);
+  }
+
+  // A sample a bin, at eighths of the distance between elements.
+  void add_roi_align() {
+    if (shape_.size() != 4 || !is_known(0) || !is_known(2) || !is_known(3)) return;
+    const int64_t regions = values_.uniform(1, 5);
+    HostTensor images(DType::kInt64, {regions});
+    for (int64_t i = 0; i < regions; ++i) {
+      images.set_integer(i, values_.uniform(0, shape_[0].constant() - 1));
+    }
+    const ir::ValueId image = values_.model.graph.add_constant("i" + std::to_string(values_.next++),
+                                                               ir::constant_value(images));
+    const RandomValues::Known rois = values_.constant({regions, 4}, 6);
+    Attributes attributes{{"samples", Dim(1)}, {"half_pixel", Dim(values_.uniform(0, 1))}};
+    attributes.set("bins", Shape{int64_t{1} << values_.uniform(0, 2), 2});
+    attributes.set("mode", one_of({"mean", "max"}));
+    const ir::ValueId y = values_.op("roi_align", attributes, {x_.id, rois.id, image});
+    values_.made(values_.times(y, 64), x_.magnitude * 64);
   }
 
   // Some axes of known extents.

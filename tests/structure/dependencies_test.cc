@@ -57,6 +57,7 @@ std::string layer_of(const std::string& path) {
       (name.starts_with("cpu") || name.starts_with("cuda"))) {
     return "kernels";
   }
+  if (path.starts_with("ops/") && name.starts_with("capabilities_")) return "capabilities";
   if (path.starts_with("planner/solver/")) return "planner/solver";
   return path.substr(0, path.find('/'));
 }

@@ -25,6 +25,7 @@ enum class Lay {
   kSwapped,  // the last two dimensions change places in memory
   kSparse,   // the last dimension has stride 2
   kChannelsLast,
+  kHeadsInside,  // the second and the third of four dimensions change places in memory
 };
 
 // A tensor laid out in memory that is otherwise filled with a pattern; reads it back.
@@ -37,8 +38,9 @@ class LaidOut {
     int64_t stride = lay == Lay::kSparse ? 2 : 1;
     std::vector<size_t> order(rank);
     for (size_t d = 0; d < rank; ++d) order[d] = d;
-    const bool gaps = lay != Lay::kDense && lay != Lay::kChannelsLast;
+    const bool gaps = lay == Lay::kGaps || lay == Lay::kSwapped || lay == Lay::kSparse;
     if (lay == Lay::kChannelsLast) order = memory_order(Format::kChannelsLast, rank);
+    if (lay == Lay::kHeadsInside && rank == 4) std::swap(order[1], order[2]);
     if (lay == Lay::kSwapped && rank >= 2) std::swap(order[rank - 1], order[rank - 2]);
     for (size_t i = rank; i-- > 0;) {
       view_.strides[order[i]] = stride;

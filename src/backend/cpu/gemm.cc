@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <type_traits>
 
 #include "base/check.h"
 
@@ -13,17 +15,30 @@ void to_float(const simd::Table& table, DType dtype, const uint16_t* from, float
   (dtype == DType::kFloat16 ? table.half_to_float : table.bfloat16_to_float)(from, to, count);
 }
 
+// Rows of a whole panel; their size is known, so that no function is called for each.
+template <int64_t kColumns, class T>
+void copy_rows(const T* from, int64_t row_stride, int64_t depth, T* to) {
+  for (int64_t p = 0; p < depth; ++p) {
+    std::memcpy(to + p * kColumns, from + p * row_stride, kColumns * sizeof(T));
+  }
+}
+
 // Columns [0, columns) of one panel, k deep, copied element by element of type T.
 template <class T>
-void pack_panel(const std::byte* data, int64_t row_stride, int64_t column_stride, int64_t depth,
-                int64_t columns, int64_t panel, T* to) {
+void pack_panel(const simd::Table& table, const std::byte* data, int64_t row_stride,
+                int64_t column_stride, int64_t depth, int64_t columns, int64_t panel, T* to) {
   const T* from = reinterpret_cast<const T*>(data);
   if (columns < panel) std::fill(to, to + depth * panel, T{});
-  if (column_stride == 1) {
+  if (column_stride == 1 || columns == 1) {
+    if (columns == 32 && panel == 32) return copy_rows<32>(from, row_stride, depth, to);
+    if (columns == 16 && panel == 16) return copy_rows<16>(from, row_stride, depth, to);
     for (int64_t p = 0; p < depth; ++p) {
       std::memcpy(to + p * panel, from + p * row_stride, static_cast<size_t>(columns) * sizeof(T));
     }
     return;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (row_stride == 1) return table.transpose(from, column_stride, columns, depth, to, panel);
   }
   // Eight rows of the panel at a time: what is written stays in the first-level cache.
   for (int64_t begin = 0; begin < depth; begin += 8) {
@@ -103,6 +118,50 @@ void multiply_panel(const simd::Table& table, const Tiles& tiles, int64_t depth,
   }
 }
 
+// Where `rows` rows of a begin, elements [first, first + depth) of each, and how far they lie
+// apart.
+struct FloatRows {
+  const float* data;
+  int64_t step;
+};
+
+// Rows that lie a fixed step apart, as floats one behind the other, are read where they lie.
+std::optional<int64_t> step_between(const RowSource& a, int64_t rows) {
+  if (a.dtype != DType::kFloat32 || a.column_stride != 1) return std::nullopt;
+  const int64_t bytes = rows > 1 ? a.rows[1] - a.rows[0] : 0;
+  for (int64_t i = 2; i < rows; ++i) {
+    if (a.rows[i] - a.rows[i - 1] != bytes) return std::nullopt;
+  }
+  if (bytes % kAliasBytes == 0 && rows > 1) return std::nullopt;
+  return bytes / static_cast<int64_t>(sizeof(float));
+}
+
+FloatRows float_rows(const simd::Table& table, const RowSource& a, int64_t rows,
+                     std::optional<int64_t> step, int64_t first, int64_t depth, float* scratch) {
+  if (step) return {reinterpret_cast<const float*>(a.rows[0]) + first, *step};
+  for (int64_t i = 0; i < rows; ++i) {
+    float* to = scratch + i * kCopiedDepth;
+    const int64_t stride = a.column_stride;
+    if (a.dtype == DType::kFloat32) {
+      const float* from = reinterpret_cast<const float*>(a.rows[i]) + first * stride;
+      if (stride == 1) {
+        std::memcpy(to, from, static_cast<size_t>(depth) * sizeof(float));
+      } else {
+        for (int64_t p = 0; p < depth; ++p) to[p] = from[p * stride];
+      }
+      continue;
+    }
+    const auto* from = reinterpret_cast<const uint16_t*>(a.rows[i]) + first * stride;
+    uint16_t bits[kBlockDepth];
+    if (stride != 1) {
+      for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * stride];
+      from = bits;
+    }
+    to_float(table, a.dtype, from, to, depth);
+  }
+  return {scratch, kCopiedDepth};
+}
+
 // `count` panels as float, in place or converted into `scratch`.
 const float* float_panels(const simd::Table& table, const PackedShape& shape,
                           const std::byte* packed, int64_t offset, int64_t count, float* scratch) {
@@ -128,12 +187,12 @@ void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedSh
           b.data + (shape.begin(block) * b.row_stride + p * shape.panel * b.column_stride) * size;
       std::byte* to = packed + shape.offset(block, p) * static_cast<int64_t>(size_of(shape.dtype));
       if (b.dtype == DType::kFloat32) {
-        pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel,
+        pack_panel(table, from, b.row_stride, b.column_stride, depth, columns, shape.panel,
                    reinterpret_cast<float*>(to));
         continue;
       }
       uint16_t* target = converts ? bits : reinterpret_cast<uint16_t*>(to);
-      pack_panel(from, b.row_stride, b.column_stride, depth, columns, shape.panel, target);
+      pack_panel(table, from, b.row_stride, b.column_stride, depth, columns, shape.panel, target);
       if (converts) {
         to_float(table, b.dtype, bits, reinterpret_cast<float*>(to), depth * shape.panel);
       }
@@ -151,10 +210,16 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
     for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, (last - first) * panel, 0.0f);
     return;
   }
+  const std::optional<int64_t> step = step_between(a, rows);
   for (int64_t block = 0; block < shape.blocks(); ++block) {
     const int64_t depth = shape.depth(block);
-    pack_tiles(table, a, tiles, shape.begin(block), depth, scratch.a);
     const int64_t together = rows <= 2 ? 4 : 1;
+    FloatRows lines{};
+    if (rows <= 2) {
+      pack_tiles(table, a, tiles, shape.begin(block), depth, scratch.a);
+    } else {
+      lines = float_rows(table, a, rows, step, shape.begin(block), depth, scratch.a);
+    }
     for (int64_t p = first; p < last; p += together) {
       const int64_t count = std::min(together, last - p);
       const float* b = float_panels(table, shape, packed, shape.offset(block, p),
@@ -165,7 +230,11 @@ void multiply_block(const simd::Table& table, const RowSource& a, int64_t rows,
                           depth * panel, to, ldc, accumulate || block > 0);
         continue;
       }
-      multiply_panel(table, tiles, depth, scratch.a, b, to, ldc, accumulate || block > 0);
+      for (int64_t tile = 0; tile < tiles.count; ++tile) {
+        const int64_t row = tiles.first(tile);
+        table.row_tile(static_cast<int>(tiles.size(tile)), depth, lines.data + row * lines.step,
+                       lines.step, b, panel, to + row * ldc, ldc, accumulate || block > 0);
+      }
     }
   }
 }

@@ -1,8 +1,8 @@
 // The tiled matrix product: packing of operands and the product of one block.
 //
 // b is packed into panels of `panel` columns, [k block][panel][k][column], zero beyond its columns;
-// it may stay in a 16-bit type, then each panel is converted as it is used. a is packed block by
-// block into float tiles [tile][k][row].
+// it may stay in a 16-bit type, then each panel is converted as it is used. Rows of a are read
+// where they lie, or copied as floats block by block.
 #pragma once
 
 #include <algorithm>
@@ -60,6 +60,11 @@ struct PackedShape {
 void pack_panels(const simd::Table& table, const MatrixSource& b, const PackedShape& shape,
                  int64_t first, int64_t last, std::byte* packed);
 
+// Floats of a row of a that is copied: rows do not lie a multiple of a page apart, since such would
+// share a set of the first-level cache.
+inline constexpr int64_t kCopiedDepth = kBlockDepth + 16;
+inline constexpr int64_t kAliasBytes = 4096;
+
 // Rows of a by their addresses; elements `column_stride` apart.
 struct RowSource {
   const std::byte* const* rows = nullptr;
@@ -69,7 +74,7 @@ struct RowSource {
 
 // Scratch of one block's product.
 struct BlockScratch {
-  alignas(64) float a[kBlockRows * kBlockDepth];
+  alignas(64) float a[kBlockRows * kCopiedDepth];
   alignas(64) float b[4 * kBlockDepth * simd::kMaxPanel];  // panels converted to float
 };
 

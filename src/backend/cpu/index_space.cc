@@ -69,6 +69,7 @@ RowWalk::RowWalk(const IndexSpace& space, int64_t row)
     : space_(space),
       index_(space.extents.empty() ? 0 : space.extents.size() - 1),
       offsets_(space.strides.size(), 0) {
+  if (space.elements == 0) return;
   for (size_t d = index_.size(); d-- > 0;) {
     index_[d] = row % space.extents[d];
     row /= space.extents[d];

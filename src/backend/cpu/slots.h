@@ -1,6 +1,7 @@
 // Slots: scratch memory for threads that take and give back pieces of a kernel's workspace.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,13 @@
 #include <vector>
 
 namespace cleave::backend {
+
+// As many pieces as there are threads, unless they need more than `most` bytes together; at least
+// one.
+inline int slots_within(int64_t most, int64_t bytes, int threads) {
+  return static_cast<int>(
+      std::clamp<int64_t>(most / std::max<int64_t>(1, bytes), 1, std::max(1, threads)));
+}
 
 // Scratch memory in pieces, one for each thread that computes.
 class Slots {

@@ -1,4 +1,4 @@
-// Resize, its forerunner Upsample, and GridSample.
+// Resize, its forerunner Upsample, GridSample and RoiAlign.
 #include <algorithm>
 #include <cmath>
 
@@ -250,6 +250,29 @@ void grid_sample(Conversion& c) {
                       {"align_corners", Dim(c.integer("align_corners", 0) != 0 ? 1 : 0)}}));
 }
 
+// Until 16 corners were elements.
+void roi_align(Conversion& c) {
+  const bool halves = c.version() >= 16 && c.string("coordinate_transformation_mode",
+                                                    "half_pixel") != "output_half_pixel";
+  const std::string mode = c.string("mode", "avg");
+  if (mode != "avg" && mode != "max") {
+    throw Error(ErrorCode::kInvalid, "the attribute 'mode' is '" + mode + "'", "it is avg or max");
+  }
+  const auto bins = [&](const char* name) {
+    const int64_t count = c.integer(name, 1);
+    if (count > 0 && count <= INT32_MAX) return Dim(count);
+    throw Error(ErrorCode::kInvalid,
+                "the attribute '" + std::string(name) + "' is " + std::to_string(count),
+                "it is the number of bins, 1 or more");
+  };
+  c.output(0, c.emit("roi_align", {c.input(0), c.input(1), c.input(2)},
+                     {{"bins", std::vector<Dim>{bins("output_height"), bins("output_width")}},
+                      {"mode", mode == "avg" ? "mean" : "max"},
+                      {"scale", c.real("spatial_scale", 1)},
+                      {"half_pixel", Dim(halves ? 1 : 0)},
+                      {"samples", Dim(c.integer("sampling_ratio", 0))}}));
+}
+
 }  // namespace
 
 void add_resize_converters(ConverterTable& table) {
@@ -258,6 +281,7 @@ void add_resize_converters(ConverterTable& table) {
   table.add("Resize", 10, resize_by_scales);
   table.add("Resize", 11, resize);
   table.add("GridSample", 16, grid_sample);
+  table.add("RoiAlign", 10, roi_align);
 }
 
 }  // namespace cleave::onnx

@@ -1,299 +1,325 @@
-// Attention on the CPU: for a block of rows, keys are taken a tile at a time and the softmax is
-// carried along (its running maximum and sum), so that scores never leave the cache. Storage is
-// float32, float16 or bfloat16, arithmetic float32.
+// Attention on the CPU, as products of tiles: the keys and values of a head are laid out in panels,
+// a tile of keys at a time; a tile of queries gives scores, which become weights and are multiplied
+// with the values while they are in the first-level cache. The softmax is carried along from tile
+// to tile of keys. Storage is float32, float16 or bfloat16, arithmetic float32.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
-#include "backend/cpu/float_rows.h"
 #include "backend/cpu/gemm.h"
-#include "backend/cpu/simple_kernel.h"
+#include "backend/cpu/slots.h"
 #include "base/thread_pool.h"
+#include "ops/attention/cpu_few_rows.h"
 #include "ops/attention/cpu_plain.h"
 #include "ops/attention/cpu_problem.h"
+#include "ops/attention/cpu_rows.h"
 
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kKeys = 192;  // of a tile at most, whole panels: 96 × 192 scores are 72 KiB
-constexpr int64_t kSmallBlockRows = 24;  // smaller blocks are not made for the threads' sake
-constexpr int64_t kPackingRows = 16;     // a block's packing takes as long as so many rows
-constexpr int64_t kDirectRows = 4;       // up to this many, packing keys costs more than it saves
-constexpr float kHidden = -std::numeric_limits<float>::infinity();
+// Of a tile: its scores for a tile of queries (12 × 512) are 24 KiB, its panels of keys and values
+// stay in the second-level cache.
+constexpr int64_t kTileKeys = 512;
+constexpr int64_t kTileFloats = 64 << 10;
+constexpr int64_t kBlockRows = 384;   // at most, or their sums would not stay there either
+constexpr int64_t kPackingTiles = 1;  // to pack a block's keys and values takes as long as so many
 
-// An attention cut into blocks of rows and tiles of keys.
-struct TiledAttention : AttentionProblem {
-  int64_t block_rows = 0;
-  int64_t blocks = 0;
-  int64_t tile_keys = 0;
-  const simd::Table* table = &simd::best();
+int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-  explicit TiledAttention(const KernelProblem& problem) : AttentionProblem(problem) {
-    blocks = blocks_for(problem.threads);
-    if (blocks > 0) block_rows = (rows + blocks - 1) / blocks;
-    // Tiles as even as can be, of whole panels: a short last one costs nearly as much as a full
-    // one.
-    const int64_t tiles = std::max<int64_t>(1, (keys + kKeys - 1) / kKeys);
-    const int64_t even = std::max<int64_t>(1, (keys + tiles - 1) / tiles);
-    tile_keys = (even + table->panel - 1) / table->panel * table->panel;
-  }
-
-  // How many blocks the rows of a head make: all threads have work, and no more blocks than that
-  // takes, as each packs the keys again. Results do not depend on the blocks.
-  int64_t blocks_for(int64_t threads) const {
-    const int64_t least = (rows + kBlockRows - 1) / kBlockRows;
-    const int64_t most = std::max(least, (rows + kSmallBlockRows - 1) / kSmallBlockRows);
-    int64_t best = least;
-    int64_t best_cost = std::numeric_limits<int64_t>::max();
-    for (int64_t candidate = least; candidate > 0 && candidate <= most; ++candidate) {
-      const int64_t turns = (batches * heads * candidate + threads - 1) / threads;
-      const int64_t cost = turns * ((rows + candidate - 1) / candidate + kPackingRows);
-      if (cost >= best_cost) continue;
-      best_cost = cost;
-      best = candidate;
-    }
-    return best;
-  }
+// Keys and values that are packed together.
+struct KeyTile {
+  HeadGroup group;
+  int64_t first = 0;
+  int64_t count = 0;
 };
 
-// The state of one block of rows, reused from block to block.
-class RowBlock {
+// Rows of queries that lie a stride apart: of one head, or one row of several heads.
+struct QueryTile {
+  HeadGroup group;
+  int64_t head = 0;
+  int64_t row = 0;
+  int64_t count = 0;
+};
+
+class PreparedTiled final : public PreparedKernel {
  public:
-  RowBlock(const TiledAttention& work, std::span<const void* const> inputs, void* out)
-      : work_(work),
-        inputs_(inputs),
-        out_(out),
-        keys_shape_{
-            .k = work.depth, .n = kKeys, .dtype = DType::kFloat32, .panel = work.table->panel},
-        values_shape_{
-            .k = kKeys, .n = work.width, .dtype = DType::kFloat32, .panel = work.table->panel},
-        leading_(values_shape_.panels() * values_shape_.panel),
-        scores_(static_cast<size_t>(work.block_rows * kKeys)),
-        sums_(static_cast<size_t>(work.block_rows * leading_)),
-        row_(static_cast<size_t>(std::max({work.depth, work.width, kKeys}))),
-        queries_(
-            static_cast<size_t>(work.block_rows <= kDirectRows ? work.block_rows * work.depth : 0)),
-        largest_(static_cast<size_t>(work.block_rows)),
-        totals_(static_cast<size_t>(work.block_rows)) {
-    if (work.block_rows > kDirectRows) {
-      packed_keys_.resize(static_cast<size_t>(keys_shape_.bytes()));
-      packed_values_.resize(static_cast<size_t>(values_shape_.bytes()));
-    }
+  explicit PreparedTiled(const KernelProblem& problem)
+      : work_(problem),
+        table_(simd::best()),
+        tile_keys_(tile_keys()),
+        keys_shape_{.k = work_.depth, .n = 0, .dtype = DType::kFloat32, .panel = table_.panel},
+        values_shape_{.k = 0, .n = work_.width, .dtype = DType::kFloat32, .panel = table_.panel},
+        softmax_(work_, table_, tile_keys_),
+        sums_in_place_(work_.out.type == DType::kFloat32 && work_.width % (table_.panel / 2) == 0) {
+    if (nothing()) return;
+    // One row of each head: the heads of a group are the rows.
+    across_heads_ = work_.rows == 1;
+    const int64_t lines = across_heads_ ? work_.most_heads() : work_.rows;
+    // Tiles as even as can be.
+    tile_rows_ = ceil_of(lines, ceil_of(lines, table_.tile_rows));
+    line_tiles_ = ceil_of(lines, tile_rows_);
+    group_tiles_ = line_tiles_ * (across_heads_ ? 1 : work_.most_heads());
+    choose_blocks(problem.threads);
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), problem.threads);
   }
 
-  void run(int64_t batch, int64_t head, int64_t first, int64_t count) {
-    batch_ = batch;
-    head_ = head;
-    first_ = first;
-    count_ = count;
-    std::fill(sums_.begin(), sums_.end(), 0.0f);
-    std::fill(largest_.begin(), largest_.end(), kHidden);
-    std::fill(totals_.begin(), totals_.end(), 0.0f);
-    const int64_t end = work_.causal
-                            ? std::clamp<int64_t>(first + count - 1 + work_.visible, 0, work_.keys)
-                            : work_.keys;
-    for (int64_t key = 0; key < end; key += work_.tile_keys) {
-      const int64_t size = std::min(work_.tile_keys, end - key);
-      if (work_.block_rows <= kDirectRows) {
-        score_directly(key, size);
-      } else {
-        score_packed(key, size);
-      }
-      for (int64_t i = 0; i < count_; ++i) softmax_row(i, key, size);
-      if (work_.block_rows <= kDirectRows) {
-        add_directly(key, size);
-      } else {
-        add_packed(key, size);
-      }
-    }
-    for (int64_t i = 0; i < count_; ++i) write_row(i);
+  int64_t workspace_bytes() const override { return nothing() ? 0 : slots_ * slot_bytes(); }
+
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           std::byte* workspace, ThreadPool& pool) const override {
+    if (nothing()) return;
+    Slots slots(workspace, slot_bytes(), slots_);
+    pool.parallel_for(work_.groups() * blocks_, [&](int64_t task) {
+      const Slots::Slot slot(slots);
+      Scratch scratch(*this, reinterpret_cast<float*>(slot.data()));
+      attend(task / blocks_, task % blocks_ * block_tiles_, inputs, outputs[0], scratch);
+    });
   }
 
  private:
-  float* scores(int64_t row) { return scores_.data() + row * kKeys; }
-  float* sums(int64_t row) { return sums_.data() + row * leading_; }
+  // A thread's memory.
+  struct Scratch {
+    Scratch(const PreparedTiled& kernel, float* memory)
+        : keys(memory),
+          values(keys + kernel.keys_floats()),
+          scores(values + kernel.values_floats()),
+          queries(scores + kernel.tile_rows_ * kernel.tile_keys_),
+          masks(queries + kernel.tile_rows_ * kernel.work_.depth),
+          sums(masks + kernel.softmax_.scratch_floats()),
+          state(sums + kernel.sums_floats(), kernel.block_tiles_ * kernel.tile_rows_) {}
+    float* keys;
+    float* values;
+    float* scores;
+    float* queries;
+    float* masks;
+    float* sums;
+    RowState state;
+  };
 
-  MatrixSource keys_from(int64_t key) const {
-    const Operand4& k = work_.k;
-    return {.data = k.at(inputs_[1], k.offset(batch_, work_.key_head(head_), key)),
-            .dtype = k.type,
-            .row_stride = k.strides[3],
-            .column_stride = k.strides[2]};
-  }
-  MatrixSource values_from(int64_t key) const {
-    const Operand4& v = work_.v;
-    return {.data = v.at(inputs_[2], v.offset(batch_, work_.key_head(head_), key)),
-            .dtype = v.type,
-            .row_stride = v.strides[2],
-            .column_stride = v.strides[3]};
-  }
+  bool nothing() const { return work_.batches * work_.heads * work_.rows * work_.width == 0; }
 
-  void score_packed(int64_t key, int64_t size) {
-    keys_shape_.n = size;
-    pack_panels(*work_.table, keys_from(key), keys_shape_, 0, keys_shape_.panels(),
-                packed_keys_.data());
-    const std::byte* rows[kBlockRows];
-    for (int64_t i = 0; i < count_; ++i) {
-      rows[i] = work_.q.at(inputs_[0], work_.q.offset(batch_, head_, first_ + i));
-    }
-    multiply_block(*work_.table, {rows, work_.q.type, work_.q.strides[3]}, count_, keys_shape_,
-                   packed_keys_.data(), 0, keys_shape_.panels(), scores_.data(), kKeys, scratch_);
-  }
-
-  void add_packed(int64_t key, int64_t size) {
-    values_shape_.k = size;
-    pack_panels(*work_.table, values_from(key), values_shape_, 0, values_shape_.panels(),
-                packed_values_.data());
-    const std::byte* rows[kBlockRows];
-    for (int64_t i = 0; i < count_; ++i) rows[i] = reinterpret_cast<const std::byte*>(scores(i));
-    multiply_block(*work_.table, {rows, DType::kFloat32, 1}, count_, values_shape_,
-                   packed_values_.data(), 0, values_shape_.panels(), sums_.data(), leading_,
-                   scratch_, true);
+  // Tiles as even as can be, of whole panels: a short last one costs nearly as much as a full one.
+  int64_t tile_keys() const {
+    const int64_t most =
+        std::min(kTileKeys, kTileFloats / std::max<int64_t>(1, work_.depth + work_.width));
+    const int64_t tiles = std::max<int64_t>(1, ceil_of(work_.keys, std::max<int64_t>(1, most)));
+    return std::max<int64_t>(1, ceil_of(ceil_of(work_.keys, tiles), table_.panel)) * table_.panel;
   }
 
-  // One element after the other where the view is not contiguous.
-  const float* gather(const MatrixSource& from, int64_t offset, int64_t stride, int64_t count) {
-    const std::byte* data = from.data + offset * static_cast<int64_t>(size_of(from.dtype));
-    if (stride == 1 || count == 1) {
-      return as_floats(*work_.table, from.dtype, data, 0, count, row_.data());
+  // How many blocks the rows of a group make: all threads have work, and no more blocks than that
+  // takes, as each packs the keys again. Results do not depend on them.
+  void choose_blocks(int64_t threads) {
+    const int64_t least = ceil_of(group_tiles_ * tile_rows_, kBlockRows);
+    int64_t best_cost = std::numeric_limits<int64_t>::max();
+    for (int64_t blocks = least; blocks <= group_tiles_; ++blocks) {
+      const int64_t tiles = ceil_of(group_tiles_, blocks);
+      const int64_t cost = ceil_of(work_.groups() * blocks, threads) * (tiles + kPackingTiles);
+      if (cost >= best_cost) continue;
+      best_cost = cost;
+      block_tiles_ = tiles;
     }
-    for (int64_t i = 0; i < count; ++i) {
-      row_[static_cast<size_t>(i)] =
-          *as_floats(*work_.table, from.dtype, data, i * stride, 1, row_.data() + i);
-    }
-    return row_.data();
+    blocks_ = ceil_of(group_tiles_, block_tiles_);
   }
 
-  void score_directly(int64_t key, int64_t size) {
-    const Operand4& q = work_.q;
-    if (key == 0) {
-      for (int64_t i = 0; i < count_; ++i) {
-        const MatrixSource row{.data = q.at(inputs_[0], q.offset(batch_, head_, first_ + i)),
-                               .dtype = q.type};
-        std::copy_n(gather(row, 0, q.strides[3], work_.depth), work_.depth,
-                    queries_.data() + i * work_.depth);
-      }
-    }
-    const MatrixSource from = keys_from(key);
-    for (int64_t j = 0; j < size; ++j) {
-      const float* row = gather(from, j * from.column_stride, from.row_stride, work_.depth);
-      for (int64_t i = 0; i < count_; ++i) {
-        scores(i)[j] = work_.table->dot(queries_.data() + i * work_.depth, row, work_.depth);
-      }
-    }
+  int64_t leading() const { return ceil_of(work_.width, table_.panel) * table_.panel; }
+  int64_t keys_floats() const { return tile_keys_ * work_.depth; }
+  int64_t values_floats() const { return tile_keys_ * leading(); }
+  int64_t sums_floats() const { return sums_in_place_ ? 0 : block_tiles_ * tile_rows_ * leading(); }
+  int64_t slot_bytes() const {
+    const int64_t floats = keys_floats() + values_floats() +
+                           tile_rows_ * (tile_keys_ + work_.depth) + softmax_.scratch_floats() +
+                           sums_floats() + RowState::floats(block_tiles_ * tile_rows_);
+    return ceil_of(floats * static_cast<int64_t>(sizeof(float)), 64) * 64;
   }
 
-  void add_directly(int64_t key, int64_t size) {
-    const MatrixSource from = values_from(key);
-    for (int64_t j = 0; j < size; ++j) {
-      const float* row = gather(from, j * from.row_stride, from.column_stride, work_.width);
-      for (int64_t i = 0; i < count_; ++i) {
-        work_.table->scale_add(row, scores(i)[j], sums(i), sums(i), work_.width);
-      }
-    }
-  }
-
-  // Scales, adds the mask and hides columns of the scores of one row.
-  void mask_row(int64_t i, int64_t key, int64_t size) {
-    float* score = scores(i);
-    work_.table->scale(score, work_.scale, size);
-    if (work_.has_mask) {
-      const Operand4& mask = work_.mask;
-      const std::byte* data = mask.at(inputs_[3], mask.offset(batch_, head_, first_ + i, key));
-      const int64_t stride = mask.strides[3];
-      if (mask.type == DType::kBool) {
-        const auto* shown = reinterpret_cast<const uint8_t*>(data);
-        for (int64_t j = 0; j < size; ++j) score[j] = shown[j * stride] != 0 ? score[j] : kHidden;
-      } else if (stride == 1) {
-        const float* added = as_floats(*work_.table, mask.type, data, 0, size, row_.data());
-        for (int64_t j = 0; j < size; ++j) score[j] += added[j];
-      } else {
-        for (int64_t j = 0; j < size; ++j) {
-          score[j] += *as_floats(*work_.table, mask.type, data, j * stride, 1, row_.data());
-        }
-      }
-    }
-    if (work_.causal) {
-      const int64_t seen = std::clamp<int64_t>(first_ + i + work_.visible - key, 0, size);
-      std::fill(score + seen, score + size, kHidden);
-    }
-  }
-
-  // Scores become weights relative to the running maximum; what was summed so far is rescaled.
-  void softmax_row(int64_t i, int64_t key, int64_t size) {
-    mask_row(i, key, size);
-    float& largest = largest_[static_cast<size_t>(i)];
-    float& total = totals_[static_cast<size_t>(i)];
-    const float tile = work_.table->max(scores(i), size);
-    const float next = std::isnan(tile) || tile > largest ? tile : largest;
-    const float shift = next == kHidden ? 0.0f : next;  // all hidden so far: weights of 0
-    if (next != largest && total != 0) {
-      const float factor = std::exp(largest - next);
-      total *= factor;
-      work_.table->scale(sums(i), factor, work_.width);
-    }
-    largest = next;
-    total += work_.table->exp_sum(scores(i), scores(i), 1.0f, shift, size);
-  }
-
-  void write_row(int64_t i) {
-    const float total = totals_[static_cast<size_t>(i)];
-    work_.table->scale(sums(i), total == 0 ? 0.0f : 1.0f / total, work_.width);
-    const int64_t at = work_.out.offset(batch_, head_, first_ + i);
-    if (work_.out.type == DType::kFloat32) {
-      std::copy_n(sums(i), work_.width, static_cast<float*>(out_) + at);
+  QueryTile tile_at(const HeadGroup& group, int64_t index) const {
+    QueryTile tile{.group = group, .head = group.first};
+    const int64_t first = index % line_tiles_ * tile_rows_;
+    if (across_heads_) {
+      tile.head += first;
+      tile.count = std::min(tile_rows_, group.heads - first);
     } else {
-      finish_floats(*work_.table, work_.out.type, sums(i), out_, at, work_.width);
+      tile.head += index / line_tiles_;
+      tile.row = first;
+      tile.count = index / line_tiles_ < group.heads ? std::min(tile_rows_, work_.rows - first) : 0;
+    }
+    return tile;
+  }
+  // From row to row of a tile.
+  int64_t stride(const Operand4& operand) const { return operand.strides[across_heads_ ? 1 : 2]; }
+
+  // Tiles of queries [first, first + block_tiles_) of a group.
+  void attend(int64_t group_index, int64_t first, std::span<const void* const> inputs, void* out,
+              Scratch& scratch) const {
+    const HeadGroup group = work_.head_group(group_index);
+    const int64_t last = std::min(first + block_tiles_, group_tiles_);
+    for (int64_t key = 0; key == 0 || key < work_.keys; key += tile_keys_) {
+      const KeyTile keys{group, key, std::min(tile_keys_, work_.keys - key)};
+      const KeyTile next = tile_after(keys, group_index);
+      bool packed = false;
+      for (int64_t index = first; index < last; ++index) {
+        const QueryTile tile = tile_at(group, index);
+        if (tile.count <= 0) continue;
+        if (!packed && sees(tile, keys)) {
+          pack(keys, inputs, scratch);
+          packed = true;
+        }
+        const Range part = partition(next.count, last - first, index - first);
+        fetch({next.group, next.first + part.begin, part.size()}, inputs);
+        add_tile(tile, index - first, keys, inputs, out, scratch);
+      }
     }
   }
 
-  const TiledAttention& work_;
-  std::span<const void* const> inputs_;
-  void* out_;
+  KeyTile tile_after(const KeyTile& keys, int64_t group_index) const {
+    const int64_t key = keys.first + tile_keys_;
+    if (key < work_.keys) return {keys.group, key, std::min(tile_keys_, work_.keys - key)};
+    if (group_index + 1 == work_.groups()) return {};
+    return {work_.head_group(group_index + 1), 0, std::min(tile_keys_, work_.keys)};
+  }
+
+  // Keys and values lie in many short pieces, which are packed faster where they have been brought
+  // into the cache before.
+  void fetch(const KeyTile& keys, std::span<const void* const> inputs) const {
+    fetch_rows(work_.k, inputs[1], keys, work_.depth);
+    fetch_rows(work_.v, inputs[2], keys, work_.width);
+  }
+  static void fetch_rows(const Operand4& operand, const void* data, const KeyTile& keys,
+                         int64_t columns) {
+    constexpr int64_t kLine = 64;
+    if (operand.strides[3] > 1) return;
+    for (int64_t i = 0; i < keys.count; ++i) {
+      const std::byte* row =
+          operand.at(data, operand.offset(keys.group.batch, keys.group.key_head, keys.first + i));
+      const std::byte* end = row + columns * static_cast<int64_t>(size_of(operand.type));
+      for (; row < end; row += kLine) __builtin_prefetch(row);
+    }
+  }
+
+  void pack(const KeyTile& keys, std::span<const void* const> inputs, Scratch& scratch) const {
+    const Operand4& k = work_.k;
+    const Operand4& v = work_.v;
+    const HeadGroup& group = keys.group;
+    const PackedShape keys_shape = keys_of(keys.count);
+    const PackedShape values_shape = values_of(keys.count);
+    pack_panels(table_,
+                {.data = k.at(inputs[1], k.offset(group.batch, group.key_head, keys.first)),
+                 .dtype = k.type,
+                 .row_stride = k.strides[3],
+                 .column_stride = k.strides[2]},
+                keys_shape, 0, keys_shape.panels(), reinterpret_cast<std::byte*>(scratch.keys));
+    pack_panels(table_,
+                {.data = v.at(inputs[2], v.offset(group.batch, group.key_head, keys.first)),
+                 .dtype = v.type,
+                 .row_stride = v.strides[2],
+                 .column_stride = v.strides[3]},
+                values_shape, 0, values_shape.panels(),
+                reinterpret_cast<std::byte*>(scratch.values));
+  }
+  PackedShape keys_of(int64_t keys) const {
+    PackedShape shape = keys_shape_;
+    shape.n = keys;
+    return shape;
+  }
+  PackedShape values_of(int64_t keys) const {
+    PackedShape shape = values_shape_;
+    shape.k = keys;
+    return shape;
+  }
+
+  bool sees(const QueryTile& tile, const KeyTile& keys) const {
+    const QueryRow last{tile.group.batch, tile.head,
+                        tile.row + (across_heads_ ? 0 : tile.count - 1)};
+    return softmax_.seen({&last, 1}, keys.first, keys.count) > 0;
+  }
+
+  // Tile `index` of the block's queries by the keys that are packed.
+  void add_tile(const QueryTile& tile, int64_t index, const KeyTile& keys,
+                std::span<const void* const> inputs, void* out, Scratch& scratch) const {
+    const int64_t batch = tile.group.batch;
+    QueryRow places[AttentionRows::kMost];
+    for (int64_t i = 0; i < tile.count; ++i) {
+      places[i] = across_heads_ ? QueryRow{batch, tile.head + i, 0}
+                                : QueryRow{batch, tile.head, tile.row + i};
+    }
+    const std::span<const QueryRow> rows(places, static_cast<size_t>(tile.count));
+    const RowState state = scratch.state.from(index * tile_rows_);
+    float* sums = scratch.sums + index * tile_rows_ * leading();
+    int64_t sums_stride = leading();
+    if (sums_in_place_) {
+      sums = static_cast<float*>(out) + work_.out.offset(batch, tile.head, tile.row);
+      sums_stride = stride(work_.out);
+    }
+    const int64_t seen = softmax_.seen(rows, keys.first, keys.count);
+    if (seen > 0) {
+      const FloatMatrix queries =
+          float_matrix(table_, work_.q, inputs[0], work_.q.offset(batch, tile.head, tile.row),
+                       stride(work_.q), tile.count, work_.depth, scratch.queries);
+      // Whole panels of scores: there is room for them.
+      multiply(tile.count, queries, keys_of(keys.count), scratch.keys, work_.depth,
+               ceil_of(seen, table_.panel) * table_.panel, scratch.scores, tile_keys_, false);
+      softmax_.weigh(rows, keys.first, seen, work_.has_mask ? inputs[3] : nullptr, scratch.scores,
+                     state, sums, sums_stride, scratch.masks);
+      multiply(tile.count, {scratch.scores, tile_keys_}, values_of(keys.count), scratch.values,
+               seen, sums_in_place_ ? work_.width : leading(), sums, sums_stride, keys.first > 0);
+    } else if (keys.first == 0) {
+      for (int64_t i = 0; i < tile.count; ++i) {
+        std::fill_n(sums + i * sums_stride, work_.width, 0.0f);
+      }
+    }
+    if (keys.first + tile_keys_ >= work_.keys) softmax_.finish(rows, state, sums, sums_stride, out);
+  }
+
+  // c (+)= a · b, of which the first `depth` rows and `columns` columns.
+  void multiply(int64_t rows, const FloatMatrix& a, const PackedShape& shape, const float* b,
+                int64_t depth, int64_t columns, float* c, int64_t ldc, bool accumulate) const {
+    if (depth == 0 && !accumulate) {
+      for (int64_t i = 0; i < rows; ++i) std::fill_n(c + i * ldc, columns, 0.0f);
+    }
+    for (int64_t block = 0; block < shape.blocks() && shape.begin(block) < depth; ++block) {
+      const int64_t begin = shape.begin(block);
+      const int64_t size = std::min(shape.depth(block), depth - begin);
+      for (int64_t first = 0; first < columns; first += shape.panel) {
+        table_.row_tile(static_cast<int>(rows), size, a.data + begin, a.stride,
+                        b + shape.offset(block, first / shape.panel),
+                        std::min(shape.panel, columns - first), c + first, ldc,
+                        accumulate || block > 0);
+      }
+    }
+  }
+
+  AttentionProblem work_;
+  const simd::Table& table_;
+  int64_t tile_keys_;
   PackedShape keys_shape_;
   PackedShape values_shape_;
-  int64_t leading_;
-  std::vector<float> scores_;
-  std::vector<float> sums_;
-  std::vector<float> row_;
-  std::vector<float> queries_;
-  std::vector<float> largest_;
-  std::vector<float> totals_;
-  std::vector<std::byte> packed_keys_;
-  std::vector<std::byte> packed_values_;
-  BlockScratch scratch_;
-  int64_t batch_ = 0, head_ = 0, first_ = 0, count_ = 0;
+  AttentionRows softmax_;
+  int slots_ = 1;
+  bool sums_in_place_;
+  bool across_heads_ = false;
+  int64_t tile_rows_ = 0;
+  int64_t line_tiles_ = 0;   // of a head, or of a group's heads
+  int64_t group_tiles_ = 0;  // of a group, at most
+  int64_t block_tiles_ = 0;
+  int64_t blocks_ = 0;  // of a group
 };
 
-RunFunction prepare(const KernelProblem& problem) {
-  const TiledAttention work(problem);
-  return [work](std::span<const void* const> inputs, std::span<void* const> outputs,
-                ThreadPool& pool) {
-    const int64_t tasks = work.batches * work.heads * work.blocks;
-    if (tasks == 0 || work.width == 0) return;
-    const int64_t chunks = chunks_for(tasks, 1, pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
-      const Range range = partition(tasks, chunks, chunk);
-      RowBlock block(work, inputs, outputs[0]);
-      for (int64_t task = range.begin; task < range.end; ++task) {
-        const int64_t first = task % work.blocks * work.block_rows;
-        const int64_t head = task / work.blocks;
-        const int64_t count = std::min(work.block_rows, work.rows - first);
-        if (count > 0) block.run(head / work.heads, head % work.heads, first, count);
-      }
-    });
-  };
-}
-
-std::optional<std::string> refuses(const KernelProblem& problem) {
-  return AttentionProblem::refuses(problem, false);
-}
+class Tiled final : public Kernel {
+ public:
+  std::string_view op() const override { return "attention"; }
+  std::string_view name() const override { return "attention.tiled"; }
+  std::optional<std::string> refuses(const KernelProblem& problem) const override {
+    return AttentionProblem::refuses(problem, false);
+  }
+  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
+                                          KernelCache&) const override {
+    return std::make_unique<PreparedTiled>(problem);
+  }
+};
 
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_attention_cpu() {
-  return {std::make_shared<SimpleKernel>("attention", "attention.tiled", refuses, prepare),
-          make_plain_attention()};
+  return {make_few_rows_attention(), std::make_shared<Tiled>(), make_plain_attention()};
 }
 
 }  // namespace cleave::backend

@@ -77,4 +77,13 @@ AttentionProblem::AttentionProblem(const KernelProblem& problem)
   scale = static_cast<float>(wide_scale);
 }
 
+HeadGroup AttentionProblem::head_group(int64_t index) const {
+  HeadGroup result{.batch = index / groups_of_batch(),
+                   .key_head = key_head(0) + index % groups_of_batch()};
+  const int64_t first = (result.key_head + kv_offset) * group - head_offset;
+  result.first = std::max<int64_t>(0, first);
+  result.heads = std::min(heads, first + group) - result.first;
+  return result;
+}
+
 }  // namespace cleave::backend

@@ -1,6 +1,7 @@
 // What the CPU's kernels of attention share: how the operands are walked.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,6 +28,14 @@ struct Operand4 {
   }
 };
 
+// The query heads that read one key head.
+struct HeadGroup {
+  int64_t batch = 0;
+  int64_t key_head = 0;
+  int64_t first = 0;  // query head
+  int64_t heads = 0;
+};
+
 // Operands, sizes and attributes of one attention.
 struct AttentionProblem {
   Operand4 q, k, v, out, mask;
@@ -43,6 +52,14 @@ struct AttentionProblem {
   // Precondition: not refused.
   explicit AttentionProblem(const KernelProblem& problem);
   int64_t key_head(int64_t head) const { return (head_offset + head) / group - kv_offset; }
+
+  // Groups of query heads, in the order of batches and heads. Precondition: there are heads.
+  int64_t groups() const { return batches * groups_of_batch(); }
+  int64_t most_heads() const { return std::min(group, heads); }  // of a group
+  HeadGroup head_group(int64_t index) const;
+
+ private:
+  int64_t groups_of_batch() const { return key_head(heads - 1) - key_head(0) + 1; }
 };
 
 }  // namespace cleave::backend

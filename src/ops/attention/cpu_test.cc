@@ -1,4 +1,7 @@
+#include <cmath>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "tests/support/kernel_harness.h"
 
@@ -10,9 +13,11 @@ struct Sizes {
 };
 
 const Sizes kSizes[] = {
-    {1, 1, 1, 1, 1, 1, 1},    {2, 4, 2, 7, 7, 8, 8},       {1, 6, 2, 1, 300, 16, 20},
-    {1, 2, 2, 3, 140, 33, 5}, {1, 2, 1, 130, 257, 32, 32}, {2, 3, 3, 20, 40, 64, 48},
-    {1, 2, 2, 5, 0, 8, 8},    {0, 2, 2, 5, 5, 8, 8},       {1, 2, 2, 0, 5, 8, 8},
+    {1, 1, 1, 1, 1, 1, 1},      {2, 4, 2, 7, 7, 8, 8},       {1, 6, 2, 1, 300, 16, 20},
+    {1, 2, 2, 3, 140, 33, 5},   {1, 2, 1, 130, 257, 32, 32}, {2, 3, 3, 20, 40, 64, 48},
+    {1, 8, 2, 1, 300, 64, 48},  {1, 16, 1, 1, 600, 40, 33},  {1, 4, 2, 3, 90, 24, 16},
+    {1, 4, 1, 25, 600, 64, 64}, {1, 2, 2, 14, 70, 300, 270}, {1, 1, 1, 400, 530, 16, 8},
+    {1, 2, 2, 5, 0, 8, 8},      {0, 2, 2, 5, 5, 8, 8},       {1, 2, 2, 0, 5, 8, 8},
 };
 
 struct Operands {
@@ -80,12 +85,73 @@ TEST(Attention, RowsWhereEverythingIsHiddenAreZero) {
 TEST(Attention, TakesStridedOperands) {
   for (const Sizes& s : kSizes) {
     const Operands in(s, DType::kFloat32);
-    for (Lay lay : {Lay::kGaps, Lay::kSwapped, Lay::kSparse}) {
+    for (Lay lay : {Lay::kGaps, Lay::kSwapped, Lay::kSparse, Lay::kHeadsInside}) {
       KernelCase test = case_of(s, in, DType::kFloat32);
       test.input_lays = {lay, lay, lay};
-      test.output_lays = {Lay::kGaps};
-      check_case(test);
+      for (const Lay written : {Lay::kGaps, Lay::kHeadsInside}) {
+        test.output_lays = {written};
+        check_case(test);
+      }
     }
+  }
+}
+
+std::vector<HostTensor> results_of(KernelCase test, const std::string& kernel, int threads) {
+  test.kernel = kernel;
+  test.threads = threads;
+  return run_case(test);
+}
+
+TEST(Attention, ResultsDoNotDependOnThreads) {
+  for (const Sizes& s : {Sizes{1, 4, 2, 100, 100, 32, 32}, Sizes{1, 8, 1, 1, 700, 32, 32},
+                         Sizes{2, 3, 3, 30, 600, 64, 20}}) {
+    Operands in(s, DType::kFloat32);
+    // Not to be seen by all, and then not to be told by the block that a row is in.
+    in.v.set((s.keys - 5) * s.width, std::nan(""));
+    KernelCase test = case_of(s, in, DType::kFloat32);
+    test.attributes.set("causal", Dim(1));
+    for (const std::string& kernel : kernels_of(test)) {
+      const HostTensor expected = results_of(test, kernel, 1)[0];
+      for (const int threads : {2, 3, 7, 40}) {
+        EXPECT_EQ(results_of(test, kernel, threads)[0].bytes, expected.bytes)
+            << kernel << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST(Attention, NanStaysInItsRow) {
+  for (const Sizes& s : {Sizes{1, 1, 1, 30, 40, 16, 16}, Sizes{1, 1, 1, 3, 40, 16, 16}}) {
+    Operands in(s, DType::kFloat32);
+    in.q.set(2 * s.depth + 1, std::nan(""));
+    check_case(case_of(s, in, DType::kFloat32));
+  }
+}
+
+TEST(Attention, AMaskHidesKeysThatAreNoNumbers) {
+  for (const int64_t rows : {3, 30}) {
+    const Sizes s{1, 1, 1, rows, 40, 16, 16};
+    Operands in(s, DType::kFloat32);
+    in.k.set(7 * s.depth + 1, std::nan(""));
+    in.k.set(9 * s.depth + 1, std::numeric_limits<double>::infinity());
+    HostTensor mask(DType::kFloat32, {1, 1, 1, 40});
+    mask.set(7, -std::numeric_limits<double>::infinity());
+    mask.set(9, -std::numeric_limits<double>::infinity());
+    KernelCase test = case_of(s, in, DType::kFloat32);
+    test.inputs.push_back(&mask);
+    check_case(test);
+  }
+}
+
+TEST(Attention, LowestNumbersInMasksAreNoInfinities) {
+  for (const int64_t rows : {2, 20}) {
+    const Sizes s{1, 2, 2, rows, 40, 16, 16};
+    const Operands in(s, DType::kFloat32);
+    HostTensor mask(DType::kFloat32, {1, 2, 1, 40});
+    for (int64_t i = 5; i < 80; ++i) mask.set(i, std::numeric_limits<float>::lowest());
+    KernelCase test = case_of(s, in, DType::kFloat32);
+    test.inputs.push_back(&mask);
+    check_case(test);
   }
 }
 

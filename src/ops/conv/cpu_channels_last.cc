@@ -1,7 +1,7 @@
-// A channels-last convolution is a matrix product whose rows are places and whose columns are output
-// channels. The terms of a place lie one behind the other in memory, line by line of its window, and
-// places beside each other see lines that begin a fixed step apart: rows are read where they lie but
-// at the borders of the image, where lines are copied with their padding.
+// A channels-last convolution is a matrix product whose rows are places and whose columns are
+// output channels. The terms of a place lie one behind the other in memory, line by line of its
+// window, and places beside each other see lines that begin a fixed step apart: rows are read where
+// they lie but at the borders of the image, where lines are copied with their padding.
 #include "ops/conv/cpu_channels_last.h"
 
 #include <algorithm>
@@ -20,10 +20,12 @@ namespace cleave::backend {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
+// Of all threads together (capabilities_cpu.cc).
+constexpr int64_t kWorkspaceBytes = int64_t{8} << 20;
+// Lines that are copied for a block with their padding, at most; of more, terms are.
+constexpr int64_t kMostLineBytes = int64_t{1} << 20;
 // Columns whose sums are made together, so that they stay in the second-level cache.
 constexpr int64_t kMostColumns = 512;
-// Rows that lie a multiple of this apart share a set of the first-level cache.
-constexpr int64_t kAliasBytes = 4096;
 
 // Places of the result that follow each other along x.
 struct Strip {
@@ -81,14 +83,17 @@ class PlaceTerms {
   }
   int64_t step() const { return step_; }
 
-  // Floats that a strip of so many places may be copied into.
-  int64_t strip_floats(int64_t places) const {
+  // For blocks of so many strips, of so many places each.
+  void set_strips(int64_t strips, int64_t places) {
     const WindowAxis& wide = conv_.axes[2];
-    const int64_t line = joined_ && !aliased_
-                             ? ((places - 1) * wide.stride + wide.kernel) * conv_.channels
-                             : places * row_floats(std::min(kBlockDepth, line_length()));
-    return (line + 15) / 16 * 16;
+    const int64_t line = ((places - 1) * wide.stride + wide.kernel) * conv_.channels;
+    copies_lines_ = joined_ && !aliased_ && strips * line * kFloat <= kMostLineBytes;
+    const int64_t floats =
+        copies_lines_ ? line : places * row_floats(std::min(kBlockDepth, line_length()));
+    strip_floats_ = (floats + 15) / 16 * 16;
   }
+  // Floats that a strip may be copied into.
+  int64_t strip_floats() const { return strip_floats_; }
 
   // `x` is the first element of the group's channels. Where the strip lies at the border of the
   // image it is copied; `copied` holds what the segment before it left.
@@ -105,7 +110,7 @@ class PlaceTerms {
     if (!aliased_ && first >= 0 && end <= wide.in) {
       return {line + first * step_ + segment.skip, lda};
     }
-    if (joined_ && !aliased_) {
+    if (copies_lines_) {
       if (segment.skip == 0) copy_pixels(line, first, end, copied);
       return {copied + segment.skip, lda};
     }
@@ -115,9 +120,7 @@ class PlaceTerms {
  private:
   // Of a copied row; not a multiple of what shares a set of the cache.
   static int64_t row_floats(int64_t depth) { return (depth + 15) / 16 * 16 + 16; }
-  int64_t line_length() const {
-    return conv_.channels * (joined_ ? conv_.axes[2].kernel : 1);
-  }
+  int64_t line_length() const { return conv_.channels * (joined_ ? conv_.axes[2].kernel : 1); }
 
   // Pixels [first, end) of a line, zero outside of the image.
   void copy_pixels(const float* line, int64_t first, int64_t end, float* to) const {
@@ -158,6 +161,8 @@ class PlaceTerms {
   int64_t step_;  // elements between pixels
   bool joined_;
   bool aliased_;
+  bool copies_lines_ = false;
+  int64_t strip_floats_ = 0;
   std::vector<Segment> segments_;
 };
 
@@ -216,7 +221,6 @@ class PreparedChannelsLast final : public PreparedKernel {
     const WindowAxis& wide = conv_.axes[2];
     const int64_t others = conv_.images * conv_.groups;
     const int64_t lines = conv_.axes[0].out * conv_.axes[1].out;
-    slots_ = threads;
     if (others * panels_ * lines * wide.out == 0) return;
     const int64_t wanted = threads == 1 ? 1 : threads * 3;
     const int64_t at_least = std::min((wanted + others * lines - 1) / (others * lines),
@@ -225,16 +229,18 @@ class PreparedChannelsLast final : public PreparedKernel {
     strip_places_ = (wide.out + strips_of_line_ - 1) / strips_of_line_;
     strips_of_line_ = (wide.out + strip_places_ - 1) / strip_places_;
     const int64_t strips = lines * strips_of_line_;
-    const int64_t together = std::max<int64_t>(
-        1, std::min(kMostPlaces / strip_places_, others * strips / wanted));
+    const int64_t together =
+        std::max<int64_t>(1, std::min(kMostPlaces / strip_places_, others * strips / wanted));
     place_blocks_ = (strips + together - 1) / together;
     block_strips_ = (strips + place_blocks_ - 1) / place_blocks_;
     place_blocks_ = (strips + block_strips_ - 1) / block_strips_;
     const int64_t tasks = others * place_blocks_;
-    const int64_t columns = std::max((conv_.outputs + kMostColumns - 1) / kMostColumns,
-                                     (wanted + tasks - 1) / tasks);
+    const int64_t columns =
+        std::max((conv_.outputs + kMostColumns - 1) / kMostColumns, (wanted + tasks - 1) / tasks);
     block_panels_ = (panels_ + std::min(columns, panels_) - 1) / std::min(columns, panels_);
     column_blocks_ = (panels_ + block_panels_ - 1) / block_panels_;
+    terms_.set_strips(block_strips_, strip_places_);
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), threads);
   }
 
   Strip strip(int64_t index) const {
@@ -244,10 +250,9 @@ class PreparedChannelsLast final : public PreparedKernel {
     return {line / high, line % high, x, std::min(strip_places_, conv_.axes[2].out - x)};
   }
 
-  int64_t copied_floats() const { return block_strips_ * terms_.strip_floats(strip_places_); }
+  int64_t copied_floats() const { return block_strips_ * terms_.strip_floats(); }
   int64_t sums_floats() const {
-    return epilogue_.in_place() ? 0
-                                : block_strips_ * strip_places_ * block_panels_ * table_.panel;
+    return epilogue_.in_place() ? 0 : block_strips_ * strip_places_ * block_panels_ * table_.panel;
   }
   int64_t slot_bytes() const {
     if (place_blocks_ == 0) return 0;
@@ -281,11 +286,11 @@ class PreparedChannelsLast final : public PreparedKernel {
                          std::to_string(conv_.groups) + " by " +
                          std::to_string(conv_.axes[2].dilation == 1);
     for (const int64_t extent : problem.inputs[1].shape) format += "x" + std::to_string(extent);
-    weight_ = cache.packed(
-        hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(), "a packed weight",
-        [&](std::byte* to) {
-          pack(static_cast<const float*>(problem.constant(1)), reinterpret_cast<float*>(to));
-        });
+    weight_ = cache.packed(hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(),
+                           "a packed weight", [&](std::byte* to) {
+                             pack(static_cast<const float*>(problem.constant(1)),
+                                  reinterpret_cast<float*>(to));
+                           });
   }
 
   // The columns of one block.
@@ -314,8 +319,8 @@ class PreparedChannelsLast final : public PreparedKernel {
     const Strip begin = strip(first_strip);
     const int64_t place = (begin.z * conv_.axes[1].out + begin.y) * conv_.axes[2].out + begin.x;
 
-    const float* x = static_cast<const float*>(inputs[0]) +
-                     image * conv_.plane() * terms_.step() + group * conv_.channels;
+    const float* x = static_cast<const float*>(inputs[0]) + image * conv_.plane() * terms_.step() +
+                     group * conv_.channels;
     float* copied = reinterpret_cast<float*>(slot);
     float* sums = copied + copied_floats();
     int64_t step = columns.channels;
@@ -330,18 +335,16 @@ class PreparedChannelsLast final : public PreparedKernel {
       const float* b = group_weights + segment.offset * panels_ * table_.panel;
       Rows rows[kMostPlaces];
       for (int64_t i = first_strip; i < last_strip; ++i) {
-        rows[i - first_strip] = terms_.rows(
-            x, strip(i), segment,
-            copied + (i - first_strip) * terms_.strip_floats(strip_places_));
+        rows[i - first_strip] =
+            terms_.rows(x, strip(i), segment, copied + (i - first_strip) * terms_.strip_floats());
       }
       for (int64_t panel = columns.first_panel; panel < columns.last_panel; ++panel) {
         float* c = sums + (panel - columns.first_panel) * table_.panel;
         for (int64_t i = first_strip; i < last_strip; ++i) {
           const int64_t places = strip(i).count;
-          multiply(rows[i - first_strip], segment.depth,
-                   b + panel * segment.depth * table_.panel, places,
-                   std::min<int64_t>(table_.panel, conv_.outputs - panel * table_.panel), c, step,
-                   s > 0);
+          multiply(rows[i - first_strip], segment.depth, b + panel * segment.depth * table_.panel,
+                   places, std::min<int64_t>(table_.panel, conv_.outputs - panel * table_.panel), c,
+                   step, s > 0);
           c += places * step;
         }
       }
@@ -394,13 +397,13 @@ class PreparedDepthwise final : public PreparedKernel {
   PreparedDepthwise(const KernelProblem& problem, KernelCache& cache)
       : table_(simd::best()), conv_(problem), epilogue_(problem) {
     if (problem.is_constant(1) && problem.key(1) != 0) {
-      const std::string format = "taps first " + std::to_string(conv_.groups) + "x" +
-                                 std::to_string(conv_.taps());
-      weight_ = cache.packed(
-          hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(), "a packed weight",
-          [&](std::byte* to) {
-            pack(static_cast<const float*>(problem.constant(1)), reinterpret_cast<float*>(to));
-          });
+      const std::string format =
+          "taps first " + std::to_string(conv_.groups) + "x" + std::to_string(conv_.taps());
+      weight_ = cache.packed(hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(),
+                             "a packed weight", [&](std::byte* to) {
+                               pack(static_cast<const float*>(problem.constant(1)),
+                                    reinterpret_cast<float*>(to));
+                             });
     }
     const auto& [deep, high, wide] = conv_.axes;
     // Places along x that see all taps.
@@ -409,7 +412,7 @@ class PreparedDepthwise final : public PreparedKernel {
     inner_ = {std::max(first.begin, last.begin), std::min(first.end, last.end)};
     inner_.end = std::max(inner_.begin, inner_.end);
     lines_ = conv_.images * deep.out * high.out;
-    slots_ = problem.threads;
+    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), problem.threads);
   }
 
   int64_t workspace_bytes() const override {
@@ -461,7 +464,8 @@ class PreparedDepthwise final : public PreparedKernel {
   void pack(const float* weights, float* to) const {
     const int64_t taps = conv_.taps();
     for (int64_t tap = 0; tap < taps; ++tap) {
-      for (int64_t c = 0; c < conv_.groups; ++c) to[tap * conv_.groups + c] = weights[c * taps + tap];
+      for (int64_t c = 0; c < conv_.groups; ++c)
+        to[tap * conv_.groups + c] = weights[c * taps + tap];
     }
   }
 
@@ -497,7 +501,8 @@ class PreparedDepthwise final : public PreparedKernel {
       taps.some_w.clear();
       for (int64_t row = 0; row < rows; ++row) {
         for (int64_t kx = seen.begin; kx < seen.end; ++kx) {
-          taps.some_x.push_back(taps.x[static_cast<size_t>(row)] + wide.position(at, kx) * channels);
+          taps.some_x.push_back(taps.x[static_cast<size_t>(row)] +
+                                wide.position(at, kx) * channels);
           taps.some_w.push_back(taps.w[static_cast<size_t>(row)] + kx * channels);
         }
       }

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "backend/cpu/index_space.h"
+#include "backend/cpu/repeat_row.h"
 
 namespace cleave::backend {
 namespace {
-
-// Elements that the chain takes at once, where places have fewer.
-constexpr int64_t kRunElements = 2048;
 
 int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -21,14 +18,12 @@ PlaceEpilogue::PlaceEpilogue(const KernelProblem& problem)
       shape_(problem.outputs[0].shape),
       inputs_(problem.inputs.size()),
       channels_(shape_[1]) {
-  run_places_ = std::max<int64_t>(1, kRunElements / std::max<int64_t>(1, channels_));
+  run_places_ = rows_at_once(channels_);
   const std::vector<int64_t> linear = dense_strides(Format::kChannelsLast, shape_);
   const auto add = [&](const TensorView& view, bool result) {
     Operand operand{.strides = broadcast_strides(view, shape_),
                     .bytes = static_cast<int64_t>(size_of(view.dtype))};
-    const auto same = [&](size_t d) {
-      return shape_[d] == 1 || operand.strides[d] == linear[d];
-    };
+    const auto same = [&](size_t d) { return shape_[d] == 1 || operand.strides[d] == linear[d]; };
     const auto none = [&](size_t d) { return shape_[d] == 1 || operand.strides[d] == 0; };
     bool is_linear = true;
     bool is_channel = !result;
@@ -36,6 +31,8 @@ PlaceEpilogue::PlaceEpilogue(const KernelProblem& problem)
     for (size_t d = 2; d < shape_.size(); ++d) is_channel = is_channel && none(d);
     if (is_linear) {
       operand.kind = Kind::kLinear;
+    } else if (is_channel && (shape_[1] == 1 || operand.strides[1] == 0)) {
+      operand.kind = Kind::kImage;
     } else if (is_channel) {
       operand.kind = Kind::kChannel;
       operand.scratch = scratch_bytes_;
@@ -66,19 +63,6 @@ int64_t PlaceEpilogue::offset(const Operand& operand, int64_t image, int64_t pla
   return at;
 }
 
-// Lays the channels of an operand one behind the other, `rows` times.
-void PlaceEpilogue::repeat(const Operand& operand, const void* input, int64_t image, int64_t rows,
-                           std::byte* to) const {
-  const auto bytes = static_cast<size_t>(operand.bytes);
-  const std::byte* from =
-      static_cast<const std::byte*>(input) + image * operand.strides[0] * operand.bytes;
-  for (int64_t c = 0; c < channels_; ++c) {
-    std::memcpy(to + c * operand.bytes, from + c * operand.strides[1] * operand.bytes, bytes);
-  }
-  const int64_t row = channels_ * operand.bytes;
-  for (int64_t r = 1; r < rows; ++r) std::memcpy(to + r * row, to, static_cast<size_t>(row));
-}
-
 void PlaceEpilogue::run(const float* sums, int64_t step, int64_t image, int64_t place,
                         int64_t count, int64_t channel, int64_t channels,
                         std::span<const void* const> inputs, std::span<void* const> outputs,
@@ -98,8 +82,11 @@ void PlaceEpilogue::run(const float* sums, int64_t step, int64_t image, int64_t 
   for (size_t i = 2; i < inputs_; ++i) {
     in[i] = inputs[i];
     if (operands_[i].kind != Kind::kChannel) continue;
-    std::byte* to = scratch + operands_[i].scratch;
-    repeat(operands_[i], inputs[i], image, rows, to);
+    const Operand& operand = operands_[i];
+    std::byte* to = scratch + operand.scratch;
+    repeat_row(
+        static_cast<const std::byte*>(inputs[i]) + image * operand.strides[0] * operand.bytes,
+        operand.strides[1], channels_, rows, operand.bytes, to);
     in[i] = to;
   }
   for (int64_t i = 0; i < count; i += rows) {
@@ -108,6 +95,7 @@ void PlaceEpilogue::run(const float* sums, int64_t step, int64_t image, int64_t 
                [&](size_t operand) {
                  const Operand& o = operands_[operand];
                  if (o.kind == Kind::kChannel) return Chain::Place{0, 1};
+                 if (o.kind == Kind::kImage) return Chain::Place{image * o.strides[0], 0};
                  return Chain::Place{image * o.strides[0] + (place + i) * channels_, 1};
                });
   }

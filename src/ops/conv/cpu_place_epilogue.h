@@ -29,8 +29,9 @@ class PlaceEpilogue {
            std::span<void* const> outputs, std::byte* scratch) const;
 
  private:
-  // How an operand lies: as the result does, one element for all places of a channel, or any way.
-  enum class Kind { kLinear, kChannel, kAny };
+  // How an operand lies: as the result does, one element for all places of a channel, one for all
+  // of an image, or any way.
+  enum class Kind { kLinear, kChannel, kImage, kAny };
   struct Operand {
     Kind kind = Kind::kAny;
     std::vector<int64_t> strides;  // along the result's dimensions
@@ -38,8 +39,6 @@ class PlaceEpilogue {
     int64_t scratch = 0;           // of kChannel: where its elements are repeated
   };
   int64_t offset(const Operand& operand, int64_t image, int64_t place) const;
-  void repeat(const Operand& operand, const void* input, int64_t image, int64_t rows,
-              std::byte* to) const;
 
   Chain chain_;
   std::vector<int64_t> shape_;     // of the result

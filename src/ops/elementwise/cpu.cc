@@ -5,6 +5,7 @@
 #include "backend/cpu/element_size.h"
 #include "backend/cpu/fused_evaluator.h"
 #include "backend/cpu/index_space.h"
+#include "backend/cpu/repeat_row.h"
 #include "backend/kernel.h"
 #include "base/thread_pool.h"
 
@@ -16,6 +17,8 @@ constexpr int64_t kChunkWork = 64 * 1024;
 // Rows shorter than this are not worth a run of the chain each.
 constexpr int64_t kShortRow = 64;
 constexpr int64_t kBlock = 512;
+// Those that are longer are worth one.
+constexpr int64_t kRepeatedRow = 1024;
 
 std::vector<DType> types_of(const std::vector<TensorView>& views) {
   std::vector<DType> types;
@@ -41,8 +44,9 @@ class PreparedElementwise final : public PreparedKernel {
     const int64_t inner = space_.extents.empty() ? 1 : space_.extents.back();
     bool linear = true;
     for (size_t i = 0; i < space_.strides.size(); ++i) linear = linear && space_.is_linear(i);
-    by_blocks_ = !linear && inner < kShortRow;
     linear_ = linear;
+    repeats_ = !linear && inner <= kRepeatedRow && can_repeat();
+    by_blocks_ = !linear && inner < kShortRow;
   }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
@@ -52,7 +56,9 @@ class PreparedElementwise final : public PreparedKernel {
     const int64_t chunks = chunks_for(space_.elements, grain, pool.threads() * 4);
     pool.parallel_for(chunks, [&](int64_t chunk) {
       const Range range = partition(space_.elements, chunks, chunk);
-      if (by_blocks_) {
+      if (repeats_) {
+        run_repeated(range, inputs, outputs);
+      } else if (by_blocks_) {
         run_blocks(range, inputs, outputs);
       } else {
         run_rows(range, inputs, outputs);
@@ -95,6 +101,66 @@ class PreparedElementwise final : public PreparedKernel {
       evaluator_.run(count, in, out);
       at += count;
       if (!linear_ && at < range.end) walk.next();
+    }
+  }
+
+  // Whether each operand is the same for all rows of the last dimension but one, or lies in one
+  // piece over them.
+  bool can_repeat() const {
+    const size_t last = space_.extents.size() - 1;
+    if (last == 0) return false;
+    for (size_t i = 0; i < operands(); ++i) {
+      if (!is_joined(i) && (i >= inputs_.size() || space_.strides[i][last - 1] != 0)) return false;
+    }
+    return true;
+  }
+  bool is_joined(size_t operand) const {
+    const std::vector<int64_t>& strides = space_.strides[operand];
+    const size_t last = strides.size() - 1;
+    return strides[last - 1] == strides[last] * space_.extents[last];
+  }
+
+  // Several rows at a time.
+  void run_repeated(Range range, std::span<const void* const> inputs,
+                    std::span<void* const> outputs) const {
+    const size_t last = space_.extents.size() - 1;
+    const int64_t inner = space_.extents[last];
+    const int64_t plane = inner * space_.extents[last - 1];
+    const int64_t rows = rows_at_once(inner) + 1;
+    const int64_t most = (rows - 1) * inner;
+    std::vector<std::byte> repeated(inputs_.size() * static_cast<size_t>(rows * inner) * 8);
+    std::vector<InputSpan> in(inputs_.size());
+    std::vector<OutputSpan> out(outputs_.size());
+    for (int64_t at = range.begin; at < range.end;) {
+      const int64_t end = std::min(range.end, (at / plane + 1) * plane);
+      for (size_t i = 0; i < inputs_.size(); ++i) {
+        if (is_joined(i)) continue;
+        const auto size = static_cast<int64_t>(size_of(inputs_[i]));
+        const int64_t offset = space_.offset(i, at / plane * plane);
+        const int64_t needed = std::min(rows, (end - at) / inner + 2);
+        repeat_row(pointer(i, inputs, outputs) + offset * size, space_.strides[i][last], inner,
+                   needed, size, repeated.data() + i * static_cast<size_t>(rows * inner) * 8);
+      }
+      for (; at < end; at += std::min(most, end - at)) {
+        for (size_t i = 0; i < operands(); ++i) {
+          const auto size = static_cast<int64_t>(size_of(type(i)));
+          std::byte* data = nullptr;
+          int64_t stride = 1;
+          if (is_joined(i)) {
+            stride = space_.strides[i][last];
+            data = pointer(i, inputs, outputs) +
+                   (space_.offset(i, at / plane * plane) + at % plane * stride) * size;
+          } else {
+            data = repeated.data() + i * static_cast<size_t>(rows * inner) * 8 + at % inner * size;
+          }
+          if (i < inputs_.size()) {
+            in[i] = {data, stride};
+          } else {
+            out[i - inputs_.size()] = {data, stride};
+          }
+        }
+        evaluator_.run(std::min(most, end - at), in, out);
+      }
     }
   }
 
@@ -162,6 +228,7 @@ class PreparedElementwise final : public PreparedKernel {
   std::vector<DType> outputs_;
   FusedEvaluator evaluator_;
   IndexSpace space_;
+  bool repeats_ = false;
   bool by_blocks_ = false;
   bool linear_ = false;
 };

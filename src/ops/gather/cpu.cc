@@ -3,7 +3,7 @@
 
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "types/arithmetic.h"
+#include "types/indexing.h"
 
 namespace cleave::backend {
 namespace {
@@ -13,21 +13,20 @@ constexpr int64_t kChunkBytes = 64 * 1024;
 struct Gather {
   AxisView view;
   int64_t count;
-  int64_t offset;
-  int64_t total;
+  IndexRange range;
   DType index_type;
   int64_t row_bytes;
 
   int64_t index(const void* indices, int64_t i) const {
     const int64_t value = index_type == DType::kInt64 ? static_cast<const int64_t*>(indices)[i]
                                                       : static_cast<const int32_t*>(indices)[i];
-    return (value < 0 ? value + total : value) - offset;
+    return range.position(value);
   }
   void run(Range range, const std::byte* data, const void* indices, std::byte* to) const {
     for (int64_t item = range.begin; item < range.end; ++item) {
       const int64_t at = index(indices, item % count);
       std::byte* into = to + item * row_bytes;
-      if (at < 0 || at >= view.extent) {
+      if (at < 0) {
         std::memset(into, 0, static_cast<size_t>(row_bytes));
       } else {
         std::memcpy(into, data + (item / count * view.extent + at) * row_bytes,
@@ -42,8 +41,7 @@ RunFunction prepare(const KernelProblem& problem) {
   const AxisView view(data.shape, static_cast<size_t>(problem.attributes.integer("axis")));
   const Gather gather{.view = view,
                       .count = problem.inputs[1].elements(),
-                      .offset = problem.attributes.integer("offset", 0),
-                      .total = problem.attributes.integer("total", view.extent),
+                      .range = IndexRange::of(problem.attributes, view.extent),
                       .index_type = problem.inputs[1].dtype,
                       .row_bytes = view.inner * static_cast<int64_t>(size_of(data.dtype))};
   return [gather](std::span<const void* const> inputs, std::span<void* const> outputs,

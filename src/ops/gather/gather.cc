@@ -6,7 +6,6 @@
 namespace cleave::ops {
 namespace {
 
-using layout::Factor;
 using layout::OperandFactors;
 using layout::ShardingRule;
 
@@ -14,11 +13,7 @@ class Gather : public OpDefinition {
  public:
   std::string_view name() const override { return "gather"; }
 
-  std::vector<AttributeField> fields() const override {
-    return {{"axis", AttributeField::Kind::kDim, true},
-            {"offset", AttributeField::Kind::kDim, false},
-            {"total", AttributeField::Kind::kDim, false}};
-  }
+  std::vector<AttributeField> fields() const override { return indexed_fields(); }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
     require_inputs(context, 2, 2);
@@ -47,11 +42,7 @@ class Gather : public OpDefinition {
     }
     for (size_t d = 0; d < data.rank(); ++d) {
       if (d == axis) {
-        const uint32_t v = rule.add_factor(
-            "v", data.shape[d],
-            is_floating(data.dtype) ? Factor::Kind::kReduction : Factor::Kind::kReplicate);
-        rule.factors[v].contiguous = true;
-        data_factors.push_back(along(v));
+        data_factors.push_back(along(add_gathered(rule, "v", data, d)));
         out.insert(out.end(), index_factors.begin(), index_factors.end());
       } else {
         data_factors.push_back(along(rule.add_factor("d" + std::to_string(d), data.shape[d])));
@@ -65,14 +56,7 @@ class Gather : public OpDefinition {
   }
 
   Attributes localize(const LocalizeContext& context) const override {
-    Attributes attributes = context.whole.attributes;
-    const layout::Placement& data = context.placements.inputs[0];
-    if (!data.is_shard() || data.dim != attributes.integer("axis")) return attributes;
-    const std::vector<layout::Piece> pieces = data.cut.pieces(context.rank, context.ranks);
-    CLEAVE_CHECK(pieces.size() == 1, "a gather's axis is split in one piece a rank");
-    attributes.set("total", attributes.dim("total", data.cut.extent()));
-    attributes.set("offset", attributes.dim("offset", 0) + pieces[0].begin);
-    return attributes;
+    return localize_indexed(context);
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,

@@ -15,11 +15,13 @@ constexpr int64_t kChunkElements = 16 * 1024;
 // outer × count × inner indices into outer × extent × inner elements.
 struct Lines {
   AxisView data;
+  IndexRange range;
   int64_t count;
   DType index_type;
 
   explicit Lines(const KernelProblem& problem)
       : data(problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis"))),
+        range(IndexRange::of(problem.attributes, data.extent)),
         count(problem.inputs[1].shape[static_cast<size_t>(problem.attributes.integer("axis"))]),
         index_type(problem.inputs[1].dtype) {}
 };
@@ -32,7 +34,7 @@ void gather_rows(const Lines& lines, Range rows, const T* data, const I* indices
   int64_t e = rows.begin % lines.count;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     for (int64_t i = 0; i < inner; ++i) {
-      const int64_t at = position_of(indices[row * inner + i], extent);
+      const int64_t at = lines.range.position(indices[row * inner + i]);
       out[row * inner + i] = at < 0 ? T{} : from[at * inner + i];
     }
     if (++e == lines.count) {
@@ -70,7 +72,7 @@ void update_lines(const Lines& view, int64_t lines, const I* indices, const T* u
   for (int64_t e = 0; e < view.count; ++e) {
     for (int64_t i = 0; i < lines; ++i) {
       const int64_t from = e * view.data.inner + i;
-      const int64_t at = position_of(indices[from], view.data.extent);
+      const int64_t at = view.range.position(indices[from]);
       if (at < 0) continue;
       A& element = to[at * stride + i];
       element = static_cast<A>(combine(element, widened<A>(updates[from])));

@@ -29,17 +29,18 @@ size_t checked_axis(const OpContext& context, std::string_view op) {
   return axis;
 }
 
-// Lines along the axis are independent of each other: every other dimension is parallel.
+// Lines along the axis are independent of each other: every other dimension is parallel. `indexed`
+// adds the factor of the axis of data.
 struct Lines {
   ShardingRule rule;
   OperandFactors data, indices;
 
-  Lines(const OpContext& context, Factor::Kind along_indices) {
+  Lines(const OpContext& context, decltype(&add_gathered) indexed, Factor::Kind along_indices) {
     const Shape& shape = context.inputs[0].shape;
     const size_t axis = axis_of(context.attributes, "axis", shape.size());
     for (size_t d = 0; d < shape.size(); ++d) {
       if (d == axis) {
-        data.push_back(along(rule.add_factor("v", shape[d], Factor::Kind::kReplicate)));
+        data.push_back(along(indexed(rule, "v", context.inputs[0], d)));
         indices.push_back(along(rule.add_factor("i", context.inputs[1].shape[d], along_indices)));
       } else {
         data.push_back(along(rule.add_factor("d" + std::to_string(d), shape[d])));
@@ -52,9 +53,7 @@ struct Lines {
 class GatherElements final : public OpDefinition {
  public:
   std::string_view name() const override { return "gather_elements"; }
-  std::vector<AttributeField> fields() const override {
-    return {{"axis", AttributeField::Kind::kDim}};
-  }
+  std::vector<AttributeField> fields() const override { return indexed_fields(); }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
     require_inputs(context, 2, 2);
@@ -63,17 +62,20 @@ class GatherElements final : public OpDefinition {
   }
 
   ShardingRule rule(const OpContext& context) const override {
-    Lines lines(context, Factor::Kind::kParallel);
+    Lines lines(context, add_gathered, Factor::Kind::kParallel);
     lines.rule.inputs = {lines.data, lines.indices};
     lines.rule.outputs = {lines.indices};
     add_movement_sets(lines.rule, {0});
     return lines.rule;
   }
 
+  Attributes localize(const LocalizeContext& context) const override {
+    return localize_indexed(context);
+  }
+
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
                  std::span<HostTensor> outputs) const override {
-    reference_gather_elements(static_cast<size_t>(attributes.integer("axis")), *inputs[0],
-                              *inputs[1], outputs[0]);
+    reference_gather_elements(attributes, *inputs[0], *inputs[1], outputs[0]);
   }
 
   // Only the elements that are taken are read.
@@ -88,7 +90,9 @@ class ScatterElements final : public OpDefinition {
  public:
   std::string_view name() const override { return "scatter_elements"; }
   std::vector<AttributeField> fields() const override {
-    return {{"axis", AttributeField::Kind::kDim}, scatter_field()};
+    std::vector<AttributeField> fields = indexed_fields();
+    fields.push_back(scatter_field());
+    return fields;
   }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
@@ -109,11 +113,15 @@ class ScatterElements final : public OpDefinition {
   }
 
   ShardingRule rule(const OpContext& context) const override {
-    Lines lines(context, Factor::Kind::kReplicate);
+    Lines lines(context, add_scattered, Factor::Kind::kReplicate);
     lines.rule.inputs = {lines.data, lines.indices, lines.indices};
     lines.rule.outputs = {lines.data};
     add_scatter_sets(lines.rule, context.attributes);
     return lines.rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    return localize_indexed(context);
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,

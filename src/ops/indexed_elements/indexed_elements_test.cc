@@ -67,7 +67,7 @@ TEST(IndexedElements, Rules) {
   testing::RuleCase gather{
       "gather_elements",      axis(1),   {random_integers(kF32, {5, 6, 3}, 1), i}, 0,
       {{n, 6, 3}, {n, 4, 3}}, {{"n", 5}}};
-  EXPECT_EQ(testing::check_rules(gather), (Names{"d0", "i", "d2", "partial 0", "partial 0:max",
+  EXPECT_EQ(testing::check_rules(gather), (Names{"d0", "v", "i", "d2", "partial 0", "partial 0:max",
                                                  "partial 0:min", "partial 0:prod"}));
   const std::pair<const char*, Names> sets[] = {
       {nullptr, {"partial 0 2", "partial 0 2:max", "partial 0 2:min", "partial 0 2:prod"}},
@@ -84,7 +84,7 @@ TEST(IndexedElements, Rules) {
         {{n, 6, 3}, {n, 4, 3}, {n, 4, 3}},
         {{"n", 5}}};
     Names expected = linear;
-    expected.insert({"d0", "d2"});
+    expected.insert({"d0", "v", "d2"});
     EXPECT_EQ(testing::check_rules(scatter), expected);
   }
 }
@@ -117,15 +117,25 @@ TEST(IndexedElements, KernelsEqualTheReference) {
         const int64_t extent = shape[static_cast<size_t>(dim)];
         shape[static_cast<size_t>(dim)] = 37;
         const HostTensor i = random_integers(index_type, shape, 2, -extent - 2, extent + 1);
-        backend::check_case({.op = "gather_elements",
-                             .attributes = axis(dim),
-                             .inputs = {&x, &i},
-                             .outputs = {HostTensor(type, shape)}});
+        Attributes part = axis(dim);
+        part.set("offset", Dim(7));
+        part.set("total", Dim(extent + 9));
+        for (const Attributes& attributes : {axis(dim), part}) {
+          backend::check_case({.op = "gather_elements",
+                               .attributes = attributes,
+                               .inputs = {&x, &i},
+                               .outputs = {HostTensor(type, shape)}});
+        }
         const HostTensor u = backend::random_tensor(type, shape, 3);
         for (const char* reduce : {(const char*)nullptr, "sum", "prod", "max", "min"}) {
           for (int threads : {1, 3}) {
+            Attributes attributes = axis(dim, reduce);
+            if (threads == 3) {
+              attributes.set("offset", Dim(7));
+              attributes.set("total", Dim(extent + 9));
+            }
             backend::check_case({.op = "scatter_elements",
-                                 .attributes = axis(dim, reduce),
+                                 .attributes = attributes,
                                  .inputs = {&x, &i, &u},
                                  .outputs = {HostTensor(type, x.shape)},
                                  .threads = threads});

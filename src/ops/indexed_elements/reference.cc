@@ -8,8 +8,9 @@ namespace cleave::ops {
 namespace {
 
 // The element of `data` that index number `i` names; -1: none.
-int64_t element_of(const AxisView& data, const HostTensor& indices, size_t axis, int64_t i) {
-  const int64_t position = position_of(indices.get_integer(i), data.extent);
+int64_t element_of(const AxisView& data, const IndexRange& range, const HostTensor& indices,
+                   size_t axis, int64_t i) {
+  const int64_t position = range.position(indices.get_integer(i));
   if (position < 0) return -1;
   const int64_t outer = i / (indices.shape[axis] * data.inner);
   return data.index(outer, position, i % data.inner);
@@ -17,12 +18,14 @@ int64_t element_of(const AxisView& data, const HostTensor& indices, size_t axis,
 
 }  // namespace
 
-void reference_gather_elements(size_t axis, const HostTensor& data, const HostTensor& indices,
-                               HostTensor& out) {
+void reference_gather_elements(const Attributes& attributes, const HostTensor& data,
+                               const HostTensor& indices, HostTensor& out) {
+  const auto axis = static_cast<size_t>(attributes.integer("axis"));
   const AxisView view(data.shape, axis);
+  const IndexRange range = IndexRange::of(attributes, view.extent);
   const size_t size = size_of(data.dtype);
   for (int64_t i = 0; i < indices.elements(); ++i) {
-    const int64_t from = element_of(view, indices, axis, i);
+    const int64_t from = element_of(view, range, indices, axis, i);
     std::byte* into = out.bytes.data() + static_cast<size_t>(i) * size;
     if (from < 0) {
       std::memset(into, 0, size);
@@ -37,7 +40,8 @@ void reference_scatter_elements(const Attributes& attributes, const HostTensor& 
                                 HostTensor& out) {
   const auto axis = static_cast<size_t>(attributes.integer("axis"));
   const AxisView view(data.shape, axis);
-  const auto target = [&](int64_t i) { return element_of(view, indices, axis, i); };
+  const IndexRange range = IndexRange::of(attributes, view.extent);
+  const auto target = [&](int64_t i) { return element_of(view, range, indices, axis, i); };
   reference_scatter(scatter_reduction(attributes), data, updates, target, out);
 }
 

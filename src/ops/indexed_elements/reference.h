@@ -5,8 +5,8 @@
 
 namespace cleave::ops {
 
-void reference_gather_elements(size_t axis, const HostTensor& data, const HostTensor& indices,
-                               HostTensor& out);
+void reference_gather_elements(const Attributes& attributes, const HostTensor& data,
+                               const HostTensor& indices, HostTensor& out);
 void reference_scatter_elements(const Attributes& attributes, const HostTensor& data,
                                 const HostTensor& indices, const HostTensor& updates,
                                 HostTensor& out);

@@ -12,8 +12,7 @@ namespace {
 constexpr int64_t kChunkBytes = 64 * 1024;
 
 RunFunction prepare_gather(const KernelProblem& problem) {
-  const RowIndex index(problem.inputs[0].shape, problem.inputs[1].shape,
-                       static_cast<size_t>(problem.attributes.integer("batch_dims", 0)));
+  const RowIndex index(problem.attributes, problem.inputs[0].shape, problem.inputs[1].shape);
   const DType index_type = problem.inputs[1].dtype;
   const int64_t row_bytes = index.inner * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   return
@@ -75,7 +74,7 @@ void scatter_rows(const RowIndex& index, Range rows, const T* data, const I* ind
 }
 
 RunFunction prepare_scatter(const KernelProblem& problem) {
-  const RowIndex index(problem.inputs[0].shape, problem.inputs[1].shape, 0);
+  const RowIndex index(problem.attributes, problem.inputs[0].shape, problem.inputs[1].shape);
   const DType type = problem.inputs[0].dtype;
   const DType index_type = problem.inputs[1].dtype;
   const auto reduce = scatter_reduction(problem.attributes);

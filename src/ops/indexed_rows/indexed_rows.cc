@@ -1,4 +1,5 @@
 // gather_nd, scatter_nd: rows of a tensor, each named by a tuple of indices.
+#include "base/check.h"
 #include "ops/indexed_rows/reference.h"
 #include "ops/indexing.h"
 #include "ops/movement.h"
@@ -18,6 +19,16 @@ struct Ranks {
   size_t items = 0;
 };
 
+void check_ranges(const OpContext& context, const Ranks& ranks, std::string_view op) {
+  for (const char* name : {"offset", "total"}) {
+    if (context.attributes.has("offset") != context.attributes.has("total") ||
+        (context.attributes.has(name) && context.attributes.dims(name).size() != ranks.indexed)) {
+      invalid(std::string(op) + " needs offset and total for each of " +
+              std::to_string(ranks.indexed) + " indices, or neither");
+    }
+  }
+}
+
 Ranks checked_ranks(const OpContext& context, std::string_view op) {
   const TensorType& data = context.inputs[0];
   const TensorType& indices = context.inputs[1];
@@ -35,6 +46,7 @@ Ranks checked_ranks(const OpContext& context, std::string_view op) {
             indices.shape.back().text() + " indices");
   }
   ranks.indexed = static_cast<size_t>(*depth);
+  check_ranges(context, ranks, op);
   for (size_t d = 0; d < ranks.batch; ++d) {
     context.require_equal(data.shape[d], indices.shape[d],
                           "dimension " + std::to_string(d) + " of data and indices");
@@ -52,12 +64,34 @@ Shape shape_of_rows(const OpContext& context, const Ranks& ranks) {
   return shape;
 }
 
-// Batches and rows pass through: they are parallel. What is indexed is not split.
+// A rank may hold a part of one of the dimensions that are indexed, in order.
+Attributes localize_rows(const LocalizeContext& context) {
+  Attributes attributes = context.whole.attributes;
+  const layout::Placement& data = context.placements.inputs[0];
+  OpContext whole = context.whole;
+  whole.guards = nullptr;
+  const Ranks ranks = checked_ranks(whole, "an op by tuples of indices");
+  const auto first = static_cast<int32_t>(ranks.batch);
+  const auto depth = static_cast<int32_t>(ranks.indexed);
+  if (!data.is_shard() || data.dim < first || data.dim >= first + depth) return attributes;
+  const auto begin = whole.inputs[0].shape.begin() + first;
+  std::vector<Dim> offset(ranks.indexed, Dim(0));
+  const std::vector<layout::Piece> pieces = data.cut.pieces(context.rank, context.ranks);
+  CLEAVE_CHECK(pieces.size() == 1, "an indexed dimension is split in one piece a rank");
+  offset[static_cast<size_t>(data.dim - first)] = pieces[0].begin;
+  attributes.set("offset", offset);
+  attributes.set("total", std::vector<Dim>(begin, begin + depth));
+  return attributes;
+}
+
+// Batches and rows pass through: they are parallel. `indexed` adds the factor of a dimension of
+// data that is indexed.
 struct RowFactors {
   ShardingRule rule;
   OperandFactors data, indices, rows;
 
-  RowFactors(OpContext context, std::string_view op, Factor::Kind items) {
+  RowFactors(OpContext context, std::string_view op, decltype(&add_gathered) indexed,
+             Factor::Kind items) {
     context.guards = nullptr;  // those of type inference
     const Ranks ranks = checked_ranks(context, op);
     const Shape& data_shape = context.inputs[0].shape;
@@ -73,7 +107,7 @@ struct RowFactors {
     indices.emplace_back();  // the tuple
     for (size_t d = ranks.batch; d < data_shape.size(); ++d) {
       if (d < ranks.batch + ranks.indexed) {
-        data.emplace_back();
+        data.push_back(along(indexed(rule, "v" + std::to_string(d), context.inputs[0], d)));
         continue;
       }
       data.push_back(along(rule.add_factor("d" + std::to_string(d), data_shape[d])));
@@ -86,7 +120,9 @@ class GatherNd final : public OpDefinition {
  public:
   std::string_view name() const override { return "gather_nd"; }
   std::vector<AttributeField> fields() const override {
-    return {{"batch_dims", AttributeField::Kind::kDim, false}};
+    return {{"batch_dims", AttributeField::Kind::kDim, false},
+            {"offset", AttributeField::Kind::kDims, false},
+            {"total", AttributeField::Kind::kDims, false}};
   }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
@@ -95,11 +131,15 @@ class GatherNd final : public OpDefinition {
   }
 
   ShardingRule rule(const OpContext& context) const override {
-    RowFactors factors(context, name(), Factor::Kind::kParallel);
+    RowFactors factors(context, name(), add_gathered, Factor::Kind::kParallel);
     factors.rule.inputs = {factors.data, factors.indices};
     factors.rule.outputs = {factors.rows};
     add_movement_sets(factors.rule, {0});
     return factors.rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    return localize_rows(context);
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,
@@ -118,7 +158,11 @@ class GatherNd final : public OpDefinition {
 class ScatterNd final : public OpDefinition {
  public:
   std::string_view name() const override { return "scatter_nd"; }
-  std::vector<AttributeField> fields() const override { return {scatter_field()}; }
+  std::vector<AttributeField> fields() const override {
+    return {scatter_field(),
+            {"offset", AttributeField::Kind::kDims, false},
+            {"total", AttributeField::Kind::kDims, false}};
+  }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {
     require_inputs(context, 3, 3);
@@ -136,11 +180,15 @@ class ScatterNd final : public OpDefinition {
   }
 
   ShardingRule rule(const OpContext& context) const override {
-    RowFactors factors(context, name(), Factor::Kind::kReplicate);
+    RowFactors factors(context, name(), add_scattered, Factor::Kind::kReplicate);
     factors.rule.inputs = {factors.data, factors.indices, factors.rows};
     factors.rule.outputs = {factors.data};
     add_scatter_sets(factors.rule, context.attributes);
     return factors.rule;
+  }
+
+  Attributes localize(const LocalizeContext& context) const override {
+    return localize_rows(context);
   }
 
   void reference(const Attributes& attributes, std::span<const HostTensor* const> inputs,

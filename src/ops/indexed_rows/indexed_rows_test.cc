@@ -61,12 +61,12 @@ TEST(IndexedRows, Rules) {
                            {{"n", 5}}};
   const Names sets = {"partial 0", "partial 0:max", "partial 0:min", "partial 0:prod"};
   Names expected = sets;
-  expected.insert({"b0", "i1", "d3"});
+  expected.insert({"b0", "i1", "v1", "v2", "d3"});
   EXPECT_EQ(testing::check_rules(gather), expected);
   gather.attributes = {};
   gather.shapes.clear();
   expected = sets;
-  expected.insert({"i0", "i1", "d2", "d3"});
+  expected.insert({"i0", "i1", "v0", "v1", "d2", "d3"});
   EXPECT_EQ(testing::check_rules(gather), expected);
 
   const std::pair<const char*, Names> linear[] = {
@@ -84,7 +84,7 @@ TEST(IndexedRows, Rules) {
         {{6, 7, 3, n}, {n, 4, 2}, {n, 4, 3, n}},
         {{"n", 5}}};
     expected = names;
-    expected.insert({"d2", "d3"});
+    expected.insert({"v0", "v1", "d2", "d3"});
     EXPECT_EQ(testing::check_rules(scatter), expected);
   }
 }
@@ -114,6 +114,8 @@ TEST(IndexedRows, Errors) {
             "gather_nd of f32[2, 3] by i64[4, 1] cannot have 2 batch dimensions");
   EXPECT_EQ(inference_error("gather_nd", batches(1), {x, i}),
             "dimension 0 of data and indices: 2 and 4 are not equal");
+  EXPECT_EQ(inference_error("gather_nd", {{"offset", Shape{1}}}, {x, i}),
+            "gather_nd needs offset and total for each of 1 indices, or neither");
   EXPECT_EQ(inference_error("scatter_nd", {}, {x, i, {kF32, {4}}}),
             "scatter_nd has updates [4] where it takes [4, 3]");
   EXPECT_EQ(inference_error("scatter_nd", {}, {x, i, {kF32, {4, 2}}}),
@@ -128,13 +130,24 @@ TEST(IndexedRows, KernelsEqualTheReference) {
         const HostTensor i = random_integers(index_type, {5, 12, depth}, 2, -21, 21);
         std::vector<int64_t> rows = {5, 12};
         rows.insert(rows.end(), x.shape.begin() + depth, x.shape.end());
-        backend::check_case(
-            {.op = "gather_nd", .inputs = {&x, &i}, .outputs = {HostTensor(type, rows)}});
+        const auto part = [&](Attributes attributes) {
+          Shape total(x.shape.begin(), x.shape.begin() + depth);
+          for (Dim& extent : total) extent += 9;
+          attributes.set("offset", Shape(total.size(), 7));
+          attributes.set("total", total);
+          return attributes;
+        };
+        for (const Attributes& attributes : {Attributes(), part({})}) {
+          backend::check_case({.op = "gather_nd",
+                               .attributes = attributes,
+                               .inputs = {&x, &i},
+                               .outputs = {HostTensor(type, rows)}});
+        }
         const HostTensor u = backend::random_tensor(type, rows, 3);
         for (const char* reduce : {(const char*)nullptr, "sum", "max", "min"}) {
           for (int threads : {1, 3}) {
             backend::check_case({.op = "scatter_nd",
-                                 .attributes = by(reduce),
+                                 .attributes = threads == 1 ? by(reduce) : part(by(reduce)),
                                  .inputs = {&x, &i, &u},
                                  .outputs = {HostTensor(type, x.shape)},
                                  .threads = threads});

@@ -17,8 +17,7 @@ int64_t row_of(const RowIndex& index, const HostTensor& indices, int64_t item) {
 
 void reference_gather_nd(const Attributes& attributes, const HostTensor& data,
                          const HostTensor& indices, HostTensor& out) {
-  const RowIndex index(data.shape, indices.shape,
-                       static_cast<size_t>(attributes.integer("batch_dims", 0)));
+  const RowIndex index(attributes, data.shape, indices.shape);
   const size_t row_bytes = static_cast<size_t>(index.inner) * size_of(data.dtype);
   if (row_bytes == 0) return;
   for (int64_t item = 0; item < index.batches * index.items; ++item) {
@@ -34,7 +33,7 @@ void reference_gather_nd(const Attributes& attributes, const HostTensor& data,
 
 void reference_scatter_nd(const Attributes& attributes, const HostTensor& data,
                           const HostTensor& indices, const HostTensor& updates, HostTensor& out) {
-  const RowIndex index(data.shape, indices.shape, 0);
+  const RowIndex index(attributes, data.shape, indices.shape);
   const auto target = [&](int64_t i) {
     const int64_t row = row_of(index, indices, i / index.inner);
     return row < 0 ? -1 : row * index.inner + i % index.inner;

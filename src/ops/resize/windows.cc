@@ -17,6 +17,7 @@ using layout::WindowUse;
 struct Ratio {
   int64_t out;
   int64_t in;
+  bool is_rounded = false;  // the scale is its float32: positions are off by less than an element
 };
 
 std::optional<Ratio> reduced(int64_t out, int64_t in) {
@@ -38,15 +39,23 @@ std::optional<Ratio> ratio_of_sizes(const Dim& in, const Dim& out) {
   return std::nullopt;
 }
 
-// A scale that is a quotient to its last bit.
-std::optional<Ratio> ratio_of_scale(double scale) {
+// A scale that is a quotient, as exactly as float32 has it.
+std::optional<Ratio> ratio_of_scale(double scale, const Dim& extent) {
   constexpr int64_t kMostDivided = 64;
   constexpr double kMost = 1 << 20;
-  for (int64_t in = 1; in <= kMostDivided; in *= 2) {
-    const double out = scale * static_cast<double>(in);
-    if (out == std::round(out) && out >= 1 && out <= kMost) {
-      return reduced(static_cast<int64_t>(out), in);
-    }
+  // Here a position is off by 2^20 · 2^-24 at most.
+  const bool is_short = extent.bounds({}).high <= int64_t{1} << 20;
+  for (int64_t in = 1; in <= kMostDivided; ++in) {
+    const double exact = scale * static_cast<double>(in);
+    const double out = std::round(exact);
+    const double quotient = out / static_cast<double>(in);
+    if (out < 1 || out > kMost || static_cast<float>(quotient) != static_cast<float>(scale))
+      continue;
+    const bool is_rounded = out != exact;
+    if (is_rounded && !is_short) return std::nullopt;
+    std::optional<Ratio> ratio = reduced(static_cast<int64_t>(out), in);
+    if (ratio) ratio->is_rounded = is_rounded;
+    return ratio;
   }
   return std::nullopt;
 }
@@ -71,7 +80,8 @@ struct Position {
 
 std::optional<Position> position_of(const std::string& coordinates, const Ratio& ratio,
                                     const Dim& in, const Dim& out) {
-  const auto [p, q] = ratio;
+  const auto p = ratio.out;
+  const auto q = ratio.in;
   // A quotient that is a whole number is exact in double where the scale is.
   const bool is_exact = (q & (q - 1)) == 0;
   const Position half_pixel{2 * q, p - q, 2 * p, is_exact};
@@ -97,21 +107,22 @@ Position rounded(const Position& at, const std::string& rounding) {
   return {2 * stride, 2 * before - half, 2 * divisor, is_exact};
 }
 
+void widen(WindowUse& use, bool before, bool behind) {
+  use.before += before ? use.divisor : 0;
+  use.size += (before ? 1 : 0) + (behind ? 1 : 0);
+}
+
 WindowUse nearest_window(const Position& at, const Dim& in, const Dim& out, bool is_told) {
   WindowUse use{in, at.stride, at.before, 1, at.divisor};
-  const auto widen = [&](bool before, bool behind) {
-    use.before += before ? at.divisor : 0;
-    use.size += (before ? 1 : 0) + (behind ? 1 : 0);
-  };
   // Positions next to a half are rounded as it is.
   if (!is_told) {
-    widen(true, true);
+    widen(use, true, true);
     return use;
   }
   // What lies outside is the element at the border.
   const bool begins_outside = at.floor(0).constant() < 0;
   const bool ends_outside = (in - 1 - at.floor(out - 1)).bounds({}).low < 0;
-  widen(ends_outside, begins_outside);
+  widen(use, ends_outside, begins_outside);
   return use;
 }
 
@@ -126,17 +137,22 @@ WindowUse interpolation_window(const Attributes& attributes, const Position& at,
 }  // namespace
 
 ResizeSplit resize_split(const Attributes& attributes, size_t i, const Dim& in, const Dim& out) {
-  const auto ratio = attributes.has("scales") ? ratio_of_scale(attributes.reals("scales").at(i))
-                                              : ratio_of_sizes(in, out);
+  const bool has_scale = attributes.has("scales");
+  const auto ratio =
+      has_scale ? ratio_of_scale(attributes.reals("scales").at(i), in) : ratio_of_sizes(in, out);
   if (!ratio || !is_inside(*ratio, in, out)) return {};
   const auto at = position_of(attributes.string("coordinates", "half_pixel"), *ratio, in, out);
   if (!at) return {};
   if (attributes.string("mode", "nearest") != "nearest") {
-    const double scale = static_cast<double>(ratio->out) / static_cast<double>(ratio->in);
-    return {.copies = {}, .window = interpolation_window(attributes, *at, in, scale)};
+    const double scale = has_scale
+                             ? attributes.reals("scales").at(i)
+                             : static_cast<double>(ratio->out) / static_cast<double>(ratio->in);
+    WindowUse use = interpolation_window(attributes, *at, in, scale);
+    widen(use, ratio->is_rounded, ratio->is_rounded);
+    return {.copies = {}, .window = use};
   }
   const Position nearest = rounded(*at, attributes.string("rounding", "round_prefer_floor"));
-  const bool is_told = at->divisor <= kMostExactSteps;
+  const bool is_told = at->divisor <= kMostExactSteps && !ratio->is_rounded;
   // The first elements are copies of the first one, and so on.
   const bool copies = is_told && ratio->in == 1 && out == in * ratio->out &&
                       nearest.divisor == nearest.stride * ratio->out && nearest.floor(0).is(0) &&

@@ -2,6 +2,7 @@
 // CLEAVE_VECTOR_BYTES and CLEAVE_TILE_ROWS, then includes this.
 #pragma once
 
+#include "backend/cpu/simd/attention_loops.h"
 #include "backend/cpu/simd/channel_tiles.h"
 #include "backend/cpu/simd/convert_loops.h"
 #include "backend/cpu/simd/elementwise_loops.h"
@@ -20,6 +21,7 @@ Table table_of_loops(const char* name) {
   fill_rows(table);
   fill_tiles(table);
   fill_channel_tiles(table);
+  fill_attention(table);
   return table;
 }
 

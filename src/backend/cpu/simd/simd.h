@@ -51,6 +51,23 @@ inline constexpr int kMaxTileRows = 12;
 // Places that `tap_sums` works on at once.
 inline constexpr int kMaxTapPlaces = 8;
 
+// Rows of attention's scores that become weights: those of some columns, where others may have gone
+// before. Rows have room for whole panels.
+struct SoftmaxRows {
+  int rows = 0;
+  float* scores = nullptr;
+  int64_t stride = 0;                   // of rows
+  int64_t columns = 0;                  // that get weights
+  const int64_t* seen = nullptr;        // of each row the first columns; others get weights of 0
+  const float* const* added = nullptr;  // to the scaled scores of each row; may be null
+  float scale = 1;
+  // Of each row: the largest score so far (-inf at first), the sum of weights so far, and by what
+  // the weights that went before are to be multiplied.
+  float* largest = nullptr;
+  float* totals = nullptr;
+  float* factors = nullptr;
+};
+
 // Steps of operands are 0 (one value for all) or 1. Results may be written over operands of step 1
 // and the same element size.
 struct Table {
@@ -109,6 +126,18 @@ struct Table {
   // (≤ kMaxTapPlaces) and j < channels.
   void (*tap_sums)(int places, const float* const* x, int64_t x_step, const float* const* w,
                    int64_t taps, int64_t channels, float* y, int64_t y_step) = nullptr;
+
+  // y[j · y_stride + i] = x[i · x_stride + j] for i < rows, j < columns.
+  void (*transpose)(const float* x, int64_t x_stride, int64_t rows, int64_t columns, float* y,
+                    int64_t y_stride) = nullptr;
+  // A column is hidden (weight 0) where -inf is added, whatever its score.
+  void (*softmax_rows)(const SoftmaxRows& rows) = nullptr;
+  // dots[i] = Σ x[p] · y[i · y_stride + p] for i < count, p < n.
+  void (*dot_rows)(const float* x, const float* y, int64_t y_stride, int64_t count, int64_t n,
+                   float* dots) = nullptr;
+  // sums[j] += Σ weights[i] · y[i · y_stride + j] over i < count, for j < n.
+  void (*add_weighted_rows)(const float* weights, const float* y, int64_t y_stride, int64_t count,
+                            int64_t n, float* sums) = nullptr;
 };
 
 // Null where this CPU, or this build, has not got the instruction set.

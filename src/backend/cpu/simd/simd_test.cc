@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/half.h"
@@ -122,6 +124,155 @@ TEST_P(Simd, SumsOfTaps) {
             ASSERT_NEAR(y[static_cast<size_t>(i * y_step + j)], sum, 1e-4)
                 << places << " places, " << channels << " channels, " << i << ", " << j;
           }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Simd, TransposesMatrices) {
+  for (const int64_t rows : {0, 1, 7, 16, 33}) {
+    for (const int64_t columns : {0, 1, 5, 16, 35}) {
+      const int64_t x_stride = columns + 2;
+      const int64_t y_stride = rows + 3;
+      const auto x = random(rows * x_stride, 5);
+      std::vector<float> y(static_cast<size_t>(columns * y_stride), 7.0f);
+      t_->transpose(x.data(), x_stride, rows, columns, y.data(), y_stride);
+      for (int64_t j = 0; j < columns; ++j) {
+        for (int64_t i = 0; i < y_stride; ++i) {
+          ASSERT_EQ(y[static_cast<size_t>(j * y_stride + i)],
+                    i < rows ? x[static_cast<size_t>(i * x_stride + j)] : 7.0f);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Simd, DotProductsWithRowsAndSumsOfThem) {
+  for (const int64_t count : {0, 1, 7, 16, 35}) {
+    for (const int64_t n : {0, 1, 5, 16, 67, 200}) {
+      const int64_t stride = n + 3;
+      const auto x = random(n, 6);
+      const auto y = random(count * stride, 7);
+      const auto weights = random(count, 8);
+      std::vector<float> dots(static_cast<size_t>(count) + 1, 7.0f);
+      t_->dot_rows(x.data(), y.data(), stride, count, n, dots.data());
+      EXPECT_EQ(dots.back(), 7.0f);
+      for (int64_t i = 0; i < count; ++i) {
+        double dot = 0;
+        for (int64_t p = 0; p < n; ++p) {
+          dot += double{x[static_cast<size_t>(p)]} * y[static_cast<size_t>(i * stride + p)];
+        }
+        ASSERT_NEAR(dots[static_cast<size_t>(i)], dot, 1e-4) << count << " rows of " << n;
+      }
+      std::vector<float> sums(static_cast<size_t>(n) + 1, 7.0f);
+      t_->add_weighted_rows(weights.data(), y.data(), stride, count, n, sums.data());
+      EXPECT_EQ(sums.back(), 7.0f);
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = 7;
+        for (int64_t i = 0; i < count; ++i) {
+          sum += double{weights[static_cast<size_t>(i)]} * y[static_cast<size_t>(i * stride + j)];
+        }
+        ASSERT_NEAR(sums[static_cast<size_t>(j)], sum, 1e-4) << count << " rows of " << n;
+      }
+    }
+  }
+}
+
+// Scores of one row whose columns come in two parts, as the softmax of the whole.
+void check_softmax(const Table& t, const std::vector<float>& scores, const float* added,
+                   int64_t split, int64_t seen) {
+  const auto count = static_cast<int64_t>(scores.size());
+  const int64_t stride = (count + kMaxPanel - 1) / kMaxPanel * kMaxPanel;
+  constexpr float kScale = 0.7f;
+  float largest = -std::numeric_limits<float>::infinity();
+  float total = 0;
+  std::vector<float> weights;
+  for (const auto& [begin, end] : {std::pair(int64_t{0}, split), std::pair(split, count)}) {
+    std::vector<float> part(static_cast<size_t>(stride), std::nanf(""));
+    std::copy(scores.begin() + begin, scores.begin() + end, part.begin());
+    const int64_t seen_here = std::clamp<int64_t>(seen - begin, 0, end - begin);
+    const float* added_here = added == nullptr ? nullptr : added + begin;
+    float factor = 7;
+    t.softmax_rows({.rows = 1,
+                    .scores = part.data(),
+                    .stride = stride,
+                    .columns = end - begin,
+                    .seen = &seen_here,
+                    .added = added == nullptr ? nullptr : &added_here,
+                    .scale = kScale,
+                    .largest = &largest,
+                    .totals = &total,
+                    .factors = &factor});
+    for (float& weight : weights) weight *= factor;
+    weights.insert(weights.end(), part.begin(), part.begin() + (end - begin));
+  }
+  std::vector<double> expected(scores.size(), -std::numeric_limits<double>::infinity());
+  double most = -std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < scores.size() && static_cast<int64_t>(i) < seen; ++i) {
+    const double add = added == nullptr ? 0.0 : double{added[i]};
+    if (add >= -std::numeric_limits<double>::max()) expected[i] = double{scores[i]} * kScale + add;
+    most = std::max(most, expected[i]);
+  }
+  double sum = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double weight = std::isinf(expected[i]) ? 0.0 : std::exp(expected[i] - most);
+    sum += weight;
+    ASSERT_NEAR(weights[i], weight, 4e-6) << i << " of " << count << ", " << seen << " seen";
+  }
+  ASSERT_NEAR(total, sum, 4e-6 * std::max(1.0, sum)) << count << ", " << seen << " seen";
+}
+
+TEST_P(Simd, SoftmaxIsCarriedAlong) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const int64_t count : kLengths) {
+    std::vector<float> scores = random(count, 9);
+    for (float& score : scores) score *= 20;
+    std::vector<float> added = random(count, 10);
+    for (size_t i = 0; i < added.size(); i += 3) added[i] = -infinity;
+    std::vector<float> far(static_cast<size_t>(count), std::numeric_limits<float>::lowest());
+    std::vector<float> hidden(static_cast<size_t>(count), -infinity);
+    for (const float* mask :
+         std::initializer_list<const float*>{nullptr, added.data(), far.data(), hidden.data()}) {
+      if (mask == nullptr || count > 0) {
+        for (const int64_t split : {int64_t{0}, count / 2, count}) {
+          for (const int64_t seen : {count, count / 3, int64_t{0}}) {
+            check_softmax(*t_, scores, mask, split, seen);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Simd, SoftmaxKeepsNan) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float odd : {std::nanf(""), infinity}) {
+    for (const int64_t at : {0, 20, 36}) {
+      for (const bool hides : {false, true}) {
+        std::vector<float> scores(64, 1.0f);
+        std::vector<float> added(37, 0.0f);
+        scores[static_cast<size_t>(at)] = odd;
+        if (hides) added[static_cast<size_t>(at)] = -infinity;
+        const float* mask = added.data();
+        const int64_t seen = 37;
+        float largest = -infinity;
+        float total = 0;
+        float factor = 0;
+        t_->softmax_rows({.rows = 1,
+                          .scores = scores.data(),
+                          .stride = 64,
+                          .columns = 37,
+                          .seen = &seen,
+                          .added = &mask,
+                          .largest = &largest,
+                          .totals = &total,
+                          .factors = &factor});
+        EXPECT_EQ(std::isnan(total), !hides);
+        EXPECT_EQ(factor, 1);
+        if (hides) {
+          EXPECT_EQ(scores[static_cast<size_t>(at)], 0);
+          EXPECT_EQ(total, 36);
         }
       }
     }

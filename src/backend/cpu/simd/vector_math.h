@@ -113,8 +113,11 @@ inline float erfc_value(float t) {
   // t² in two parts, or its rounding error would show in e^(-t²): high has 12 bits, so that its
   // square is exact.
   const float high = float_of(bits_of(t) & 0xfffff000u);
-  const float low = (t - high) * (t + high);
-  return exp_value(-high * high) * exp_value(-low) * (p * u);
+  const float low = (t - high) * (t + high);  // at most 0.05: few terms of e^(-low) suffice
+  float rest = mul_add(low, -0.166666667f, 0.5f);
+  rest = mul_add(low, rest, -1.0f);
+  rest = mul_add(low, rest, 1.0f);
+  return exp_value(-high * high) * rest * (p * u);
 }
 
 inline float erf_value(float x) {
