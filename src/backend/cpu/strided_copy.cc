@@ -48,6 +48,11 @@ StridedCopy::StridedCopy(std::span<const int64_t> shape, std::vector<int64_t> fr
   transposes_ = true;
 }
 
+// Where there are few columns, longer tiles of the same size.
+int64_t StridedCopy::tile_rows() const {
+  return space_.extents.back() < kTile ? kTile * kTile : kTile;
+}
+
 void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
   if (space_.elements == 0) return;
   const auto* source = static_cast<const std::byte*>(from);
@@ -55,11 +60,12 @@ void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
   // Items are single matrices' rows of tiles where it transposes, else rows.
   const size_t rank = space_.extents.size();
   const int64_t inner = rank == 0 ? 1 : space_.extents[rank - 1];
-  const int64_t items = transposes_ ? space_.elements / (inner * space_.extents[rank - 2]) *
-                                          ((space_.extents[rank - 2] + kTile - 1) / kTile)
-                                    : space_.elements / inner;
+  const int64_t items = transposes_
+                            ? space_.elements / (inner * space_.extents[rank - 2]) *
+                                  ((space_.extents[rank - 2] + tile_rows() - 1) / tile_rows())
+                            : space_.elements / inner;
   const int64_t grain =
-      std::max<int64_t>(1, kChunkBytes / (inner * size_ * (transposes_ ? kTile : 1)));
+      std::max<int64_t>(1, kChunkBytes / (inner * size_ * (transposes_ ? tile_rows() : 1)));
   if (items == 1 && !transposes_) {  // one long row: by elements
     const int64_t chunks = chunks_for(inner, kChunkBytes / size_, pool.threads() * 4);
     pool.parallel_for(chunks, [&](int64_t chunk) {
@@ -86,13 +92,22 @@ void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
 
 void StridedCopy::copy_rows(const std::byte* from, std::byte* to, int64_t first,
                             int64_t last) const {
-  RowWalk walk(space_, first);
+  const size_t rank = space_.extents.size();
+  const int64_t inner = space_.extents.back();
+  // Rows of one dimension follow each other by fixed steps.
+  const int64_t together = rank < 2 ? 1 : space_.extents[rank - 2];
+  const int64_t from_step = rank < 2 ? 0 : space_.strides[0][rank - 2];
+  const int64_t to_step = rank < 2 ? 0 : space_.strides[1][rank - 2];
   dispatch_size(static_cast<size_t>(size_), [&]<class T>() {
-    for (int64_t row = first; row < last; ++row) {
-      copy_row(reinterpret_cast<const T*>(from) + walk.offset(0), space_.linear_stride(0),
-               reinterpret_cast<T*>(to) + walk.offset(1), space_.linear_stride(1),
-               space_.extents.back());
-      if (row + 1 < last) walk.next();
+    for (int64_t row = first; row < last;) {
+      const int64_t count = std::min(together - row % together, last - row);
+      const T* x = reinterpret_cast<const T*>(from) + space_.offset(0, row * inner);
+      T* y = reinterpret_cast<T*>(to) + space_.offset(1, row * inner);
+      for (int64_t i = 0; i < count; ++i) {
+        copy_row(x + i * from_step, space_.linear_stride(0), y + i * to_step,
+                 space_.linear_stride(1), inner);
+      }
+      row += count;
     }
   });
 }
@@ -102,16 +117,24 @@ void StridedCopy::copy_tiles(const std::byte* from, std::byte* to, int64_t first
   const size_t rank = space_.extents.size();
   const int64_t rows = space_.extents[rank - 2];
   const int64_t columns = space_.extents[rank - 1];
-  const int64_t per_matrix = (rows + kTile - 1) / kTile;
+  const int64_t per_matrix = (rows + tile_rows() - 1) / tile_rows();
   const auto& a = space_.strides[0];
   const auto& b = space_.strides[1];
   dispatch_size(static_cast<size_t>(size_), [&]<class T>() {
     for (int64_t item = first; item < last; ++item) {
-      const int64_t begin = item % per_matrix * kTile;
-      const int64_t end = std::min(begin + kTile, rows);
+      const int64_t begin = item % per_matrix * tile_rows();
+      const int64_t end = std::min(begin + tile_rows(), rows);
       const int64_t start = item / per_matrix * rows * columns;
       const T* x = reinterpret_cast<const T*>(from) + space_.offset(0, start);
       T* y = reinterpret_cast<T*>(to) + space_.offset(1, start);
+      if (columns < kTile) {
+        for (int64_t j = 0; j < columns; ++j) {
+          const T* line = x + j * a[rank - 1];
+          T* target = y + j * b[rank - 1];
+          for (int64_t i = begin; i < end; ++i) target[i * b[rank - 2]] = line[i];
+        }
+        continue;
+      }
       for (int64_t column = 0; column < columns; column += kTile) {
         const int64_t stop = std::min(column + kTile, columns);
         for (int64_t i = begin; i < end; ++i) {

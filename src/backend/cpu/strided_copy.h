@@ -26,6 +26,8 @@ class StridedCopy {
   void copy_rows(const std::byte* from, std::byte* to, int64_t first, int64_t last) const;
   void copy_tiles(const std::byte* from, std::byte* to, int64_t first, int64_t last) const;
 
+  int64_t tile_rows() const;
+
   IndexSpace space_;
   int64_t size_;
   bool transposes_ = false;  // the last two dimensions change places in memory
