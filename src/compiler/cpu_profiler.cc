@@ -137,7 +137,9 @@ class CpuProfiler final : public cost::Profiler {
     KernelProblem problem{.op = spec.op, .attributes = spec.attributes};
     for (const TensorType& type : spec.inputs) problem.inputs.push_back(view_of(type));
     for (const TensorType& type : spec.outputs) problem.outputs.push_back(view_of(type));
-    lie(problem.inputs[0], spec.format);
+    for (size_t i = 0; i < (spec.weight ? 1 : problem.inputs.size()); ++i) {
+      lie(problem.inputs[i], spec.format);
+    }
     for (TensorView& view : problem.outputs) lie(view, spec.format);
     if (!spec.strides.empty()) problem.inputs[0].strides = spec.strides;
     problem.threads = static_cast<int>(threads());

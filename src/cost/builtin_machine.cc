@@ -145,6 +145,15 @@ MachineModel MachineModel::builtin() {
       add_rows(device, speeds, "copy", 0.2 + 0.6 * filled(run, 8), 0, run);
     }
     add_rows(device, speeds, "gather", 0.4, 0);
+    for (const Format format : kFormats) {
+      const bool row_major = format == Format::kRowMajor;
+      const std::string suffix = row_major ? "" : "." + std::string(name_of(format));
+      for (const char* op : {"max_pool", "average_pool", "lp_pool"}) {
+        add_rows(device, speeds, op + suffix, 0.15, 2);
+      }
+      add_rows(device, speeds, "resize" + suffix, row_major ? 0.15 : 0.3, 0.5);
+      add_rows(device, speeds, "concat" + suffix, 0.4, 0);
+    }
     add_rows(device, speeds, "layer_norm", 0.5, 0.9);
     add_rows(device, speeds, "rms_norm", 0.5, 0.5);
     add_rows(device, speeds, "softmax", 0.3, 0.6);

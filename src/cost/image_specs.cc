@@ -29,6 +29,36 @@ KernelSpec convolution(int64_t channels, int64_t outputs, int64_t groups, int64_
   return spec;
 }
 
+KernelSpec pooling(const char* op, int64_t channels, int64_t side, Format format) {
+  KernelSpec spec{.op = op, .attributes = window(3, side), .inputs = {}, .outputs = {}};
+  spec.attributes.set("kernel", std::vector<Dim>{3, 3});
+  spec.attributes.set("counted_low", std::vector<Dim>{0, 0});
+  spec.attributes.set("counted_high", std::vector<Dim>{0, 0});
+  spec.inputs = {image(channels, side)};
+  spec.format = format;
+  return spec;
+}
+
+// Twice as high and wide.
+KernelSpec resizing(const char* mode, int64_t channels, int64_t side, Format format) {
+  KernelSpec spec{.op = "resize", .attributes = {}, .inputs = {}, .outputs = {}};
+  spec.attributes = {{"shape", std::vector<Dim>{1, channels, 2 * side, 2 * side}},
+                     {"axes", std::vector<Dim>{2, 3}},
+                     {"mode", mode}};
+  spec.inputs = {image(channels, side)};
+  spec.format = format;
+  return spec;
+}
+
+// Of two images, along their channels.
+KernelSpec joining(int64_t channels, int64_t side, Format format) {
+  KernelSpec spec{
+      .op = "concat", .attributes = {{"axis", Dim(1)}}, .inputs = {}, .outputs = {}};
+  spec.inputs = {image(channels, side), image(channels, side)};
+  spec.format = format;
+  return spec;
+}
+
 }  // namespace
 
 std::vector<KernelSpec> image_specs() {
@@ -42,6 +72,15 @@ std::vector<KernelSpec> image_specs() {
           specs.push_back(convolution(channels, outputs, 1, 3, side, format));
         }
       }
+    }
+    for (const int64_t side : {7, 28, 112}) {
+      for (const char* op : {"max_pool", "average_pool"}) {
+        specs.push_back(pooling(op, 32, side, format));
+      }
+      for (const char* mode : {"nearest", "linear"}) {
+        specs.push_back(resizing(mode, 32, side, format));
+      }
+      specs.push_back(joining(32, side, format));
     }
     for (const int64_t taps : {3, 7}) {
       for (const int64_t side : {7, 28, 56, 112}) {

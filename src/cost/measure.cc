@@ -82,7 +82,7 @@ class Measurement {
   }
 
  private:
-  static constexpr size_t kOtherCalls = 260;
+  static constexpr size_t kOtherCalls = 300;
 
   void progress(const std::string& what) const {
     if (plan_.progress) plan_.progress(what);
@@ -220,8 +220,8 @@ class Measurement {
     std::vector<KernelSpec> specs = image_specs();
     for (KernelSpec& spec : specs) {
       // Images grow, and time with them.
-      const bool grows =
-          before != nullptr && before->format == spec.format && before->inputs[1] == spec.inputs[1];
+      const bool grows = before != nullptr && before->weight && spec.weight &&
+                         before->format == spec.format && before->inputs[1] == spec.inputs[1];
       const double more = grows ? static_cast<double>(spec.inputs[0].elements().constant()) /
                                       static_cast<double>(before->inputs[0].elements().constant())
                                 : 0;

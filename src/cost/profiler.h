@@ -24,7 +24,7 @@ struct KernelSpec {
   bool weight = false;
   int64_t index_extent = 1;  // integer inputs hold numbers below it, and take rows of input 0
   std::vector<int64_t> strides = {};  // of input 0, in elements; empty: dense
-  Format format = Format::kRowMajor;  // of input 0 and the results
+  Format format = Format::kRowMajor;  // of the results, and of the inputs but weights
 };
 
 class Profiler {

@@ -1,0 +1,97 @@
+#include "planner/formats.h"
+
+#include <gtest/gtest.h>
+
+#include "capabilities/view_walk.h"
+#include "ops/builder.h"
+
+namespace cleave::planner {
+namespace {
+
+// A network of convolutions over an image, in the making.
+class Formats : public ::testing::Test {
+ protected:
+  ir::ValueId input(const std::string& name, std::vector<Dim> shape) {
+    return graph_.add_input(name, {DType::kFloat32, std::move(shape)});
+  }
+  // `taps` × `taps`, the image stays as large as it is.
+  ir::ValueId conv(const std::string& name, ir::ValueId x, int64_t outputs, int64_t taps,
+                   int64_t groups = 1) {
+    const Shape shape = graph_.type(x).shape;
+    const int64_t channels = shape[1].constant() / groups;
+    const auto w = graph_.add_constant(
+        name + "/w", ir::constant_fill(DType::kFloat32, {outputs, channels, taps, taps}, 0.5));
+    const std::vector<Dim> ones = {1, 1};
+    return ops::Builder(graph_, registry_)
+        .add1(name, "conv",
+              {{"strides", ones},
+               {"dilations", ones},
+               {"low", std::vector<Dim>{taps / 2, taps / 2}},
+               {"outputs", std::vector<Dim>{shape[2], shape[3]}},
+               {"groups", Dim(groups)}},
+              {x, w});
+  }
+  ir::ValueId apply(const std::string& op, std::vector<ir::ValueId> inputs,
+                    Attributes attributes = {}) {
+    return ops::Builder(graph_, registry_).add1(op, op, std::move(attributes), std::move(inputs));
+  }
+  // Chooses, and says what has to be copied.
+  std::vector<std::string> copies(std::vector<ir::ValueId> outputs) {
+    graph_.set_outputs(std::move(outputs));
+    Options options;
+    options.points = {{{"n", 2}}};
+    choose_formats(graph_, registry_, *capabilities_, cost::MachineModel::builtin(), options);
+    std::vector<std::string> copied;
+    capabilities::ViewWalk walk(graph_, registry_, *capabilities_,
+                                [&](const capabilities::ViewWalk::Copy& copy) {
+                                  copied.push_back(graph_.value(copy.value).name);
+                                });
+    for (const auto& group : capabilities::fuse(graph_, registry_, *capabilities_).groups) {
+      walk.advance(group);
+    }
+    return copied;
+  }
+  Format format(ir::ValueId id) const { return graph_.value(id).format; }
+
+  ir::Graph graph_;
+  ops::Registry registry_ = ops::Registry::builtin();
+  std::shared_ptr<const capabilities::Capabilities> capabilities_ = capabilities::cpu();
+};
+
+TEST_F(Formats, ConvolutionsOneAfterTheOtherKeepChannelsLast) {
+  const auto x = input("x", {Dim::symbol("n"), 64, 56, 56});
+  const auto a = apply("relu", {conv("a", x, 128, 3)});
+  const auto b = conv("b", a, 128, 3, 128);
+  const auto c = conv("c", apply("add", {a, b}), 128, 1);
+  EXPECT_EQ(copies({apply("reduce_sum", {c}, {{"axes", std::vector<Dim>{2, 3}}})}),
+            std::vector<std::string>{"x"});
+  for (const ir::ValueId id : {a, b, c}) EXPECT_EQ(format(id), Format::kChannelsLast);
+  EXPECT_EQ(format(x), Format::kRowMajor);
+}
+
+TEST_F(Formats, ATransposeToChannelsLastIsAView) {
+  const auto x = input("x", {Dim::symbol("n"), 64, 56, 56});
+  const auto a = conv("a", x, 64, 7, 64);
+  const auto last = apply("transpose", {a}, {{"perm", std::vector<Dim>{0, 2, 3, 1}}});
+  const auto softmax = apply("softmax", {last}, {{"axis", Dim(3)}});
+  EXPECT_EQ(copies({softmax}), std::vector<std::string>{"x"});
+  EXPECT_EQ(format(a), Format::kChannelsLast);
+}
+
+TEST_F(Formats, OnlyWhereThatIsCheaper) {
+  // One small convolution between readers of row-major tensors: copies cost more than it gains.
+  const auto x = input("x", {Dim::symbol("n"), 256, 8, 8});
+  const auto a = conv("a", apply("softmax", {x}, {{"axis", Dim(3)}}), 256, 1);
+  EXPECT_TRUE(copies({apply("softmax", {a}, {{"axis", Dim(3)}})}).empty());
+  EXPECT_EQ(format(a), Format::kRowMajor);
+}
+
+TEST_F(Formats, NetworksWithoutConvolutionsStayRowMajor) {
+  const auto x = input("x", {Dim::symbol("n"), 12, 64, 64});
+  const auto y = apply("add", {apply("relu", {x}), x});
+  EXPECT_TRUE(copies({y}).empty());
+  EXPECT_EQ(format(y), Format::kRowMajor);
+}
+
+}  // namespace
+}  // namespace cleave::planner
