@@ -11,11 +11,7 @@ constexpr size_t kImage = 2;
 
 WindowAxes axes_of(const KernelProblem& problem) {
   const auto& w = problem.inputs[1].shape;
-  const Window window{{w.begin() + kImage, w.end()},
-                      problem.attributes.dims("strides"),
-                      problem.attributes.dims("dilations"),
-                      problem.attributes.dims("low"),
-                      {}};
+  const Window window = Window::of(problem.attributes, {w.begin() + kImage, w.end()});
   return window_axes(window, std::span(problem.inputs[0].shape).subspan(kImage),
                      std::span(problem.outputs[0].shape).subspan(kImage));
 }
