@@ -48,6 +48,12 @@ std::string cell(std::string text, size_t width) {
   return text;
 }
 
+// In which the group leaves its result.
+Format format_of(const ir::Graph& graph, const planner::GroupPlan& group) {
+  const ir::Node& root = graph.node(group.nodes.back());
+  return root.outputs.empty() ? Format::kRowMajor : graph.value(root.outputs[0]).format;
+}
+
 }  // namespace
 
 std::string plan_json(const Compilation& c, PlanningTime time) {
@@ -74,6 +80,7 @@ std::string plan_json(const Compilation& c, PlanningTime time) {
     node["unsplit_us"] = group.unsplit_us;
     node["communication_us"] = group.communication_us;
     node["bytes"] = group.bytes;
+    node["format"] = name_of(format_of(c.graph, group));
     node["reason"] = group.reason;
     for (ir::NodeId id : group.nodes) node["fused"].push_back(c.graph.node(id).name);
     json["nodes"].push_back(std::move(node));
@@ -101,6 +108,13 @@ std::string plan_table(const Compilation& c) {
     std::snprintf(line, sizeof line, "  why: %.72s\n", group.reason.c_str());
     out += line;
   }
+  size_t shown = 0;
+  size_t channels_last = 0;
+  for (const planner::GroupPlan& group : plan.groups) {
+    if (group.unsplit_us == 0 && group.communication_us == 0) continue;
+    ++shown;
+    if (format_of(c.graph, group) == Format::kChannelsLast) ++channels_last;
+  }
   double communication = 0;
   for (const planner::GroupPlan& group : plan.groups) communication += group.communication_us;
   std::snprintf(line, sizeof line,
@@ -108,6 +122,11 @@ std::string plan_table(const Compilation& c) {
                 plan.cost_us, static_cast<long long>(plan.ranks), plan.unsplit_us,
                 plan.cost_us > 0 ? plan.unsplit_us / plan.cost_us : 1.0);
   out += line;
+  if (channels_last > 0) {
+    std::snprintf(line, sizeof line, "formats: %zu of %zu results channels-last in memory\n",
+                  channels_last, shown);
+    out += line;
+  }
   std::snprintf(line, sizeof line, "communication: %.1f us\n", communication);
   out += line;
   out += "memory a device:";

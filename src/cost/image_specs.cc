@@ -52,8 +52,7 @@ KernelSpec resizing(const char* mode, int64_t channels, int64_t side, Format for
 
 // Of two images, along their channels.
 KernelSpec joining(int64_t channels, int64_t side, Format format) {
-  KernelSpec spec{
-      .op = "concat", .attributes = {{"axis", Dim(1)}}, .inputs = {}, .outputs = {}};
+  KernelSpec spec{.op = "concat", .attributes = {{"axis", Dim(1)}}, .inputs = {}, .outputs = {}};
   spec.inputs = {image(channels, side), image(channels, side)};
   spec.format = format;
   return spec;

@@ -7,8 +7,8 @@
 
 namespace cleave::cost {
 
-// Convolutions, depthwise ones too, poolings, resizes and joins, in every format; convolutions of one
-// weight come one behind the other, and grow.
+// Convolutions, depthwise ones too, poolings, resizes and joins, in every format; convolutions of
+// one weight come one behind the other, and grow.
 std::vector<KernelSpec> image_specs();
 
 }  // namespace cleave::cost

@@ -270,7 +270,8 @@ def test_what_onnx_runtime_optimised(name, options, ops, cleave, models, onnx_ru
         cleave("plan", file, cpus(2), shapes("shapes", **given), "--json", "-").json
         for file in (path, fused)
     ]
-    assert plans[1]["cost_us"] <= 1.01 * plans[0]["cost_us"]
+    # Formats are chosen before the split: where two cost nearly the same, either may come out.
+    assert plans[1]["cost_us"] <= 1.05 * plans[0]["cost_us"]
 
 
 @pytest.mark.parametrize("op", ["Attention", "MultiHeadAttention"])
