@@ -68,8 +68,10 @@ class Fuser {
     const ir::NodeId producer = graph_.value(value).producer;
     if (!producer.valid() || graph_.is_output(value)) return false;
     const auto& uses = uses_[value.index()];
+    // What the anchor reads comes before the chain.
     const bool only_here = std::all_of(uses.begin(), uses.end(), [&](const ir::Graph::Use& use) {
-      return std::find(group.nodes.begin(), group.nodes.end(), use.node) != group.nodes.end();
+      return use.node != group.anchor &&
+             std::find(group.nodes.begin(), group.nodes.end(), use.node) != group.nodes.end();
     });
     FusionGroup& other = groups_[producer.index()];
     if (!only_here || other.nodes.empty()) return false;
