@@ -7,8 +7,8 @@
 
 #include "backend/cpu/float_rows.h"
 #include "backend/cpu/gemm.h"
+#include "backend/cpu/packed_weight.h"
 #include "backend/cpu/slots.h"
-#include "base/hash.h"
 #include "base/thread_pool.h"
 #include "ops/conv/cpu_channels_last.h"
 #include "ops/conv/cpu_depthwise.h"
@@ -39,29 +39,29 @@ class PreparedTiled final : public PreparedKernel {
         rows_(table_, conv_.outputs, shape_),
         places_(conv_.places()) {
     choose_blocks(problem.threads);
-    if (problem.is_constant(1) && problem.key(1) != 0) pack_weight(problem, cache);
+    const std::string format = "rows " + std::to_string(table_.tile_rows) + " " +
+                               std::to_string(conv_.groups) + "x" + std::to_string(conv_.outputs) +
+                               "x" + std::to_string(shape_.k);
+    weight_.prepare(problem, cache, format, conv_.groups * rows_.bytes(),
+                    [&](const void* from, std::byte* to) { pack(from, to); });
   }
 
   int64_t workspace_bytes() const override {
-    return slots_ * slot_bytes() + (weight_ == nullptr ? weight_bytes() : 0);
+    return slots_ * slot_bytes() + weight_.workspace_bytes();
   }
-  bool reads_input(size_t input) const override { return input != 1 || weight_ == nullptr; }
+  bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            std::byte* workspace, ThreadPool& pool) const override {
     if (conv_.images * conv_.groups * conv_.outputs * places_ == 0) return;
-    const std::byte* weights = workspace + slots_ * slot_bytes();
-    if (weight_ != nullptr) {
-      weights = weight_->data();
-    } else {
-      pack(inputs[1], workspace + slots_ * slot_bytes());
-    }
+    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+                                          [&](const void* from, std::byte* to) { pack(from, to); });
     Slots slots(workspace, slot_bytes(), slots_);
     pool.parallel_for(conv_.images * conv_.groups * place_blocks_, [&](int64_t task) {
       const Slots::Slot slot(slots);
       const int64_t group = task / place_blocks_;
       compute(group / conv_.groups, group % conv_.groups, task % place_blocks_, inputs, outputs,
-              reinterpret_cast<const float*>(weights), slot.data());
+              weights, slot.data());
     });
   }
 
@@ -82,8 +82,7 @@ class PreparedTiled final : public PreparedKernel {
     const int64_t deep = kBlockDepth * block_places_ * static_cast<int64_t>(sizeof(float));
     blocks_at_once_ =
         std::clamp<int64_t>(deep == 0 ? 1 : bytes / deep, 1, std::max<int64_t>(1, shape_.blocks()));
-    slots_ = static_cast<int>(std::min<int64_t>(
-        threads, std::max<int64_t>(1, kPackedBytes / std::max<int64_t>(1, slot_bytes()))));
+    slots_ = slots_within(kPackedBytes, slot_bytes(), threads);
   }
 
   // What is packed at once, and the sums where they do not all fit into that.
@@ -95,7 +94,6 @@ class PreparedTiled final : public PreparedKernel {
     const int64_t floats = packed_floats() + (keeps_sums() ? conv_.outputs * block_places_ : 0);
     return (floats * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
   }
-  int64_t weight_bytes() const { return conv_.groups * rows_.bytes(); }
 
   void pack(const void* weights, std::byte* to) const {
     const auto size = static_cast<int64_t>(size_of(conv_.w_type));
@@ -105,14 +103,6 @@ class PreparedTiled final : public PreparedKernel {
       rows_.pack([&](int64_t row) { return from + row * shape_.k * size; }, conv_.w_type,
                  reinterpret_cast<float*>(to + group * rows_.bytes()));
     }
-  }
-
-  void pack_weight(const KernelProblem& problem, KernelCache& cache) {
-    const uint64_t format =
-        hash_bytes("rows " + std::to_string(table_.tile_rows) + " " + std::to_string(conv_.groups) +
-                   "x" + std::to_string(conv_.outputs) + "x" + std::to_string(shape_.k));
-    weight_ = cache.packed(hash_combine(problem.key(1), format), weight_bytes(), "a packed weight",
-                           [&](std::byte* to) { pack(problem.constant(1), to); });
   }
 
   void compute(int64_t image, int64_t group, int64_t block, std::span<const void* const> inputs,
@@ -170,7 +160,7 @@ class PreparedTiled final : public PreparedKernel {
   int64_t place_blocks_ = 0;
   int64_t blocks_at_once_ = 1;  // k blocks that are packed together
   int slots_ = 1;
-  std::shared_ptr<const Buffer> weight_;
+  PackedWeight weight_;
 };
 
 class TiledConv final : public Kernel {

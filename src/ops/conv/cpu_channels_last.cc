@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "backend/cpu/packed_weight.h"
 #include "backend/cpu/slots.h"
-#include "base/hash.h"
 #include "base/thread_pool.h"
 #include "ops/conv/cpu_place_epilogue.h"
 #include "ops/conv/cpu_place_terms.h"
@@ -41,29 +41,29 @@ class PreparedChannelsLast final : public PreparedKernel {
         k_(conv_.channels * conv_.taps()),
         panels_((conv_.outputs + table_.panel - 1) / table_.panel) {
     choose_blocks(problem.threads);
-    if (problem.is_constant(1) && problem.key(1) != 0) pack_weight(problem, cache);
+    std::string format = "panels " + std::to_string(table_.panel) + " of " +
+                         std::to_string(conv_.groups) + " by " +
+                         std::to_string(conv_.axes[2].dilation == 1);
+    for (const int64_t extent : problem.inputs[1].shape) format += "x" + std::to_string(extent);
+    weight_.prepare(problem, cache, format, conv_.groups * group_floats() * kFloat,
+                    [&](const void* from, std::byte* to) { pack(from, to); });
   }
 
   int64_t workspace_bytes() const override {
-    return slots_ * slot_bytes() + (weight_ == nullptr ? weight_bytes() : 0);
+    return slots_ * slot_bytes() + weight_.workspace_bytes();
   }
-  bool reads_input(size_t input) const override { return input != 1 || weight_ == nullptr; }
+  bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            std::byte* workspace, ThreadPool& pool) const override {
     const int64_t tasks = conv_.images * conv_.groups * place_blocks_ * column_blocks_;
     if (tasks == 0) return;
-    const std::byte* weights = workspace + slots_ * slot_bytes();
-    if (weight_ != nullptr) {
-      weights = weight_->data();
-    } else {
-      pack(static_cast<const float*>(inputs[1]),
-           reinterpret_cast<float*>(workspace + slots_ * slot_bytes()));
-    }
+    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+                                          [&](const void* from, std::byte* to) { pack(from, to); });
     Slots slots(workspace, slot_bytes(), slots_);
     pool.parallel_for(tasks, [&](int64_t task) {
       const Slots::Slot slot(slots);
-      compute(task, inputs, outputs, reinterpret_cast<const float*>(weights), slot.data());
+      compute(task, inputs, outputs, weights, slot.data());
     });
   }
 
@@ -113,13 +113,13 @@ class PreparedChannelsLast final : public PreparedKernel {
     return (floats * kFloat + 63) / 64 * 64 + epilogue_.scratch_bytes();
   }
   int64_t group_floats() const { return k_ * panels_ * table_.panel; }
-  int64_t weight_bytes() const { return conv_.groups * group_floats() * kFloat; }
 
   // [group][segment][panel][term][column], zero beyond the last output channel.
-  void pack(const float* weights, float* to) const {
+  void pack(const void* weights, std::byte* panels) const {
+    float* to = reinterpret_cast<float*>(panels);
     const int64_t taps = conv_.taps();
     for (int64_t group = 0; group < conv_.groups; ++group) {
-      const float* from = weights + group * conv_.outputs * k_;
+      const float* from = static_cast<const float*>(weights) + group * conv_.outputs * k_;
       for (const Segment& segment : terms_.segments()) {
         for (int64_t first = 0; first < conv_.outputs; first += table_.panel) {
           const int64_t columns = std::min<int64_t>(table_.panel, conv_.outputs - first);
@@ -132,18 +132,6 @@ class PreparedChannelsLast final : public PreparedKernel {
         }
       }
     }
-  }
-
-  void pack_weight(const KernelProblem& problem, KernelCache& cache) {
-    std::string format = "panels " + std::to_string(table_.panel) + " of " +
-                         std::to_string(conv_.groups) + " by " +
-                         std::to_string(conv_.axes[2].dilation == 1);
-    for (const int64_t extent : problem.inputs[1].shape) format += "x" + std::to_string(extent);
-    weight_ = cache.packed(hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(),
-                           "a packed weight", [&](std::byte* to) {
-                             pack(static_cast<const float*>(problem.constant(1)),
-                                  reinterpret_cast<float*>(to));
-                           });
   }
 
   // The columns of one block.
@@ -160,8 +148,6 @@ class PreparedChannelsLast final : public PreparedKernel {
     task /= place_blocks_;
     const int64_t group = task % conv_.groups;
     const int64_t image = task / conv_.groups;
-    const int64_t strips = conv_.axes[0].out * conv_.axes[1].out * strips_of_line_;
-    const int64_t last_strip = std::min(first_strip + block_strips_, strips);
 
     Columns columns{column_block * block_panels_, 0, 0};
     columns.last_panel = std::min(columns.first_panel + block_panels_, panels_);
@@ -169,8 +155,16 @@ class PreparedChannelsLast final : public PreparedKernel {
                        columns.first_panel * table_.panel;
     const int64_t channel = group * conv_.outputs + columns.first_panel * table_.panel;
     const int64_t all = conv_.groups * conv_.outputs;
-    const Strip begin = strip(first_strip);
-    const int64_t place = (begin.z * conv_.axes[1].out + begin.y) * conv_.axes[2].out + begin.x;
+    Strip strips[kMostPlaces];
+    const int64_t strip_count = std::min(
+        block_strips_, conv_.axes[0].out * conv_.axes[1].out * strips_of_line_ - first_strip);
+    int64_t count = 0;
+    for (int64_t i = 0; i < strip_count; ++i) {
+      strips[i] = strip(first_strip + i);
+      count += strips[i].count;
+    }
+    const int64_t place =
+        (strips[0].z * conv_.axes[1].out + strips[0].y) * conv_.axes[2].out + strips[0].x;
 
     const float* x = static_cast<const float*>(inputs[0]) + image * conv_.plane() * terms_.step() +
                      group * conv_.channels;
@@ -181,28 +175,24 @@ class PreparedChannelsLast final : public PreparedKernel {
       sums = static_cast<float*>(outputs[0]) + (image * conv_.places() + place) * all + channel;
       step = all;
     }
-    int64_t count = 0;
     const float* group_weights = weights + group * group_floats();
     for (size_t s = 0; s < terms_.segments().size(); ++s) {
       const Segment& segment = terms_.segments()[s];
       const float* b = group_weights + segment.offset * panels_ * table_.panel;
       Rows rows[kMostPlaces];
-      for (int64_t i = first_strip; i < last_strip; ++i) {
-        rows[i - first_strip] =
-            terms_.rows(x, strip(i), segment, copied + (i - first_strip) * terms_.strip_floats());
+      for (int64_t i = 0; i < strip_count; ++i) {
+        rows[i] = terms_.rows(x, strips[i], segment, copied + i * terms_.strip_floats());
       }
       for (int64_t panel = columns.first_panel; panel < columns.last_panel; ++panel) {
         float* c = sums + (panel - columns.first_panel) * table_.panel;
-        for (int64_t i = first_strip; i < last_strip; ++i) {
-          const int64_t places = strip(i).count;
-          multiply(rows[i - first_strip], segment.depth, b + panel * segment.depth * table_.panel,
-                   places, std::min<int64_t>(table_.panel, conv_.outputs - panel * table_.panel), c,
-                   step, s > 0);
-          c += places * step;
+        const int64_t width = std::min<int64_t>(table_.panel, conv_.outputs - panel * table_.panel);
+        for (int64_t i = 0; i < strip_count; ++i) {
+          multiply(rows[i], segment.depth, b + panel * segment.depth * table_.panel,
+                   strips[i].count, width, c, step, s > 0);
+          c += strips[i].count * step;
         }
       }
     }
-    for (int64_t i = first_strip; i < last_strip; ++i) count += strip(i).count;
     if (terms_.segments().empty()) {
       for (int64_t i = 0; i < count; ++i) std::fill_n(sums + i * step, columns.channels, 0.0f);
     }
@@ -241,7 +231,7 @@ class PreparedChannelsLast final : public PreparedKernel {
   int64_t block_panels_ = 0;
   int64_t column_blocks_ = 0;
   int slots_ = 1;
-  std::shared_ptr<const Buffer> weight_;
+  PackedWeight weight_;
 };
 
 class ChannelsLastConv final : public Kernel {

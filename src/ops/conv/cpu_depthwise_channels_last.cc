@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cpu/packed_weight.h"
 #include "backend/cpu/simd/simd.h"
 #include "backend/cpu/slots.h"
-#include "base/hash.h"
 #include "base/thread_pool.h"
 #include "ops/conv/cpu_channels_last.h"
 #include "ops/conv/cpu_place_epilogue.h"
@@ -22,15 +22,11 @@ class PreparedDepthwise final : public PreparedKernel {
  public:
   PreparedDepthwise(const KernelProblem& problem, KernelCache& cache)
       : table_(simd::best()), conv_(problem), epilogue_(problem) {
-    if (problem.is_constant(1) && problem.key(1) != 0) {
-      const std::string format =
-          "taps first " + std::to_string(conv_.groups) + "x" + std::to_string(conv_.taps());
-      weight_ = cache.packed(hash_combine(problem.key(1), hash_bytes(format)), weight_bytes(),
-                             "a packed weight", [&](std::byte* to) {
-                               pack(static_cast<const float*>(problem.constant(1)),
-                                    reinterpret_cast<float*>(to));
-                             });
-    }
+    weight_.prepare(
+        problem, cache,
+        "taps first " + std::to_string(conv_.groups) + "x" + std::to_string(conv_.taps()),
+        conv_.groups * conv_.taps() * kFloat,
+        [&](const void* from, std::byte* to) { pack(from, to); });
     const auto& [deep, high, wide] = conv_.axes;
     // Places along x that see all taps.
     const Range first = wide.kernel == 0 ? Range{0, 0} : wide.windows(0);
@@ -42,20 +38,15 @@ class PreparedDepthwise final : public PreparedKernel {
   }
 
   int64_t workspace_bytes() const override {
-    return slots_ * slot_bytes() + (weight_ == nullptr ? weight_bytes() : 0);
+    return slots_ * slot_bytes() + weight_.workspace_bytes();
   }
-  bool reads_input(size_t input) const override { return input != 1 || weight_ == nullptr; }
+  bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            std::byte* workspace, ThreadPool& pool) const override {
     if (lines_ * line_floats() == 0) return;
-    const auto* weights = reinterpret_cast<const float*>(workspace + slots_ * slot_bytes());
-    if (weight_ != nullptr) {
-      weights = reinterpret_cast<const float*>(weight_->data());
-    } else {
-      pack(static_cast<const float*>(inputs[1]),
-           reinterpret_cast<float*>(workspace + slots_ * slot_bytes()));
-    }
+    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+                                          [&](const void* from, std::byte* to) { pack(from, to); });
     const int64_t work = line_floats() * conv_.taps() / kFloatsATime + 1;
     const int64_t chunks =
         chunks_for(lines_, std::max<int64_t>(1, kChunkWork / work), pool.threads() * 4);
@@ -81,17 +72,17 @@ class PreparedDepthwise final : public PreparedKernel {
   };
 
   int64_t line_floats() const { return conv_.axes[2].out * conv_.groups; }
-  int64_t weight_bytes() const { return conv_.groups * conv_.taps() * kFloat; }
   int64_t slot_bytes() const {
     const int64_t floats = epilogue_.in_place() ? 0 : line_floats();
     return (floats * kFloat + 63) / 64 * 64 + epilogue_.scratch_bytes();
   }
 
-  void pack(const float* weights, float* to) const {
+  void pack(const void* weights, std::byte* packed) const {
+    const auto* from = static_cast<const float*>(weights);
+    float* to = reinterpret_cast<float*>(packed);
     const int64_t taps = conv_.taps();
     for (int64_t tap = 0; tap < taps; ++tap) {
-      for (int64_t c = 0; c < conv_.groups; ++c)
-        to[tap * conv_.groups + c] = weights[c * taps + tap];
+      for (int64_t c = 0; c < conv_.groups; ++c) to[tap * conv_.groups + c] = from[c * taps + tap];
     }
   }
 
@@ -156,7 +147,7 @@ class PreparedDepthwise final : public PreparedKernel {
   Range inner_{};
   int64_t lines_ = 0;
   int slots_ = 1;
-  std::shared_ptr<const Buffer> weight_;
+  PackedWeight weight_;
 };
 
 class ChannelsLastDepthwise final : public Kernel {
