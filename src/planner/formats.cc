@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "capabilities/fusion.h"
 #include "capabilities/view_walk.h"
 #include "cost/kernel_cost.h"
+#include "planner/group_cost.h"
 #include "planner/sizes.h"
 #include "planner/solver/solver.h"
 
@@ -125,16 +125,11 @@ class FormatChooser {
   double op_us(const ir::Node& node, Format format) const {
     std::vector<TensorType> inputs;
     std::vector<TensorType> outputs;
-    const std::unique_ptr<bool[]> present(new bool[node.inputs.size() + 1]);
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      present[i] = node.inputs[i].valid();
-      inputs.push_back(present[i] ? type(node.inputs[i]) : TensorType{});
+    for (const ir::ValueId input : node.inputs) {
+      inputs.push_back(input.valid() ? type(input) : TensorType{});
     }
     for (const ir::ValueId output : node.outputs) outputs.push_back(type(output));
-    const bool packed = node.inputs.size() > 1 && node.inputs[1].valid() &&
-                        graph_.value(node.inputs[1]).is_constant();
-    const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
-    return cost::op_us(machine_, devices_, registry_.at(node.op), context, outputs, packed, format);
+    return node_us(graph_, node, registry_, machine_, devices_, inputs, outputs, format);
   }
 
   // How a value lies where what it is a view of was left in `format`.

@@ -19,6 +19,22 @@ bool contains(const FusionGroup& group, ir::NodeId node) {
 
 }  // namespace
 
+bool packs_weight(const ir::Graph& graph, const ir::Node& node) {
+  return node.inputs.size() > 1 && node.inputs[1].valid() &&
+         graph.value(node.inputs[1]).is_constant();
+}
+
+double node_us(const ir::Graph& graph, const ir::Node& node, const ops::Registry& registry,
+               const cost::MachineModel& machine, int64_t devices,
+               std::span<const TensorType> inputs, std::span<const TensorType> outputs,
+               Format format) {
+  const std::unique_ptr<bool[]> present(new bool[inputs.size() + 1]);
+  for (size_t i = 0; i < inputs.size(); ++i) present[i] = node.inputs[i].valid();
+  const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
+  return cost::op_us(machine, devices, registry.at(node.op), context, outputs,
+                     packs_weight(graph, node), format);
+}
+
 GroupCosts::GroupCosts(const ir::Graph& graph, const ops::Registry& registry,
                        const cost::MachineModel& machine, const Sizes& sizes,
                        const capabilities::Fusion& fusion,
@@ -154,11 +170,9 @@ double GroupCosts::op_us(const Case& at, size_t member) {
       at.candidate != nullptr ? &at.candidate->members[member].placements : nullptr;
   std::vector<TensorType> inputs;
   std::vector<TensorType> outputs;
-  const std::unique_ptr<bool[]> present(new bool[node.inputs.size() + 1]);
   std::string key = node.op;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
-    present[i] = node.inputs[i].valid();
-    inputs.push_back(present[i]
+    inputs.push_back(node.inputs[i].valid()
                          ? type(at, node.inputs[i], placements ? &placements->inputs[i] : nullptr)
                          : TensorType{});
     key += inputs.back().text();
@@ -167,15 +181,11 @@ double GroupCosts::op_us(const Case& at, size_t member) {
     outputs.push_back(type(at, node.outputs[o], placements ? &placements->outputs[o] : nullptr));
     key += outputs.back().text();
   }
-  const bool packed = node.inputs.size() > 1 && node.inputs[1].valid() &&
-                      graph_.value(node.inputs[1]).is_constant();
-  key += packed ? "packed" : "";
+  key += packs_weight(graph_, node) ? "packed" : "";
   const Format format = format_of(node, inputs, outputs);
   key += name_of(format);
   if (const auto known = op_times_.find(key); known != op_times_.end()) return known->second;
-  const ops::OpContext context{node.attributes, inputs, {}, {present.get(), inputs.size()}};
-  const double us =
-      cost::op_us(machine_, devices_, registry_.at(node.op), context, outputs, packed, format);
+  const double us = node_us(graph_, node, registry_, machine_, devices_, inputs, outputs, format);
   op_times_.emplace(std::move(key), us);
   return us;
 }

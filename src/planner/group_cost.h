@@ -1,6 +1,7 @@
 // GroupCosts: the time that one rank takes for the kernels of a fusion group.
 #pragma once
 
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,6 +13,15 @@
 #include "planner/sizes.h"
 
 namespace cleave::planner {
+
+// Whether operand 1 of the node is a constant, which its kernel packs when it is loaded.
+bool packs_weight(const ir::Graph& graph, const ir::Node& node);
+// The time of a node's kernel on operands and results of these numeric types, while `devices` are
+// at work. Absent operands may have any type.
+double node_us(const ir::Graph& graph, const ir::Node& node, const ops::Registry& registry,
+               const cost::MachineModel& machine, int64_t devices,
+               std::span<const TensorType> inputs, std::span<const TensorType> outputs,
+               Format format);
 
 class GroupCosts {
  public:
