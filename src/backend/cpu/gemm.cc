@@ -50,6 +50,27 @@ void pack_panel(const simd::Table& table, const std::byte* data, int64_t row_str
   }
 }
 
+// Elements [first, first + depth) of one row of a: where they lie, or converted or gathered into
+// `buffer`.
+const float* float_row(const simd::Table& table, const RowSource& a, int64_t row, int64_t first,
+                       int64_t depth, float* buffer) {
+  const int64_t stride = a.column_stride;
+  if (a.dtype == DType::kFloat32) {
+    const float* from = reinterpret_cast<const float*>(a.rows[row]) + first * stride;
+    if (stride == 1) return from;
+    for (int64_t p = 0; p < depth; ++p) buffer[p] = from[p * stride];
+    return buffer;
+  }
+  const auto* from = reinterpret_cast<const uint16_t*>(a.rows[row]) + first * stride;
+  uint16_t bits[kBlockDepth];
+  if (stride != 1) {
+    for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * stride];
+    from = bits;
+  }
+  to_float(table, a.dtype, from, buffer, depth);
+  return buffer;
+}
+
 // One tile of a: rows interleaved, so that a column of the tile is contiguous.
 void pack_tile(const simd::Table& table, const RowSource& a, int64_t first_row, int64_t rows,
                int64_t first, int64_t depth, float* to) {
@@ -64,23 +85,10 @@ void pack_tile(const simd::Table& table, const RowSource& a, int64_t first_row, 
     }
     return;
   }
+  float buffer[kBlockDepth];
   for (int64_t i = 0; i < rows; ++i) {
-    if (a.dtype == DType::kFloat32) {
-      const float* from =
-          reinterpret_cast<const float*>(a.rows[first_row + i]) + first * a.column_stride;
-      for (int64_t p = 0; p < depth; ++p) to[p * step + i] = from[p * a.column_stride];
-      continue;
-    }
-    const auto* from =
-        reinterpret_cast<const uint16_t*>(a.rows[first_row + i]) + first * a.column_stride;
-    uint16_t bits[kBlockDepth];
-    float values[kBlockDepth];
-    if (a.column_stride != 1) {
-      for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * a.column_stride];
-      from = bits;
-    }
-    to_float(table, a.dtype, from, values, depth);
-    for (int64_t p = 0; p < depth; ++p) to[p * step + i] = values[p];
+    const float* from = float_row(table, a, first_row + i, first, depth, buffer);
+    for (int64_t p = 0; p < depth; ++p) to[p * step + i] = from[p];
   }
 }
 
@@ -141,23 +149,8 @@ FloatRows float_rows(const simd::Table& table, const RowSource& a, int64_t rows,
   if (step) return {reinterpret_cast<const float*>(a.rows[0]) + first, *step};
   for (int64_t i = 0; i < rows; ++i) {
     float* to = scratch + i * kCopiedDepth;
-    const int64_t stride = a.column_stride;
-    if (a.dtype == DType::kFloat32) {
-      const float* from = reinterpret_cast<const float*>(a.rows[i]) + first * stride;
-      if (stride == 1) {
-        std::memcpy(to, from, static_cast<size_t>(depth) * sizeof(float));
-      } else {
-        for (int64_t p = 0; p < depth; ++p) to[p] = from[p * stride];
-      }
-      continue;
-    }
-    const auto* from = reinterpret_cast<const uint16_t*>(a.rows[i]) + first * stride;
-    uint16_t bits[kBlockDepth];
-    if (stride != 1) {
-      for (int64_t p = 0; p < depth; ++p) bits[p] = from[p * stride];
-      from = bits;
-    }
-    to_float(table, a.dtype, from, to, depth);
+    const float* from = float_row(table, a, i, first, depth, to);
+    if (from != to) std::memcpy(to, from, static_cast<size_t>(depth) * sizeof(float));
   }
   return {scratch, kCopiedDepth};
 }
