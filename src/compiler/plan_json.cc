@@ -97,9 +97,13 @@ std::string plan_table(const Compilation& c) {
                 cell("node", 20).c_str(), cell("split", 12).c_str(), "bytes", "alone us",
                 "split us", "comm us");
   out += line;
+  size_t shown = 0;
+  size_t channels_last = 0;
   for (const planner::GroupPlan& group : plan.groups) {
     // Views and the like cost nothing and are not split: nothing to see.
     if (group.unsplit_us == 0 && group.communication_us == 0) continue;
+    ++shown;
+    if (format_of(c.graph, group) == Format::kChannelsLast) ++channels_last;
     std::snprintf(line, sizeof line, "%s %s %s %8s %8.1f %8.1f %8.1f\n", cell(group.op, 10).c_str(),
                   cell(group.name, 20).c_str(), cell(group.strategy, 12).c_str(),
                   count(group.bytes).c_str(), group.unsplit_us, group.time_us,
@@ -107,13 +111,6 @@ std::string plan_table(const Compilation& c) {
     out += line;
     std::snprintf(line, sizeof line, "  why: %.72s\n", group.reason.c_str());
     out += line;
-  }
-  size_t shown = 0;
-  size_t channels_last = 0;
-  for (const planner::GroupPlan& group : plan.groups) {
-    if (group.unsplit_us == 0 && group.communication_us == 0) continue;
-    ++shown;
-    if (format_of(c.graph, group) == Format::kChannelsLast) ++channels_last;
   }
   double communication = 0;
   for (const planner::GroupPlan& group : plan.groups) communication += group.communication_us;
