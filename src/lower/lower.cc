@@ -72,11 +72,13 @@ class Lowerer {
     homes.resize(std::max<size_t>(homes.size(), view.copy + 1));
     return homes[view.copy];
   }
+  // Of what its producer made.
+  Home& own_home(ir::ValueId id) { return home_of({id, 0, {}}); }
 
   void place_inputs() {
     for (size_t i = 0; i < graph_.inputs().size(); ++i) {
       const ir::ValueId id = graph_.inputs()[i];
-      home_of({id, 0, {}}) = {Space::kInput, static_cast<uint32_t>(i)};
+      own_home(id) = {Space::kInput, static_cast<uint32_t>(i)};
     }
   }
 
@@ -85,10 +87,10 @@ class Lowerer {
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       const ir::ValueId id = graph_.outputs()[i];
       const ir::Value& value = graph_.value(id);
-      if (!value.producer.valid() || home_of({id, 0, {}}).space != Space::kNone) continue;
+      if (!value.producer.valid() || own_home(id).space != Space::kNone) continue;
       if (capabilities::is_view_op(graph_.node(value.producer).op)) continue;
       if (!is_row_major(id)) continue;
-      home_of({id, 0, {}}) = {Space::kOutput, static_cast<uint32_t>(i)};
+      own_home(id) = {Space::kOutput, static_cast<uint32_t>(i)};
     }
   }
 
@@ -107,8 +109,8 @@ class Lowerer {
 
   // The result `id` becomes a buffer of its own.
   void make_home(ir::ValueId id) {
-    if (home_of({id, 0, {}}).space == Space::kNone) {
-      home_of({id, 0, {}}) = {Space::kArena, new_buffer(graph_.type(id))};
+    if (own_home(id).space == Space::kNone) {
+      own_home(id) = {Space::kArena, new_buffer(graph_.type(id))};
     }
   }
 
