@@ -17,15 +17,15 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     COMPILE_DEFINITIONS CLEAVE_X86_SIMD)
 endif()
 
-# The list of built-in kernels, in the order in which those of an op are tried: every
-# src/ops/<folder>/cpu.cc defines
-#   std::vector<std::shared_ptr<const Kernel>> make_<folder>_cpu()
+# cleave_write_kernel_list(BACKEND FILE): the list of a backend's kernels, in the order in which
+# those of an op are tried: every src/ops/<folder>/<backend>.cc defines
+#   std::vector<std::shared_ptr<const Kernel>> make_<folder>_<backend>()
 # in cleave::backend, and src/ops/<folder>/cpu_onednn.cc, compiled only where oneDNN is used,
-# make_<folder>_cpu_onednn(). The calls are written into KernelRegistry::builtin_cpu, the one place
-# that knows which optional libraries there are.
-function(cleave_write_kernel_list file)
-  set(parts cpu)
-  if(CLEAVE_HAVE_ONEDNN)
+# make_<folder>_cpu_onednn(). The calls are written into KernelRegistry builtin_<backend>, the one
+# place that knows which optional libraries there are.
+function(cleave_write_kernel_list backend file)
+  set(parts ${backend})
+  if(backend STREQUAL "cpu" AND CLEAVE_HAVE_ONEDNN)
     list(APPEND parts cpu_onednn)
   endif()
   set(declarations "")
@@ -44,12 +44,12 @@ function(cleave_write_kernel_list file)
 "// Written by cmake/CleaveKernels.cmake.
 #include <utility>
 
-#include \"backend/kernel.h\"
+#include \"backend/builtin_kernels.h\"
 
 namespace cleave::backend {
 
 @declarations@
-KernelRegistry KernelRegistry::builtin_cpu() {
+KernelRegistry builtin_@backend@_kernels() {
   KernelRegistry registry;
 @calls@  return registry;
 }
@@ -58,5 +58,5 @@ KernelRegistry KernelRegistry::builtin_cpu() {
 ")
 endfunction()
 
-cleave_write_kernel_list(${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
+cleave_write_kernel_list(cpu ${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)
 target_sources(cleave_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated/builtin_cpu_kernels.cc)

@@ -22,7 +22,7 @@ class DeviceList {
 
   // Reads "cpu:0,cpu:1", "cpu:0-3", or plain numbers for CUDA devices: "0,1". Error(kUsage) where
   // the list is empty or malformed, names a device twice, an unknown backend, different backends or
-  // more than kMaxDevices; Error(kDevice) for devices of a backend that this build does not have.
+  // more than kMaxDevices. Whether the devices are there is seen when a runtime is made for them.
   static DeviceList parse(std::string_view text);
   // cpu:0 to cpu:(count - 1).
   static DeviceList cpu(int count);

@@ -2,12 +2,15 @@
 // tests/conformance/device_conformance.h.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "comm/communicator.h"
 
@@ -54,6 +57,33 @@ struct MemoryUse {
   int64_t limit = 0;  // 0: only what the machine has
 };
 
+// Which device, and what it may use.
+struct DeviceOptions {
+  int index = 0;             // of "cpu:index"
+  int devices = 1;           // that share the machine
+  int threads = 0;           // of the host for this device; 0: its share of the cores
+  int64_t memory_limit = 0;  // bytes; 0: none
+};
+
+// Takes the time of what is put on a stream. Used by one thread.
+class StreamClock {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  virtual ~StreamClock() = default;
+  // Marks when all that was put on the stream so far is done.
+  virtual void mark() = 0;
+  // Waits for the stream; the times of all marks in order, by the host's clock. The next mark is
+  // the first again.
+  virtual std::vector<TimePoint> read() = 0;
+};
+
+// Work that was put on a stream once and can be again. Used by the thread that runs the rank.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void replay(StreamHandle stream) = 0;
+};
+
 // Threads: memory may be allocated and given back by any thread; the pool is used by one thread at
 // a time, the one that runs the rank.
 class Device {
@@ -70,6 +100,10 @@ class Device {
   virtual std::string kind() const = 0;
   virtual int threads() const = 0;  // that kernels use at once
   virtual ThreadPool& pool() = 0;
+  // Whether the host reads and writes the device's memory as its own: then nothing is copied.
+  virtual bool memory_is_host() const = 0;
+  // Called by a thread before it prepares or runs kernels or collectives of this device.
+  virtual void make_current() {}
 
   // `bytes` of memory, aligned to 64 bytes, zeroed; `what` it is for is named where it fails.
   // Error(kOutOfMemory) where the limit or the machine forbids it; 0 bytes are an empty Buffer.
@@ -86,7 +120,20 @@ class Device {
   virtual void copy_to_host(void* to_host, const void* from, int64_t bytes,
                             StreamHandle stream) = 0;
   virtual void copy(void* to, const void* from, int64_t bytes, StreamHandle stream) = 0;
+  // `rows` stretches of `row_bytes` each, which begin so many bytes apart; both within the device.
+  virtual void copy_rows(void* to, int64_t to_stride, const void* from, int64_t from_stride,
+                         int64_t row_bytes, int64_t rows, StreamHandle stream) = 0;
   virtual void synchronize(StreamHandle stream) = 0;
+  virtual std::unique_ptr<StreamClock> make_clock(StreamHandle stream) = 0;
+  // Whether it replays a recording faster than the same work is put on a stream again.
+  virtual bool records() const { return false; }
+  // What `work` puts on the stream, recorded and not done; null where the device records nothing.
+  virtual std::unique_ptr<Recording> record(StreamHandle stream,
+                                            const std::function<void()>& work) {
+    static_cast<void>(stream);
+    static_cast<void>(work);
+    return nullptr;
+  }
 
  protected:
   friend class Buffer;

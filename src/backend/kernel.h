@@ -45,7 +45,8 @@ struct KernelProblem {
   const Attributes& attributes;  // evaluated: all Dims are constants
   std::vector<TensorView> inputs;
   std::vector<TensorView> outputs;
-  // Data of the inputs that are weights (else null), valid while the kernel is prepared.
+  // Data of the inputs that are weights (else null) in the device's memory, valid while the kernel
+  // is prepared.
   std::vector<const void*> constant_inputs = {};
   // Which weight each is: equal keys mean equal bytes, type and view (the weight's identity hashed
   // with offset, shape and strides of the view). 0: not a weight, or not to be kept packed. Inputs
@@ -93,16 +94,23 @@ class KernelCache {
   std::map<uint64_t, std::shared_ptr<const Buffer>> packed_;
 };
 
+// What one call of a kernel works with beside its operands.
+struct Launch {
+  std::byte* workspace = nullptr;  // aligned to 64 bytes, for this call alone
+  ThreadPool& pool;                // the device's
+  StreamHandle stream = {};        // that the work is put on; the CPU's is done on return
+};
+
 // A problem made ready. `run` may be called by several threads at once, each with its own
 // workspace.
 class PreparedKernel {
  public:
   virtual ~PreparedKernel() = default;
-  // `inputs` and `outputs` as the problem's views; null where absent or empty. `workspace` is
-  // aligned to 64 bytes and holds workspace_bytes(). Outputs do not overlap inputs, except that an
-  // output of fused_elementwise may be one of its inputs where both views are the same.
+  // `inputs` and `outputs` as the problem's views; null where absent or empty. The workspace holds
+  // workspace_bytes(). Outputs do not overlap inputs, except that an output of fused_elementwise
+  // may be one of its inputs where both views are the same.
   virtual void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-                   std::byte* workspace, ThreadPool& pool) const = 0;
+                   const Launch& launch) const = 0;
   virtual int64_t workspace_bytes() const { return 0; }
   // False for a weight that has been packed: `run` does not read the original, null will do.
   virtual bool reads_input(size_t input) const {
@@ -136,9 +144,6 @@ using KernelTimes = std::vector<KernelTime>;
 // copy.
 class KernelRegistry {
  public:
-  // Those built in for the CPU; made from src/ops/*/cpu.cc (cmake/CleaveKernels.cmake).
-  static KernelRegistry builtin_cpu();
-
   void add(std::shared_ptr<const Kernel> kernel);        // tried after those that are there
   void add_front(std::shared_ptr<const Kernel> kernel);  // tried before them
   std::span<const std::shared_ptr<const Kernel>> of(std::string_view op) const;

@@ -159,7 +159,8 @@ void KernelTrial::call() {
   Turn& turn = turns_[calls_ % turns_.size()];
   const Copy& copy = copies_[calls_++ % copies_.size()];
   for (const auto& [input, data] : copy.constants) turn.inputs[input] = data;
-  copy.prepared->run(turn.inputs, turn.outputs, workspace_.data(), device_.pool());
+  copy.prepared->run(turn.inputs, turn.outputs,
+                     {workspace_.data(), device_.pool(), device_.default_stream()});
 }
 
 double KernelTrial::call_us() {

@@ -42,5 +42,7 @@ class Capabilities {
 };
 
 std::shared_ptr<const Capabilities> cpu();
+// Those of a backend by name, whether or not it is part of this build.
+std::shared_ptr<const Capabilities> of_backend(std::string_view backend);
 
 }  // namespace cleave::capabilities

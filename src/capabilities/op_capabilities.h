@@ -61,7 +61,8 @@ class AnyStrides : public OpCapabilities {
 using OpCapabilitiesList =
     std::vector<std::pair<std::string, std::shared_ptr<const OpCapabilities>>>;
 
-// Those of the CPU that are built in: cmake/CleaveOps.cmake writes the list from the folders.
+// Those of each backend: cmake/CleaveOps.cmake writes the lists from the folders.
 OpCapabilitiesList cpu_op_capabilities();
+OpCapabilitiesList cuda_op_capabilities();
 
 }  // namespace cleave::capabilities

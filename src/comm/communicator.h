@@ -31,6 +31,9 @@ inline constexpr int kNoRank = -1;
 // pointers to its own memory. Counts are in elements. A pointer may be null where the rank's part
 // is empty. Unless said otherwise source and destination do not overlap.
 //
+// Collectives on a stream are asynchronous: a call may return, or throw, before the others have
+// come, and `wait` throws what happens later.
+//
 // Results are the same bits on every rank and in every run: terms are combined in the order of
 // ranks 0, 1, ..., N-1; float16 and bfloat16 terms are accumulated in float32 and rounded once.
 //
@@ -84,8 +87,13 @@ class Communicator {
   virtual void permute(const void* src, int64_t send_count, int to, void* dst,
                        int64_t receive_count, int from, DType type, StreamHandle stream = {}) = 0;
 
-  // Returns when every rank has called it.
+  // What is put on the stream behind it starts when every rank has come this far. Without streams
+  // it returns then.
   virtual void barrier(StreamHandle stream = {}) = 0;
+
+  // Waits until all that was put on the stream is done, as Device::synchronize does, and gives up
+  // where the group has failed. Not a collective.
+  virtual void wait(StreamHandle stream = {}) = 0;
 
   // Collective: the group of those ranks that pass the same `color`, ordered by `key`, then by
   // rank here; null where `color` is negative. The sub-group shares the failure state of this

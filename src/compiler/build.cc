@@ -37,7 +37,7 @@ PlanReport plan(const Network& network, const BuilderConfig& config) {
 
 std::string explain(const Network& network, const BuilderConfig& config, const std::string& node) {
   const compiler::PlanningInput input = compiler::prepare(*network.impl(), config);
-  const auto capabilities = capabilities::cpu();
+  const auto capabilities = capabilities::of_backend(input.backend);
   auto costs = planner::explain(input.graph, network.impl()->registry, *capabilities, input.machine,
                                 input.options, node);
   std::stable_sort(costs.begin(), costs.end(),

@@ -65,6 +65,7 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
 void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   program::EngineData& data = c.data;
   data = {};
+  data.backend = capabilities.backend();
   data.ranks = c.plan.ranks;
   for (ir::ValueId id : c.local.inputs()) {
     data.inputs.push_back({c.local.value(id).name, c.local.value(id).type});
@@ -116,7 +117,8 @@ void apply_precision(ir::Graph& graph, const ops::Registry& registry, const Buil
 // Plans and compiles, within limits of memory where there are any.
 class Compiler {
  public:
-  Compiler(const NetworkImpl& network, PlanningInput& input) : network_(network), input_(input) {}
+  Compiler(const NetworkImpl& network, PlanningInput& input)
+      : network_(network), input_(input), capabilities_(capabilities::of_backend(input.backend)) {}
 
   // Everything from a graph to a program. Throws NoRoom where no plan keeps to so many bytes of
   // constants a rank.
@@ -181,7 +183,7 @@ class Compiler {
 
   const NetworkImpl& network_;
   PlanningInput& input_;
-  std::shared_ptr<const capabilities::Capabilities> capabilities_ = capabilities::cpu();
+  std::shared_ptr<const capabilities::Capabilities> capabilities_;
   double seconds_ = 0;
 };
 
@@ -198,7 +200,7 @@ class Compiler {
 
 PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
                       const Overrides& overrides) {
-  PlanningInput input{network.graph, {}, {}, {}};
+  PlanningInput input{network.graph, config.devices.backend(), {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
   input.symbols = make_symbols(input.graph, config);
@@ -211,8 +213,8 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
   input.options.random_costs = overrides.random_costs;
   input.options.devices = overrides.devices_at_work;
-  planner::choose_formats(input.graph, network.registry, *capabilities::cpu(), input.machine,
-                          input.options);
+  planner::choose_formats(input.graph, network.registry, *capabilities::of_backend(input.backend),
+                          input.machine, input.options);
   return input;
 }
 

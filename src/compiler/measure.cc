@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "backend/builtin_kernels.h"
 #include "base/log.h"
 #include "cleave/error.h"
 #include "compiler/cpu_profiler.h"
@@ -32,14 +33,12 @@ std::string measure_machine(const MeasureOptions& options) {
   model.set_cores(cores);
   for (const int count : at_work) {
     progress(std::to_string(count) + " device(s) at work");
-    const auto profiler =
-        compiler::make_cpu_profiler(count, backend::KernelRegistry::builtin_cpu());
+    const auto profiler = compiler::make_cpu_profiler(count, backend::builtin_cpu_kernels());
     model.devices().push_back(cost::measure_device(*profiler, registry, plan));
   }
   if (devices > 1) {
     plan.seconds = options.seconds * 0.2;
-    const auto profiler =
-        compiler::make_cpu_profiler(devices, backend::KernelRegistry::builtin_cpu());
+    const auto profiler = compiler::make_cpu_profiler(devices, backend::builtin_cpu_kernels());
     model.devices().back().collectives = cost::measure_collectives(*profiler, plan);
   }
   return model.to_json();

@@ -1,7 +1,6 @@
 #include "runtime/collective.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -178,17 +177,15 @@ AllToAll make_all_to_all(const Attributes& attributes, const MemoryOrder& order,
   return result;
 }
 
-void take_shard(const ShardMap& map, int rank, size_t element, const void* source,
-                void* destination) {
-  const auto bytes = [&](int64_t elements) { return static_cast<size_t>(elements) * element; };
+void take_shard(backend::Device& device, const ShardMap& map, int rank, size_t element,
+                const void* source, void* destination, StreamHandle stream) {
+  const auto bytes = [&](int64_t elements) { return elements * static_cast<int64_t>(element); };
   const auto* from = static_cast<const std::byte*>(source);
   auto* to = static_cast<std::byte*>(destination);
-  const int64_t local_row = map.local_row_elements(rank);
-  for (int64_t row = 0; row < map.rows; ++row) {
-    for (const Piece& piece : map.pieces[static_cast<size_t>(rank)]) {
-      std::memcpy(to + bytes(row * local_row + piece.local_offset),
-                  from + bytes(row * map.row_elements + piece.global_offset), bytes(piece.count));
-    }
+  for (const Piece& piece : map.pieces[static_cast<size_t>(rank)]) {
+    device.copy_rows(to + bytes(piece.local_offset), bytes(map.local_row_elements(rank)),
+                     from + bytes(piece.global_offset), bytes(map.row_elements), bytes(piece.count),
+                     map.rows, stream);
   }
 }
 
@@ -224,8 +221,8 @@ Collective make_collective(std::string_view op, const Attributes& attributes,
   return result;
 }
 
-void Collective::run(Communicator& communicator, const void* source, void* destination,
-                     StreamHandle stream) const {
+void Collective::run(backend::Device& device, Communicator& communicator, const void* source,
+                     void* destination, StreamHandle stream) const {
   if (const auto* reduce = std::get_if<AllReduce>(&what)) {
     communicator.all_reduce(source, destination, reduce->count, dtype, reduce->op, stream);
   } else if (const auto* gather = std::get_if<AllGather>(&what)) {
@@ -235,8 +232,8 @@ void Collective::run(Communicator& communicator, const void* source, void* desti
   } else if (const auto* all = std::get_if<AllToAll>(&what)) {
     communicator.redistribute(source, all->from, destination, all->to, all->shape, dtype, stream);
   } else {
-    take_shard(std::get<TakeShard>(what).map, communicator.rank(), size_of(dtype), source,
-               destination);
+    take_shard(device, std::get<TakeShard>(what).map, communicator.rank(), size_of(dtype), source,
+               destination, stream);
   }
 }
 

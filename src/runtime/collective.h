@@ -37,9 +37,12 @@ struct Collective {
   DType dtype = DType::kFloat32;
   std::variant<AllReduce, AllGather, ReduceScatter, AllToAll, TakeShard> what;
 
-  // Runs it on `rank`'s memory. CPU devices: source and destination are host memory.
-  void run(Communicator& communicator, const void* source, void* destination,
-           StreamHandle stream) const;
+  // Puts it on the stream; source and destination are memory of `device`, that of the
+  // communicator's rank.
+  void run(backend::Device& device, Communicator& communicator, const void* source,
+           void* destination, StreamHandle stream) const;
+  // Whether ranks meet in it.
+  bool communicates() const { return !std::holds_alternative<TakeShard>(what); }
 };
 
 // True for the ops of src/ops/README.md's table of collectives, `shard` among them.

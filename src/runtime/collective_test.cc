@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "backend/cpu/cpu_device.h"
 #include "cleave/error.h"
 #include "comm/local/local_group.h"
 
@@ -92,9 +93,10 @@ void expect_result(std::string_view op, const Attributes& attributes,
     threads.emplace_back([&, rank] {
       const auto r = static_cast<size_t>(rank);
       results[r].assign(expected[r].values.size(), -1);
+      const auto device = backend::make_cpu_device({.index = rank, .threads = 1});
       try {
         make_collective(op, attributes, view(inputs[r].shape), view(expected[r].shape), rank, ranks)
-            .run(*group[r], inputs[r].values.data(), results[r].data(), {});
+            .run(*device, *group[r], inputs[r].values.data(), results[r].data(), {});
       } catch (const Error& error) {
         group[r]->abort(error);
         ADD_FAILURE() << what << ": " << error.what();

@@ -8,10 +8,6 @@
 namespace cleave {
 namespace {
 
-constexpr int64_t kAlignment = 64;
-
-int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 double us_between(runtime::Clock::time_point from, runtime::Clock::time_point to) {
   return std::chrono::duration<double, std::micro>(to - from).count();
 }
@@ -22,8 +18,8 @@ using runtime::Clock;
 
 struct ExecutionContext::Impl::Run {
   std::shared_ptr<const runtime::PreparedShapes> prepared;
-  std::vector<const std::byte*> inputs;
-  std::vector<Tensor> outputs;  // rank 0 writes them
+  std::vector<runtime::HostTensor> inputs;
+  std::vector<Tensor> outputs;  // equal on all ranks: rank 0 delivers them
   std::vector<std::vector<runtime::StepTime>> times;
   bool timed = false;
   std::optional<runtime::Observation> observation;
@@ -41,7 +37,8 @@ ExecutionContext::Impl::Impl(std::shared_ptr<runtime::RuntimeCore> core,
       loaded_(std::move(loaded)),
       group_(core_->make_group()),
       arenas_(static_cast<size_t>(core_->ranks())),
-      spare_outputs_(static_cast<size_t>(core_->ranks())) {
+      io_(static_cast<size_t>(core_->ranks())),
+      recordings_(static_cast<size_t>(core_->ranks())) {
   const int64_t bytes = engine.activation_bytes();
   core_->run_on_all([&](int rank) {
     arenas_[static_cast<size_t>(rank)] = core_->device(rank).allocate(bytes, "activations");
@@ -59,7 +56,10 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
   Run run;
   run.prepared = loaded_->prepare(runtime::bind_shapes(data, inputs));
   for (const program::Binding& input : data.inputs) {
-    run.inputs.push_back(inputs.at(input.name).data());
+    const Tensor& tensor = inputs.at(input.name);
+    // Only read, though the same struct serves for outputs.
+    run.inputs.push_back(
+        {const_cast<std::byte*>(tensor.data()), static_cast<int64_t>(tensor.bytes())});
   }
   for (size_t i = 0; i < data.outputs.size(); ++i) {
     run.outputs.push_back(
@@ -101,26 +101,27 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
   Communicator& communicator = *(*group_)[r];
   std::optional<uint32_t> at_step;
   try {
-    const std::vector<std::byte*> outputs = output_pointers(run, rank);
-    const auto execute = [&](const runtime::RankProgram& program) {
-      if (run.timed) run.times[r].reserve(run.times[r].size() + program.steps.size());
-      runtime::execute({.program = program,
-                        .device = core_->device(rank),
-                        .communicator = communicator,
-                        .arena = arenas_[r].data(),
-                        .workspace = core_->workspace(rank, program.workspace_bytes),
-                        .inputs = run.inputs,
-                        .outputs = outputs,
-                        .cancelled = run.failed,
-                        .observation = run.observation ? &*run.observation : nullptr},
-                       run.timed ? &run.times[r] : nullptr, at_step);
-      at_step.reset();
-    };
-    if (run.prepared->ranks.empty()) {
-      loaded_->stream(run.prepared->shapes, rank, execute);
-    } else {
-      execute(run.prepared->ranks[r]);
+    backend::Device& device = core_->device(rank);
+    device.make_current();
+    const StreamHandle stream = device.default_stream();
+    std::vector<runtime::HostTensor> outputs;
+    for (size_t i = 0; i < run.outputs.size(); ++i) {
+      outputs.push_back(
+          {rank == 0 ? run.outputs[i].mutable_data() : nullptr, run.prepared->output_bytes[i]});
     }
+    io_[r].begin(device, run.inputs, outputs, stream);
+    if (run.prepared->ranks.empty()) {
+      loaded_->stream(run.prepared->shapes, rank, [&](const runtime::RankProgram& program) {
+        execute(run, rank, program, at_step);
+        communicator.wait(stream);  // the instruction's weights go
+        at_step.reset();
+      });
+    } else {
+      execute(run, rank, run.prepared->ranks[r], at_step);
+    }
+    at_step.reset();
+    io_[r].end(device, stream);
+    communicator.wait(stream);
   } catch (const runtime::Cancelled&) {
   } catch (...) {
     int nobody = -1;
@@ -134,6 +135,32 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
   }
 }
 
+// A program that is run as it was before, and that nobody looks into, is replayed where the device
+// can.
+void ExecutionContext::Impl::execute(Run& run, int rank, const runtime::RankProgram& program,
+                                     std::optional<uint32_t>& at_step) {
+  const auto r = static_cast<size_t>(rank);
+  backend::Device& device = core_->device(rank);
+  std::vector<runtime::StepTime>* times = run.timed ? &run.times[r] : nullptr;
+  if (times != nullptr) times->reserve(times->size() + program.steps.size());
+  const runtime::RankRun rank_run = {.program = program,
+                                     .device = device,
+                                     .communicator = *(*group_)[r],
+                                     .arena = arenas_[r].data(),
+                                     .workspace = core_->workspace(rank, program.workspace_bytes),
+                                     .inputs = io_[r].inputs(),
+                                     .outputs = io_[r].outputs(),
+                                     .cancelled = run.failed,
+                                     .observation = run.observation ? &*run.observation : nullptr};
+  const auto work = [&] { runtime::execute(rank_run, times, at_step); };
+  const bool looked_into = times != nullptr || rank_run.observation != nullptr;
+  if (!device.records() || looked_into || run.prepared->ranks.empty()) return work();
+  runtime::Recordings::Key key = {run.prepared, {rank_run.arena, rank_run.workspace}};
+  key.memory.insert(key.memory.end(), rank_run.inputs.begin(), rank_run.inputs.end());
+  key.memory.insert(key.memory.end(), rank_run.outputs.begin(), rank_run.outputs.end());
+  recordings_[r].run(key, device, device.default_stream(), work);
+}
+
 // "instruction 3 (matmul fc)"
 std::string ExecutionContext::Impl::place_of(const Run& run, uint32_t number) const {
   const program::Program& program = loaded_->data().programs[run.prepared->shapes.program];
@@ -145,25 +172,6 @@ std::string ExecutionContext::Impl::place_of(const Run& run, uint32_t number) co
     left -= static_cast<uint32_t>(segment.instructions.size());
   }
   return "instruction " + std::to_string(number);
-}
-
-// Outputs are equal on all ranks; those of rank 0 are delivered.
-std::vector<std::byte*> ExecutionContext::Impl::output_pointers(Run& run, int rank) {
-  std::vector<std::byte*> pointers;
-  if (rank == 0) {
-    for (Tensor& output : run.outputs) pointers.push_back(output.mutable_data());
-    return pointers;
-  }
-  const std::vector<int64_t>& sizes = run.prepared->output_bytes;
-  int64_t total = 0;
-  for (const int64_t bytes : sizes) total += round_up(bytes);
-  std::byte* at =
-      spare_outputs_[static_cast<size_t>(rank)].at_least(core_->device(rank), total, "outputs");
-  for (const int64_t bytes : sizes) {
-    pointers.push_back(at);
-    if (at != nullptr) at += round_up(bytes);
-  }
-  return pointers;
 }
 
 void ExecutionContext::Impl::fill_timeline(const Run& run, Timeline& timeline) const {

@@ -8,6 +8,8 @@
 #include "cleave/runtime.h"
 #include "runtime/execute.h"
 #include "runtime/loaded_engine.h"
+#include "runtime/rank_io.h"
+#include "runtime/recordings.h"
 #include "runtime/runtime_core.h"
 
 namespace cleave {
@@ -26,16 +28,18 @@ struct ExecutionContext::Impl {
   struct Run;  // one run's inputs, outputs and failure
 
   void run_rank(Run& run, int rank);
-  std::vector<std::byte*> output_pointers(Run& run, int rank);
+  void execute(Run& run, int rank, const runtime::RankProgram& program,
+               std::optional<uint32_t>& at_step);
   std::string place_of(const Run& run, uint32_t number) const;
   void fill_timeline(const Run& run, Timeline& timeline) const;
 
   std::shared_ptr<runtime::RuntimeCore> core_;
   std::shared_ptr<runtime::LoadedEngine> loaded_;
   std::shared_ptr<std::vector<std::unique_ptr<Communicator>>> group_;
-  std::vector<backend::Buffer> arenas_;                // by rank
-  std::vector<runtime::GrowingBuffer> spare_outputs_;  // of ranks whose outputs nobody asks for
-  std::mutex mutex_;                                   // one run at a time
+  std::vector<backend::Buffer> arenas_;  // these by rank
+  std::vector<runtime::RankIo> io_;
+  std::vector<runtime::Recordings> recordings_;
+  std::mutex mutex_;  // one run at a time
 };
 
 }  // namespace cleave

@@ -78,12 +78,6 @@ DeviceList DeviceList::parse(std::string_view text) {
     }
     if (it->backend != devices[0].backend) bad_list(text, "it mixes backends");
   }
-  if (devices[0].backend == "cuda") {
-    throw Error(ErrorCode::kDevice, "this build of Cleave has no CUDA",
-                "use CPU devices, for example --devices=cpu:0,cpu:1, or build Cleave with the "
-                "preset `cuda` where nvcc is found")
-        .at(devices[0].text());
-  }
   return DeviceList(std::move(devices));
 }
 

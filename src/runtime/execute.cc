@@ -1,7 +1,5 @@
 #include "runtime/execute.h"
 
-#include "base/thread_pool.h"
-
 namespace cleave::runtime {
 namespace {
 
@@ -49,40 +47,52 @@ class Resolver {
   std::vector<void*> outputs_;
 };
 
+// `marks` has three a step: before it, where the ranks have met, behind it.
+void append_times(const RankProgram& program,
+                  const std::vector<backend::StreamClock::TimePoint>& marks,
+                  std::vector<StepTime>& times) {
+  size_t at = 0;
+  for (const Step& step : program.steps) {
+    times.push_back(
+        {step.instruction, step.kernel, marks.at(at), marks.at(at + 1), marks.at(at + 2)});
+    at += 3;
+  }
+}
+
 }  // namespace
 
 void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uint32_t>& at_step) {
   Resolver resolver(run);
   const StreamHandle stream = run.device.default_stream();
-  ThreadPool& pool = run.device.pool();
-  StepTime time;
+  const backend::Launch launch = {run.workspace, run.device.pool(), stream};
+  const auto clock = times != nullptr ? run.device.make_clock(stream) : nullptr;
+  const auto mark = [&] {
+    if (clock) clock->mark();
+  };
   for (const Step& step : run.program.steps) {
     if (run.cancelled.load(std::memory_order_relaxed)) throw Cancelled();
     at_step = step.instruction;
     resolver.resolve(step);
-    if (times != nullptr) {
-      time.instruction = step.instruction;
-      time.kernel = step.kernel;
-      time.begin = Clock::now();
-      if (step.collective && !std::holds_alternative<TakeShard>(step.collective->what)) {
-        run.communicator.barrier(stream);
-      }
-      time.start = Clock::now();
+    mark();
+    if (clock && step.collective && step.collective->communicates()) {
+      run.communicator.barrier(stream);
     }
+    mark();
     if (step.collective) {
-      step.collective->run(run.communicator, resolver.inputs()[0], resolver.outputs()[0], stream);
+      step.collective->run(run.device, run.communicator, resolver.inputs()[0],
+                           resolver.outputs()[0], stream);
     } else if (step.prepared) {
-      step.prepared->run(resolver.inputs(), resolver.outputs(), run.workspace, pool);
+      step.prepared->run(resolver.inputs(), resolver.outputs(), launch);
     }
-    if (times != nullptr) {
-      time.end = Clock::now();
-      times->push_back(time);
-    }
+    mark();
     if (run.observation != nullptr) {
       run.observation->made(step.instruction, resolver.outputs(), run.device, run.communicator);
     }
   }
-  run.device.synchronize(stream);
+  if (clock) {
+    run.communicator.wait(stream);
+    append_times(run.program, clock->read(), *times);
+  }
 }
 
 }  // namespace cleave::runtime

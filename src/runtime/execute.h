@@ -40,9 +40,10 @@ struct StepTime {
 // Another rank has failed; its own error says why.
 struct Cancelled {};
 
-// Throws what kernels and collectives throw, and Cancelled; `at_step` tells the number of the
-// instruction that it happened in. With `times`, ranks meet before each collective and the steps'
-// times are appended.
+// Puts the program on the device's default stream; Communicator::wait tells when it is done. Throws
+// what kernels and collectives throw, and Cancelled; `at_step` tells the number of the instruction
+// that it happened in. With `times`, ranks meet before each collective, the work is waited for and
+// the steps' times are appended.
 void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uint32_t>& at_step);
 
 }  // namespace cleave::runtime

@@ -61,9 +61,13 @@ void Observation::made(uint32_t number, std::span<void* const> outputs, backend:
     parts.push_back(part_of(instruction.outputs[i], outputs[i], device, rank));
   }
   const StreamHandle stream = device.default_stream();
-  communicator.barrier(stream);
+  const auto meet = [&] {
+    communicator.barrier(stream);
+    communicator.wait(stream);
+  };
+  meet();
   if (rank == 0) observer_(describe(number));
-  communicator.barrier(stream);
+  meet();
 }
 
 // A copy in the host's memory, row-major, of what is dense in a format (program/validate.cc).

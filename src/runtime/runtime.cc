@@ -4,6 +4,7 @@
 
 #include "cleave/error.h"
 #include "program/weight_layout.h"
+#include "runtime/backends.h"
 #include "runtime/context_impl.h"
 #include "runtime/runtime_impl.h"
 
@@ -67,15 +68,16 @@ std::shared_ptr<runtime::LoadedEngine> Runtime::Impl::load(const Engine& engine)
 }
 
 Runtime make_runtime(DeviceList devices, RuntimeOptions options, backend::KernelRegistry kernels) {
+  auto backend = runtime::find_backend(devices.backend());
   auto impl = std::make_shared<Runtime::Impl>();
   impl->core = std::make_shared<runtime::RuntimeCore>(std::move(devices), std::move(options),
-                                                      std::move(kernels));
+                                                      std::move(backend), std::move(kernels));
   return Runtime(std::move(impl));
 }
 
 Runtime::Runtime(DeviceList devices, RuntimeOptions options)
-    : Runtime(make_runtime(std::move(devices), std::move(options),
-                           backend::KernelRegistry::builtin_cpu())) {}
+    : Runtime(make_runtime(devices, std::move(options),
+                           runtime::find_backend(devices.backend())->kernels())) {}
 Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Runtime::Runtime(Runtime&&) noexcept = default;
 Runtime& Runtime::operator=(Runtime&&) noexcept = default;
@@ -110,7 +112,8 @@ TimingCache Runtime::timing_cache() const { return TimingCache(impl_->core->timi
 void Runtime::recover() { impl_->core->recover(); }
 
 TimingCache tune(const Engine& engine, const DeviceList& devices, const RuntimeOptions& options) {
-  runtime::RuntimeCore core(devices, options, backend::KernelRegistry::builtin_cpu());
+  const auto backend = runtime::find_backend(devices.backend());
+  runtime::RuntimeCore core(devices, options, backend, backend->kernels());
   require_devices(engine, core);
   const program::EngineData& data = engine.impl()->data;
   for (const program::Program& program : data.programs) {

@@ -2,44 +2,10 @@
 
 #include <new>
 
-#include "backend/cpu/cpu_device.h"
-#include "base/check.h"
-#include "comm/local/local_group.h"
 #include "runtime/timing_cache_impl.h"
 #include "runtime/tune.h"
 
 namespace cleave::runtime {
-namespace {
-
-std::unique_ptr<backend::Device> make_device(const DeviceList& list, size_t rank,
-                                             const RuntimeOptions& options, int64_t memory_limit) {
-  CLEAVE_CHECK(list[rank].backend == "cpu",
-               "a device list names a backend that this build has not");
-  return backend::make_cpu_device({.index = list[rank].index,
-                                   .devices = static_cast<int>(list.size()),
-                                   .threads = options.threads_per_device,
-                                   .memory_limit = memory_limit});
-}
-
-std::vector<std::unique_ptr<backend::Device>> make_devices(const DeviceList& list,
-                                                           const RuntimeOptions& options) {
-  std::vector<std::unique_ptr<backend::Device>> devices;
-  for (size_t rank = 0; rank < list.size(); ++rank) {
-    devices.push_back(make_device(list, rank, options, options.memory_limit));
-  }
-  return devices;
-}
-
-}  // namespace
-
-std::byte* GrowingBuffer::at_least(backend::Device& device, int64_t bytes, std::string_view what) {
-  if (buffer_.bytes() < bytes) {
-    buffer_ = {};  // first, so that both need not fit
-    buffer_ = device.allocate(bytes, what);
-  }
-  return buffer_.data();
-}
-
 Error error_of(const std::exception_ptr& thrown, const backend::Device& device) {
   try {
     std::rethrow_exception(thrown);
@@ -61,15 +27,32 @@ Error error_of(const std::exception_ptr& thrown, const backend::Device& device) 
 }
 
 RuntimeCore::RuntimeCore(DeviceList devices, RuntimeOptions options,
+                         std::shared_ptr<const backend::Backend> backend,
                          backend::KernelRegistry kernels)
     : list_(std::move(devices)),
       options_(std::move(options)),
+      backend_(std::move(backend)),
       kernels_(std::move(kernels)),
-      devices_(make_devices(list_, options_)),
+      devices_(make_devices()),
       workspaces_(devices_.size()),
       kind_(*devices_.front()),
       timings_(options_.timing_cache.impl()),
       threads_(static_cast<int>(devices_.size()), options_.pin_threads) {}
+
+std::unique_ptr<backend::Device> RuntimeCore::make_device(size_t rank, int64_t memory_limit) const {
+  return backend_->make_device({.index = list_[rank].index,
+                                .devices = static_cast<int>(list_.size()),
+                                .threads = options_.threads_per_device,
+                                .memory_limit = memory_limit});
+}
+
+std::vector<std::unique_ptr<backend::Device>> RuntimeCore::make_devices() const {
+  std::vector<std::unique_ptr<backend::Device>> devices;
+  for (size_t rank = 0; rank < list_.size(); ++rank) {
+    devices.push_back(make_device(rank, options_.memory_limit));
+  }
+  return devices;
+}
 
 std::byte* RuntimeCore::workspace(int rank, int64_t bytes) {
   return workspaces_[static_cast<size_t>(rank)].at_least(device(rank), bytes,
@@ -86,7 +69,7 @@ void RuntimeCore::tune(const program::EngineData& data, const program::Program& 
   const std::lock_guard tuning(tuning_);
   auto timings = std::make_shared<TimingCacheImpl>(*RuntimeCore::timings());
   // On a device of its own: what is allocated for it counts for no limit and no peak.
-  const auto scratch = make_device(list_, 0, options_, 0);
+  const auto scratch = make_device(0, 0);
   run_on_all([&](int rank) {
     if (rank != 0) return;
     tune_program(data, program, symbols, kernels_, *scratch, timings->table, options_.log);
@@ -96,7 +79,10 @@ void RuntimeCore::tune(const program::EngineData& data, const program::Program& 
 }
 
 void RuntimeCore::run_on_all(const std::function<void(int)>& body) {
-  const auto thrown = threads_.run(body);
+  const auto thrown = threads_.run([&](int rank) {
+    device(rank).make_current();
+    body(rank);
+  });
   for (size_t rank = 0; rank < thrown.size(); ++rank) {
     if (thrown[rank]) throw error_of(thrown[rank], *devices_[rank]);
   }
@@ -124,9 +110,10 @@ void RuntimeCore::clear_failed() {
 }
 
 std::shared_ptr<RuntimeCore::Group> RuntimeCore::make_group() {
-  LocalGroupOptions options;
-  options.lateness_limit = options_.lateness_limit;
-  auto group = std::make_shared<Group>(make_local_group(ranks(), options));
+  std::vector<backend::Device*> devices;
+  for (const auto& device : devices_) devices.push_back(device.get());
+  auto group = std::make_shared<Group>(
+      backend_->make_group(devices, {.lateness_limit = options_.lateness_limit}));
   const std::lock_guard lock(mutex_);
   std::erase_if(groups_, [](const std::weak_ptr<Group>& old) { return old.expired(); });
   groups_.push_back(group);

@@ -6,27 +6,22 @@
 #include <optional>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/device.h"
 #include "backend/kernel.h"
 #include "backend/timing_table.h"
 #include "cleave/runtime.h"
 #include "program/program.h"
+#include "runtime/rank_io.h"
 #include "runtime/rank_threads.h"
 
 namespace cleave::runtime {
 
-// A buffer of a rank that grows when more is asked for. Used by the rank's thread.
-class GrowingBuffer {
- public:
-  std::byte* at_least(backend::Device& device, int64_t bytes, std::string_view what);
-
- private:
-  backend::Buffer buffer_;
-};
-
 class RuntimeCore {
  public:
-  RuntimeCore(DeviceList devices, RuntimeOptions options, backend::KernelRegistry kernels);
+  // The kernels are those of `backend`, or others in their place.
+  RuntimeCore(DeviceList devices, RuntimeOptions options,
+              std::shared_ptr<const backend::Backend> backend, backend::KernelRegistry kernels);
 
   const DeviceList& devices() const { return list_; }
   const RuntimeOptions& options() const { return options_; }
@@ -60,8 +55,12 @@ class RuntimeCore {
  private:
   using Group = std::vector<std::unique_ptr<Communicator>>;
 
+  std::unique_ptr<backend::Device> make_device(size_t rank, int64_t memory_limit) const;
+  std::vector<std::unique_ptr<backend::Device>> make_devices() const;
+
   DeviceList list_;
   RuntimeOptions options_;
+  std::shared_ptr<const backend::Backend> backend_;
   backend::KernelRegistry kernels_;
   std::vector<std::unique_ptr<backend::Device>> devices_;
   std::vector<GrowingBuffer> workspaces_;

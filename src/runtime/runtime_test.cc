@@ -177,8 +177,8 @@ TEST(Runtime, PackedWeightsReplaceTheOriginals) {
         Prepared(const backend::KernelProblem& p, std::shared_ptr<const backend::Buffer> weight)
             : inputs(p.inputs), outputs(p.outputs), weight(std::move(weight)) {}
         bool reads_input(size_t input) const override { return input != 1; }
-        void run(runtime::testing::Inputs in, runtime::testing::Outputs out, std::byte*,
-                 ThreadPool&) const override {
+        void run(runtime::testing::Inputs in, runtime::testing::Outputs out,
+                 const backend::Launch&) const override {
           EXPECT_EQ(in[1], nullptr);
           const void* both[] = {in[0], weight->data()};
           runtime::testing::multiply(inputs, outputs, both, out);

@@ -35,7 +35,7 @@ class FunctionKernel final : public backend::Kernel {
      public:
       Prepared(const KernelProblem& problem, Body body)
           : inputs_(problem.inputs), outputs_(problem.outputs), body_(std::move(body)) {}
-      void run(Inputs inputs, Outputs outputs, std::byte*, ThreadPool&) const override {
+      void run(Inputs inputs, Outputs outputs, const backend::Launch&) const override {
         body_(inputs_, outputs_, inputs, outputs);
       }
 

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "backend/builtin_kernels.h"
 #include "base/file.h"
 #include "cleave/error.h"
 #include "program/testing.h"
@@ -60,8 +61,8 @@ class PacedKernel final : public backend::Kernel {
      public:
       Prepared(const backend::KernelProblem& problem, std::chrono::microseconds pace)
           : inputs_(problem.inputs), outputs_(problem.outputs), pace_(pace) {}
-      void run(runtime::testing::Inputs in, runtime::testing::Outputs out, std::byte*,
-               ThreadPool&) const override {
+      void run(runtime::testing::Inputs in, runtime::testing::Outputs out,
+               const backend::Launch&) const override {
         const auto until = std::chrono::steady_clock::now() + pace_;
         runtime::testing::multiply(inputs_, outputs_, in, out);
         while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
@@ -217,7 +218,7 @@ TEST_F(Tuning, AnEngineIsTunedWithoutItsWeights) {
   };
   const auto engine = linear_engine(2, kK, kN, false);
   const Engine without = make_engine(engine.data, std::make_shared<NoWeights>());
-  const size_t matmuls = backend::KernelRegistry::builtin_cpu().of("matmul").size();
+  const size_t matmuls = backend::builtin_cpu_kernels().of("matmul").size();
   const TimingCache timings = tune(without, DeviceList::cpu(2));
   EXPECT_EQ(timings.size(), matmuls > 2 ? 1u : 0u);  // tiled and plain alone never both take it
   RuntimeOptions options;

@@ -21,7 +21,7 @@ std::shared_ptr<const backend::Buffer> WeightStore::get(size_t weight) {
 
 std::shared_ptr<const std::byte> WeightStore::stage(size_t weight) {
   std::shared_ptr<const backend::Buffer> loaded = loaded_[weight].lock();
-  if (!loaded && device_.backend() != "cpu") loaded = get(weight);
+  if (!loaded && !device_.memory_is_host()) loaded = get(weight);
   if (loaded) return {loaded, loaded->data()};
   const program::Weight& described = engine_->data.weights[weight];
   const uint64_t bytes = described.slices[static_cast<size_t>(rank_)].bytes;
@@ -51,7 +51,7 @@ std::shared_ptr<const backend::Buffer> WeightStore::load(size_t weight) {
       std::make_shared<backend::Buffer>(device_.allocate(static_cast<int64_t>(bytes), what));
   if (bytes == 0) return buffer;
   try {
-    if (device_.backend() == "cpu") {
+    if (device_.memory_is_host()) {
       read(weight, {buffer->data(), bytes});
     } else {
       const StreamHandle stream = device_.default_stream();

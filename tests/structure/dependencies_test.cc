@@ -16,8 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What each layer may include, beside itself and the public headers. Kernels (src/ops/*/cpu*.cc)
-// are a layer of their own: they see data and devices, never graphs.
+// What each layer may include, beside itself and the public headers. Kernels
+// (src/ops/*/{cpu,cuda,kernel_}*) are a layer of their own: they see data and devices, never
+// graphs.
 const std::map<std::string, std::set<std::string>>& allowed() {
   static const std::set<std::string> kDefinitions = {"base",   "types", "ir",
                                                      "layout", "ops",   "capabilities"};
@@ -54,7 +55,7 @@ std::string layer_of(const std::string& path) {
   const fs::path parts(path);
   const std::string name = parts.filename();
   if (path.starts_with("ops/") && std::distance(parts.begin(), parts.end()) == 3 &&
-      (name.starts_with("cpu") || name.starts_with("cuda"))) {
+      (name.starts_with("cpu") || name.starts_with("cuda") || name.starts_with("kernel_"))) {
     return "kernels";
   }
   if (path.starts_with("ops/") && name.starts_with("capabilities_")) return "capabilities";

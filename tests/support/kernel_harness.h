@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/builtin_kernels.h"
 #include "backend/cpu/cpu_device.h"
 #include "backend/kernel.h"
 #include "base/thread_pool.h"
@@ -148,7 +149,7 @@ struct CaseOperands {
 // The names of all kernels that take the case, or of `test.kernel` alone.
 inline std::vector<std::string> kernels_of(const KernelCase& test) {
   if (!test.kernel.empty()) return {test.kernel};
-  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry = builtin_cpu_kernels();
   std::vector<std::string> names;
   for (const Kernel* kernel : registry.takers(CaseOperands(test).problem)) {
     names.emplace_back(kernel->name());
@@ -162,7 +163,7 @@ inline std::vector<HostTensor> run_case(const KernelCase& test) {
   KernelCache cache(*device);
   CaseOperands operands(test);
   auto& [in, out, sources, targets, problem] = operands;
-  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry = builtin_cpu_kernels();
   const Kernel* kernel = nullptr;
   for (const auto& candidate : registry.of(test.op)) {
     if (candidate->name() == test.kernel) kernel = candidate.get();
@@ -176,7 +177,7 @@ inline std::vector<HostTensor> run_case(const KernelCase& test) {
     if (!prepared->reads_input(i)) sources[i] = nullptr;
   }
   const Buffer workspace = device->allocate(prepared->workspace_bytes(), "the workspace");
-  prepared->run(sources, targets, workspace.data(), device->pool());
+  prepared->run(sources, targets, {workspace.data(), device->pool()});
   std::vector<HostTensor> results;
   for (const LaidOut& laid : out) {
     EXPECT_TRUE(laid.gaps_untouched());

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "backend/builtin_kernels.h"
 #include "backend/kernel.h"
 #include "cleave/error.h"
 #include "compiler/compile.h"
@@ -91,7 +92,7 @@ LayerReport report_of(const Engine& split, const Engine& unsplit, backend::Kerne
 }
 
 LayerReport report_of(const Engine& split, const Engine& unsplit) {
-  return report_of(split, unsplit, backend::KernelRegistry::builtin_cpu());
+  return report_of(split, unsplit, backend::builtin_cpu_kernels());
 }
 
 // An engine whose rank `rank` holds wrong numbers in weight `name`; nothing where it holds none of
@@ -200,16 +201,16 @@ class WrongKernel final : public backend::Kernel {
           : right_(std::move(right)) {}
       int64_t workspace_bytes() const override { return right_->workspace_bytes(); }
       bool reads_input(size_t input) const override { return right_->reads_input(input); }
-      void run(std::span<const void* const> in, std::span<void* const> out, std::byte* workspace,
-               ThreadPool& pool) const override {
-        right_->run(in, out, workspace, pool);
+      void run(std::span<const void* const> in, std::span<void* const> out,
+               const backend::Launch& launch) const override {
+        right_->run(in, out, launch);
         *static_cast<float*>(out[0]) += 0.5F;
       }
 
      private:
       std::unique_ptr<backend::PreparedKernel> right_;
     };
-    static const backend::KernelRegistry kRight = backend::KernelRegistry::builtin_cpu();
+    static const backend::KernelRegistry kRight = backend::builtin_cpu_kernels();
     return std::make_unique<Prepared>(kRight.at(problem).prepare(problem, cache));
   }
 
@@ -223,7 +224,7 @@ TEST(Layers, AWrongKernelIsNamed) {
   const Engine unsplit = compiled(model, 1);
   for (const int devices : {2, 3}) {
     for (uint64_t seed = 0; seed < 8; ++seed) {
-      backend::KernelRegistry kernels = backend::KernelRegistry::builtin_cpu();
+      backend::KernelRegistry kernels = backend::builtin_cpu_kernels();
       kernels.add_front(std::make_shared<WrongKernel>(
           "softmax", [](const backend::KernelProblem&) { return true; }));
       const LayerReport report = report_of(compiled(model, devices, seed), unsplit, kernels);
@@ -263,8 +264,7 @@ TEST(Layers, LittleOfTheUnsplitRunIsKept) {
   const Engine unsplit = compiled(model, 1);
   const Engine split = compiled(model, 2, 1);
   const LayerReport wide = report_of(split, unsplit);
-  const LayerReport narrow =
-      report_of(split, unsplit, backend::KernelRegistry::builtin_cpu(), /*bound=*/1);
+  const LayerReport narrow = report_of(split, unsplit, backend::builtin_cpu_kernels(), /*bound=*/1);
   // The largest tensor alone.
   EXPECT_LE(narrow.peak_bytes, static_cast<size_t>(kRows * kInner * 4));
   ASSERT_EQ(narrow.layers.size(), wide.layers.size());
@@ -291,7 +291,7 @@ TEST(Layers, AFailingRunEndsBoth) {
     };
     try {
       report_of(with_weights(split, split_fails), with_weights(unsplit, !split_fails),
-                backend::KernelRegistry::builtin_cpu(), /*bound=*/1);
+                backend::builtin_cpu_kernels(), /*bound=*/1);
       FAIL() << "no error";
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), HasSubstr("no such weight"));

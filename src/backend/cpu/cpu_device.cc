@@ -27,9 +27,19 @@ std::string size_text(int64_t bytes) {
   return buffer;
 }
 
+// All is done when a call returns: the host's clock says when.
+class HostClock final : public StreamClock {
+ public:
+  void mark() override { marks_.push_back(std::chrono::steady_clock::now()); }
+  std::vector<TimePoint> read() override { return std::exchange(marks_, {}); }
+
+ private:
+  std::vector<TimePoint> marks_;
+};
+
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(const CpuDeviceOptions& options)
+  explicit CpuDevice(const DeviceOptions& options)
       : name_("cpu:" + std::to_string(options.index)), pool_(threads_of(options)) {
     use_.limit = options.memory_limit;
   }
@@ -43,6 +53,7 @@ class CpuDevice final : public Device {
   }
   int threads() const override { return pool_.threads(); }
   ThreadPool& pool() override { return pool_; }
+  bool memory_is_host() const override { return true; }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
     CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");
@@ -81,7 +92,18 @@ class CpuDevice final : public Device {
   void copy(void* to, const void* from, int64_t bytes, StreamHandle) override {
     if (bytes > 0) std::memmove(to, from, static_cast<size_t>(bytes));
   }
+  void copy_rows(void* to, int64_t to_stride, const void* from, int64_t from_stride,
+                 int64_t row_bytes, int64_t rows, StreamHandle) override {
+    for (int64_t row = 0; row < rows && row_bytes > 0; ++row) {
+      std::memcpy(static_cast<std::byte*>(to) + row * to_stride,
+                  static_cast<const std::byte*>(from) + row * from_stride,
+                  static_cast<size_t>(row_bytes));
+    }
+  }
   void synchronize(StreamHandle) override {}
+  std::unique_ptr<StreamClock> make_clock(StreamHandle) override {
+    return std::make_unique<HostClock>();
+  }
 
  protected:
   void free(std::byte* data, int64_t bytes) noexcept override {
@@ -96,7 +118,7 @@ class CpuDevice final : public Device {
  private:
   static constexpr int64_t kZeroPages = int64_t{1} << 20;
 
-  static int threads_of(const CpuDeviceOptions& options) {
+  static int threads_of(const DeviceOptions& options) {
     if (options.threads > 0) return options.threads;
     return std::max(1, available_cores() / std::max(1, options.devices));
   }
@@ -148,7 +170,7 @@ void CpuDevice::free_pages(void* data, int64_t bytes) noexcept {
 
 }  // namespace
 
-std::unique_ptr<Device> make_cpu_device(const CpuDeviceOptions& options) {
+std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
   return std::make_unique<CpuDevice>(options);
 }
 

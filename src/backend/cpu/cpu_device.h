@@ -7,13 +7,7 @@
 
 namespace cleave::backend {
 
-struct CpuDeviceOptions {
-  int index = 0;             // of "cpu:index"
-  int devices = 1;           // that share the machine
-  int threads = 0;           // 0: max(1, cores / devices)
-  int64_t memory_limit = 0;  // bytes; 0: none
-};
-
-std::unique_ptr<Device> make_cpu_device(const CpuDeviceOptions& options);
+// It has at least one thread.
+std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options);
 
 }  // namespace cleave::backend

@@ -39,9 +39,9 @@ class SimpleKernel final : public Kernel {
   class Prepared final : public PreparedKernel {
    public:
     explicit Prepared(RunFunction run) : run_(std::move(run)) {}
-    void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
-             ThreadPool& pool) const override {
-      run_(inputs, outputs, pool);
+    void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+             const Launch& launch) const override {
+      run_(inputs, outputs, launch.pool);
     }
 
    private:

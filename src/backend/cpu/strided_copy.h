@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/cpu/index_space.h"
+#include "backend/index_space.h"
 
 namespace cleave {
 class ThreadPool;

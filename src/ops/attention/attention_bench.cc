@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/builtin_kernels.h"
 #include "backend/cpu/cpu_device.h"
 #include "backend/kernel.h"
 #include "backend/kernel_trial.h"
@@ -55,7 +56,7 @@ void attend(benchmark::State& state, const Case& c, int threads) {
       .inputs = inputs,
       .outputs = {TensorView::dense(DType::kFloat32, {c.batches, c.heads, c.rows, c.depth})},
       .threads = threads};
-  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry = builtin_cpu_kernels();
   KernelTrial trial(registry.at(problem), problem, cache);
   trial.call();
   for (auto _ : state) trial.call();

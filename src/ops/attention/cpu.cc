@@ -65,10 +65,10 @@ class PreparedTiled final : public PreparedKernel {
   int64_t workspace_bytes() const override { return nothing() ? 0 : slots_ * slot_bytes(); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (nothing()) return;
-    Slots slots(workspace, slot_bytes(), slots_);
-    pool.parallel_for(work_.groups() * blocks_, [&](int64_t task) {
+    Slots slots(launch.workspace, slot_bytes(), slots_);
+    launch.pool.parallel_for(work_.groups() * blocks_, [&](int64_t task) {
       const Slots::Slot slot(slots);
       Scratch scratch(*this, reinterpret_cast<float*>(slot.data()));
       attend(task / blocks_, task % blocks_ * block_tiles_, inputs, outputs[0], scratch);

@@ -32,10 +32,10 @@ class PreparedFewRows final : public PreparedKernel {
   int64_t workspace_bytes() const override { return slots_ * slot_bytes(); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (work_.batches * work_.heads * work_.rows * work_.width == 0) return;
-    Slots slots(workspace, slot_bytes(), slots_);
-    pool.parallel_for(work_.groups(), [&](int64_t group) {
+    Slots slots(launch.workspace, slot_bytes(), slots_);
+    launch.pool.parallel_for(work_.groups(), [&](int64_t group) {
       const Slots::Slot slot(slots);
       attend(work_.head_group(group), inputs, outputs[0], reinterpret_cast<float*>(slot.data()));
     });

@@ -52,12 +52,12 @@ class PreparedTiled final : public PreparedKernel {
   bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (conv_.images * conv_.groups * conv_.outputs * places_ == 0) return;
-    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+    const float* weights = weight_.floats(inputs[1], launch.workspace + slots_ * slot_bytes(),
                                           [&](const void* from, std::byte* to) { pack(from, to); });
-    Slots slots(workspace, slot_bytes(), slots_);
-    pool.parallel_for(conv_.images * conv_.groups * place_blocks_, [&](int64_t task) {
+    Slots slots(launch.workspace, slot_bytes(), slots_);
+    launch.pool.parallel_for(conv_.images * conv_.groups * place_blocks_, [&](int64_t task) {
       const Slots::Slot slot(slots);
       const int64_t group = task / place_blocks_;
       compute(group / conv_.groups, group % conv_.groups, task % place_blocks_, inputs, outputs,

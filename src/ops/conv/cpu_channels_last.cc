@@ -55,13 +55,13 @@ class PreparedChannelsLast final : public PreparedKernel {
   bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     const int64_t tasks = conv_.images * conv_.groups * place_blocks_ * column_blocks_;
     if (tasks == 0) return;
-    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+    const float* weights = weight_.floats(inputs[1], launch.workspace + slots_ * slot_bytes(),
                                           [&](const void* from, std::byte* to) { pack(from, to); });
-    Slots slots(workspace, slot_bytes(), slots_);
-    pool.parallel_for(tasks, [&](int64_t task) {
+    Slots slots(launch.workspace, slot_bytes(), slots_);
+    launch.pool.parallel_for(tasks, [&](int64_t task) {
       const Slots::Slot slot(slots);
       compute(task, inputs, outputs, weights, slot.data());
     });

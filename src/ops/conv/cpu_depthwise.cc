@@ -60,16 +60,16 @@ class PreparedDepthwise final : public PreparedKernel {
     }
   }
 
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
-           ThreadPool& pool) const override {
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const override {
     const int64_t rows =
         conv_.images * conv_.groups * conv_.outputs * conv_.axes[0].out * conv_.axes[1].out;
     if (rows == 0 || conv_.axes[2].out == 0) return;
     const int64_t work = conv_.axes[2].out * conv_.taps();
     const int64_t chunks =
         chunks_for(rows, std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, work)),
-                   pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+                   launch.pool.threads() * 4);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       StridedRow row(conv_, table_);
       std::vector<float> sums(static_cast<size_t>(conv_.axes[2].out));
       const Range range = partition(rows, chunks, chunk);

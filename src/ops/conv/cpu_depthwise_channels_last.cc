@@ -43,15 +43,15 @@ class PreparedDepthwise final : public PreparedKernel {
   bool reads_input(size_t input) const override { return weight_.reads(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (lines_ * line_floats() == 0) return;
-    const float* weights = weight_.floats(inputs[1], workspace + slots_ * slot_bytes(),
+    const float* weights = weight_.floats(inputs[1], launch.workspace + slots_ * slot_bytes(),
                                           [&](const void* from, std::byte* to) { pack(from, to); });
     const int64_t work = line_floats() * conv_.taps() / kFloatsATime + 1;
     const int64_t chunks =
-        chunks_for(lines_, std::max<int64_t>(1, kChunkWork / work), pool.threads() * 4);
-    Slots slots(workspace, slot_bytes(), slots_);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+        chunks_for(lines_, std::max<int64_t>(1, kChunkWork / work), launch.pool.threads() * 4);
+    Slots slots(launch.workspace, slot_bytes(), slots_);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       const Slots::Slot slot(slots);
       const Range range = partition(lines_, chunks, chunk);
       Taps taps;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "backend/cpu/index_space.h"
 #include "backend/cpu/repeat_row.h"
+#include "backend/index_space.h"
 
 namespace cleave::backend {
 namespace {

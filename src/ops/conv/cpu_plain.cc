@@ -17,13 +17,13 @@ class PreparedPlain final : public PreparedKernel {
   explicit PreparedPlain(const KernelProblem& problem)
       : conv_(problem), epilogue_(problem, problem.inputs[0].dtype) {}
 
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
-           ThreadPool& pool) const override {
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const override {
     const int64_t rows =
         conv_.images * conv_.groups * conv_.outputs * conv_.axes[0].out * conv_.axes[1].out;
     if (rows == 0 || conv_.axes[2].out == 0) return;
-    const int64_t chunks = chunks_for(rows, 1, pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+    const int64_t chunks = chunks_for(rows, 1, launch.pool.threads() * 4);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       const Range range = partition(rows, chunks, chunk);
       dispatch_dtype(conv_.x_type, [&]<class T>() {
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "backend/cpu/chain.h"
-#include "backend/cpu/index_space.h"
+#include "backend/index_space.h"
 #include "backend/kernel.h"
 #include "types/window.h"
 

@@ -4,8 +4,8 @@
 
 #include "backend/cpu/element_size.h"
 #include "backend/cpu/fused_evaluator.h"
-#include "backend/cpu/index_space.h"
 #include "backend/cpu/repeat_row.h"
+#include "backend/index_space.h"
 #include "backend/kernel.h"
 #include "base/thread_pool.h"
 
@@ -49,12 +49,12 @@ class PreparedElementwise final : public PreparedKernel {
     by_blocks_ = !linear && inner < kShortRow;
   }
 
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
-           ThreadPool& pool) const override {
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const override {
     if (space_.elements == 0) return;
     const int64_t grain = std::max<int64_t>(kChunkWork / evaluator_.cost(), 1);
-    const int64_t chunks = chunks_for(space_.elements, grain, pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+    const int64_t chunks = chunks_for(space_.elements, grain, launch.pool.threads() * 4);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       const Range range = partition(space_.elements, chunks, chunk);
       if (repeats_) {
         run_repeated(range, inputs, outputs);

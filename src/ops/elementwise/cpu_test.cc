@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "backend/builtin_kernels.h"
 #include "backend/cpu/fused_evaluator.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
@@ -336,10 +337,10 @@ TEST(FusedElementwise, AResultMayLieOverAnOperand) {
                               .attributes = attributes,
                               .inputs = {view, view},
                               .outputs = {view, view}};
-  const auto prepared = KernelRegistry::builtin_cpu().at(problem).prepare(problem, cache);
+  const auto prepared = builtin_cpu_kernels().at(problem).prepare(problem, cache);
   const void* inputs[] = {in_place.bytes.data(), b.bytes.data()};
   void* outputs[] = {in_place.bytes.data(), product.bytes.data()};
-  prepared->run(inputs, outputs, nullptr, device->pool());
+  prepared->run(inputs, outputs, {nullptr, device->pool()});
   for (int64_t i = 0; i < 5000; ++i) {
     const float sum = a.data<float>()[i] + b.data<float>()[i];
     ASSERT_EQ(in_place.data<float>()[i], sum);

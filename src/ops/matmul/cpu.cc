@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
-#include "ops/matmul/cpu_problem.h"
+#include "ops/matmul/cpu_epilogue.h"
 #include "types/host_tensor.h"
 
 namespace cleave::backend {
@@ -38,20 +38,20 @@ class PreparedTiled final : public PreparedKernel {
   bool reads_input(size_t input) const override { return input != 1 || weight_ == nullptr; }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (layout_.rows.elements == 0 || layout_.n == 0 || layout_.batches == 0) return;
     if (weight_ != nullptr) {
-      multiply(inputs, outputs, weight_->data(), 0, 1, pool);
+      multiply(inputs, outputs, weight_->data(), 0, 1, launch.pool);
       return;
     }
     if (packed_batches_ == 0) {  // k is 0
-      multiply(inputs, outputs, workspace, 0, layout_.batches, pool);
+      multiply(inputs, outputs, launch.workspace, 0, layout_.batches, launch.pool);
       return;
     }
     for (int64_t first = 0; first < layout_.batches; first += packed_batches_) {
       const int64_t last = std::min(first + packed_batches_, layout_.batches);
-      pack(inputs[1], first, last, workspace, pool);
-      multiply(inputs, outputs, workspace, first, last, pool);
+      pack(inputs[1], first, last, launch.workspace, launch.pool);
+      multiply(inputs, outputs, launch.workspace, first, last, launch.pool);
     }
   }
 
@@ -196,13 +196,14 @@ class PreparedPlain final : public PreparedKernel {
   explicit PreparedPlain(const KernelProblem& problem)
       : layout_(problem), epilogue_(problem, layout_, problem.inputs[0].dtype) {}
 
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs, std::byte*,
-           ThreadPool& pool) const override {
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const override {
     const int64_t rows = layout_.batches * layout_.rows.elements;
     if (rows == 0 || layout_.n == 0) return;
     const int64_t work = std::max<int64_t>(1, layout_.k * layout_.n);
-    const int64_t chunks = chunks_for(rows, std::max<int64_t>(1, 65536 / work), pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+    const int64_t chunks =
+        chunks_for(rows, std::max<int64_t>(1, 65536 / work), launch.pool.threads() * 4);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       const Range range = partition(rows, chunks, chunk);
       dispatch_dtype(layout_.a_type, [&]<class T>() {
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {

@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/thread_pool.h"
 #include "cleave/error.h"
-#include "ops/matmul/cpu_problem.h"
+#include "ops/matmul/cpu_epilogue.h"
 
 namespace cleave::backend {
 namespace {
@@ -181,10 +181,10 @@ class PreparedOneDnn final : public PreparedKernel {
   bool reads_input(size_t input) const override { return input != MatmulLayout::b_operand(); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
-    Slots slots(workspace, slot_bytes_, threads_);
+           const Launch& launch) const override {
+    Slots slots(launch.workspace, slot_bytes_, threads_);
     // Blocks of one column range follow each other: its part of the weight stays in the cache.
-    pool.parallel_for(blocks_.row_blocks * blocks_.column_blocks, [&](int64_t task) {
+    launch.pool.parallel_for(blocks_.row_blocks * blocks_.column_blocks, [&](int64_t task) {
       with_errors([&] {
         compute(task % blocks_.row_blocks, task / blocks_.row_blocks, inputs, outputs, slots);
       });

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "backend/builtin_kernels.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
@@ -147,7 +148,7 @@ TEST(Matmul, CarriesOutItsEpilogue) {
 
 TEST(Matmul, PacksAWeightOnceForAllShapes) {
   const HostTensor b = random_tensor(DType::kFloat32, {64, 64}, 11);
-  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry = builtin_cpu_kernels();
   const Attributes attributes;
   const auto problem = [&](int64_t rows) {
     return KernelProblem{.op = "matmul",
@@ -189,7 +190,7 @@ class OneDnnMatmul : public testing::Test {
     return kernel_->refuses(CaseOperands(test).problem).value_or("");
   }
 
-  const KernelRegistry registry_ = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry_ = builtin_cpu_kernels();
   const Kernel* kernel_ = nullptr;
 };
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "backend/builtin_kernels.h"
 #include "backend/cpu/cpu_device.h"
 #include "backend/kernel.h"
 #include "backend/kernel_trial.h"
@@ -27,7 +28,7 @@ void multiply(benchmark::State& state, const std::string& kernel_name) {
                               .outputs = {TensorView::dense(DType::kFloat32, {rows, n})},
                               .constant_keys = {0, 1},
                               .threads = kThreads};
-  const KernelRegistry registry = KernelRegistry::builtin_cpu();
+  const KernelRegistry registry = builtin_cpu_kernels();
   for (const Kernel* kernel : registry.takers(problem)) {
     if (kernel->name() != kernel_name) continue;
     KernelTrial trial(*kernel, problem, cache);
@@ -54,7 +55,7 @@ void sizes(benchmark::internal::Benchmark* bench) {
 
 // One benchmark for each kernel there is, whichever libraries the build has.
 void register_all() {
-  for (const auto& kernel : KernelRegistry::builtin_cpu().of("matmul")) {
+  for (const auto& kernel : builtin_cpu_kernels().of("matmul")) {
     const std::string name(kernel->name());
     if (name == "matmul.plain") continue;  // takes no float32
     sizes(benchmark::RegisterBenchmark(name.c_str(),

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "backend/cpu/float_rows.h"
-#include "backend/cpu/index_space.h"
 #include "backend/cpu/simple_kernel.h"
+#include "backend/index_space.h"
 #include "base/thread_pool.h"
 #include "types/arithmetic.h"
 

@@ -1,8 +1,8 @@
 // Rotary embedding on the CPU, in float32 (float64 for float64).
 #include <type_traits>
 
-#include "backend/cpu/index_space.h"
 #include "backend/cpu/simple_kernel.h"
+#include "backend/index_space.h"
 #include "base/thread_pool.h"
 #include "types/host_tensor.h"
 

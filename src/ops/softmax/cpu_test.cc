@@ -1,6 +1,7 @@
 // Row-wise kernels: softmax, layer_norm, rms_norm.
 #include <limits>
 
+#include "backend/builtin_kernels.h"
 #include "tests/support/kernel_harness.h"
 
 namespace cleave::backend {
@@ -68,7 +69,7 @@ TEST(Normalisation, RefusesStridedRowsByName) {
                               .attributes = attributes,
                               .inputs = {x},
                               .outputs = {TensorView::dense(DType::kFloat32, {4, 4})}};
-  const auto choice = KernelRegistry::builtin_cpu().choose(problem);
+  const auto choice = builtin_cpu_kernels().choose(problem);
   EXPECT_EQ(choice.kernel, nullptr);
   EXPECT_EQ(choice.text(), "none (layer_norm.rows: operand 0 is not dense)");
 }

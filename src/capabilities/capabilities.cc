@@ -1,17 +1,18 @@
 #include <map>
 
+#include "base/check.h"
 #include "capabilities/op_capabilities.h"
 
 namespace cleave::capabilities {
 namespace {
 
-class Cpu final : public Capabilities {
+class FromOps final : public Capabilities {
  public:
-  Cpu() {
-    for (auto& [op, capabilities] : cpu_op_capabilities()) ops_.emplace(op, capabilities);
+  FromOps(std::string backend, OpCapabilitiesList ops) : backend_(std::move(backend)) {
+    for (auto& [op, capabilities] : ops) ops_.emplace(op, std::move(capabilities));
   }
 
-  std::string_view backend() const override { return "cpu"; }
+  std::string_view backend() const override { return backend_; }
   bool fuses_epilogue(std::string_view op) const override { return of(op).fuses_epilogue(); }
   bool reads_strided(std::string_view op, size_t input) const override {
     return of(op).reads_strided(input);
@@ -41,11 +42,20 @@ class Cpu final : public Capabilities {
     return found == ops_.end() ? kPlain : *found->second;
   }
 
+  std::string backend_;
   std::map<std::string, std::shared_ptr<const OpCapabilities>, std::less<>> ops_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Capabilities> cpu() { return std::make_shared<Cpu>(); }
+std::shared_ptr<const Capabilities> cpu() {
+  return std::make_shared<FromOps>("cpu", cpu_op_capabilities());
+}
+
+std::shared_ptr<const Capabilities> of_backend(std::string_view backend) {
+  if (backend == "cpu") return cpu();
+  CLEAVE_CHECK(backend == "cuda", "there are no capabilities of this backend");
+  return std::make_shared<FromOps>("cuda", cuda_op_capabilities());
+}
 
 }  // namespace cleave::capabilities

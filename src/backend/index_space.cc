@@ -1,4 +1,4 @@
-#include "backend/cpu/index_space.h"
+#include "backend/index_space.h"
 
 #include <algorithm>
 #include <numeric>

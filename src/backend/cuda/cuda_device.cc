@@ -1,0 +1,283 @@
+#include "backend/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+
+#include "backend/cuda/check.h"
+#include "backend/cuda/cublas.h"
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "base/wait_word.h"
+
+namespace cleave::backend {
+namespace {
+
+std::string size_text(int64_t bytes) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return buffer;
+}
+
+cudaStream_t native(StreamHandle stream) { return static_cast<cudaStream_t>(stream.native); }
+
+class Event {
+ public:
+  Event() { cuda_check(cudaEventCreate(&event_), "making an event"); }
+  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  Event& operator=(Event&&) = delete;
+  ~Event() {
+    if (event_ != nullptr) cudaEventDestroy(event_);
+  }
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// Marks are events; the first one is waited for, so that the host's clock says when it was.
+class CudaClock final : public StreamClock {
+ public:
+  explicit CudaClock(cudaStream_t stream) : stream_(stream) {}
+
+  void mark() override {
+    if (used_ == events_.size()) events_.emplace_back();
+    cuda_check(cudaEventRecord(events_[used_].get(), stream_), "recording an event");
+    if (used_++ > 0) return;
+    cuda_check(cudaEventSynchronize(events_[0].get()), "waiting for an event");
+    origin_ = std::chrono::steady_clock::now();
+  }
+  std::vector<TimePoint> read() override {
+    cuda_check(cudaStreamSynchronize(stream_), "waiting for the device");
+    std::vector<TimePoint> times;
+    for (size_t i = 0; i < used_; ++i) {
+      float ms = 0;
+      cuda_check(cudaEventElapsedTime(&ms, events_[0].get(), events_[i].get()), "reading an event");
+      times.push_back(origin_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                    std::chrono::duration<double, std::milli>(ms)));
+    }
+    used_ = 0;
+    return times;
+  }
+
+ private:
+  cudaStream_t stream_;
+  std::vector<Event> events_;
+  size_t used_ = 0;
+  TimePoint origin_;
+};
+
+class GraphRecording final : public Recording {
+ public:
+  explicit GraphRecording(cudaGraph_t graph) {
+    const cudaError_t status = cudaGraphInstantiate(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    cuda_check(status, "making a graph executable");
+  }
+  ~GraphRecording() override { cudaGraphExecDestroy(executable_); }
+  void replay(StreamHandle stream) override {
+    cuda_check(cudaGraphLaunch(executable_, native(stream)), "replaying a graph");
+  }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+class Gpu final : public CudaDevice {
+ public:
+  Gpu(const DeviceOptions& options, std::shared_ptr<Modules> modules)
+      : index_(options.index),
+        name_("cuda:" + std::to_string(options.index)),
+        modules_(std::move(modules)),
+        pool_(threads_of(options)) {
+    use_.limit = options.memory_limit;
+    cuda_check(cudaSetDevice(index_), "choosing the device");
+    cuda_check(cudaGetDeviceProperties(&properties_, index_), "asking for its properties");
+    cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  }
+  ~Gpu() override {
+    cudaSetDevice(index_);
+    if (cublas_ != nullptr) cublasLtDestroy(cublas_);
+    cudaStreamDestroy(stream_);
+  }
+
+  std::string name() const override { return name_; }
+  std::string_view backend() const override { return "cuda"; }
+  std::string kind() const override {
+    return std::string(properties_.name) + ", sm_" + std::to_string(properties_.major) +
+           std::to_string(properties_.minor);
+  }
+  int threads() const override { return pool_.threads(); }
+  ThreadPool& pool() override { return pool_; }
+  bool memory_is_host() const override { return false; }
+  void make_current() override { cuda_check(cudaSetDevice(index_), "choosing the device"); }
+  int index() const override { return index_; }
+  int multiprocessors() const override { return properties_.multiProcessorCount; }
+  Modules& modules() override { return *modules_; }
+  cublasLtHandle_t cublas() override {
+    const std::lock_guard lock(mutex_);
+    if (cublas_ == nullptr) cublas_check(cublasLtCreate(&cublas_), "making a handle");
+    return cublas_;
+  }
+
+  Buffer allocate(int64_t bytes, std::string_view what) override {
+    CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");
+    if (bytes == 0) return {};
+    reserve(bytes, what);
+    make_current();
+    void* data = nullptr;
+    const cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
+    if (status != cudaSuccess) {
+      cudaGetLastError();  // the next call is not to blame
+      give_back(bytes);
+      if (status != cudaErrorMemoryAllocation) cuda_check(status, "allocating memory");
+      size_t free = 0;
+      size_t total = 0;
+      cudaMemGetInfo(&free, &total);
+      throw Error(ErrorCode::kOutOfMemory,
+                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
+                      size_text(static_cast<int64_t>(free)) + " of " +
+                      size_text(static_cast<int64_t>(total)) + " are free",
+                  "close other programs, use more devices or a smaller profile");
+    }
+    cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
+    cuda_check(cudaStreamSynchronize(stream_), "clearing memory");
+    return {*this, static_cast<std::byte*>(data), bytes};
+  }
+  MemoryUse memory() const override {
+    const std::lock_guard lock(mutex_);
+    return use_;
+  }
+  void set_memory_limit(int64_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    use_.limit = bytes;
+  }
+  void reset_peak() override {
+    const std::lock_guard lock(mutex_);
+    use_.peak = use_.now;
+  }
+
+  StreamHandle default_stream() override { return {stream_}; }
+  void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    copy_bytes(to, from, bytes, cudaMemcpyHostToDevice, stream, "copying to the device");
+  }
+  void copy_to_host(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    copy_bytes(to, from, bytes, cudaMemcpyDeviceToHost, stream, "copying to the host");
+  }
+  void copy(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    copy_bytes(to, from, bytes, cudaMemcpyDeviceToDevice, stream, "copying within the device");
+  }
+  void copy_rows(void* to, int64_t to_stride, const void* from, int64_t from_stride,
+                 int64_t row_bytes, int64_t rows, StreamHandle stream) override {
+    if (row_bytes == 0 || rows == 0) return;
+    cuda_check(cudaMemcpy2DAsync(to, static_cast<size_t>(std::max(to_stride, row_bytes)), from,
+                                 static_cast<size_t>(std::max(from_stride, row_bytes)),
+                                 static_cast<size_t>(row_bytes), static_cast<size_t>(rows),
+                                 cudaMemcpyDeviceToDevice, native(stream)),
+               "copying rows");
+  }
+  void synchronize(StreamHandle stream) override {
+    cuda_check(cudaStreamSynchronize(native(stream)), "waiting for the device");
+  }
+  std::unique_ptr<StreamClock> make_clock(StreamHandle stream) override {
+    return std::make_unique<CudaClock>(native(stream));
+  }
+  bool records() const override { return true; }
+  std::unique_ptr<Recording> record(StreamHandle stream,
+                                    const std::function<void()>& work) override {
+    cuda_check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
+               "beginning to record");
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(native(stream), &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      throw;
+    }
+    cuda_check(cudaStreamEndCapture(native(stream), &graph), "recording");
+    return std::make_unique<GraphRecording>(graph);
+  }
+
+ protected:
+  void free(std::byte* data, int64_t bytes) noexcept override {
+    cudaSetDevice(index_);
+    cudaFree(data);
+    give_back(bytes);
+  }
+
+ private:
+  // Threads of the host that read and check weights.
+  static int threads_of(const DeviceOptions& options) {
+    if (options.threads > 0) return options.threads;
+    return std::clamp(available_cores() / std::max(1, options.devices), 1, 8);
+  }
+  void copy_bytes(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind,
+                  StreamHandle stream, const char* during) {
+    if (bytes == 0) return;
+    cuda_check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, native(stream)), during);
+  }
+  void reserve(int64_t bytes, std::string_view what) {
+    const std::lock_guard lock(mutex_);
+    if (use_.limit > 0 && bytes > use_.limit - use_.now) {
+      throw Error(ErrorCode::kOutOfMemory,
+                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
+                      size_text(use_.now) + " of " + size_text(use_.limit) + " are in use",
+                  "allow at least " + size_text(use_.now + bytes) +
+                      ", use more devices or a smaller profile");
+    }
+    use_.now += bytes;
+    use_.peak = std::max(use_.peak, use_.now);
+  }
+  void give_back(int64_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    use_.now -= bytes;
+  }
+
+  const int index_;
+  const std::string name_;
+  const std::shared_ptr<Modules> modules_;
+  cudaDeviceProp properties_ = {};
+  cudaStream_t stream_ = nullptr;
+  cublasLtHandle_t cublas_ = nullptr;  // made when it is first needed
+  ThreadPool pool_;
+  mutable std::mutex mutex_;
+  MemoryUse use_;
+};
+
+void require_device(int index) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorInsufficientDriver) {
+    throw Error(ErrorCode::kDevice, "the NVIDIA driver is too old for this build's CUDA",
+                "install a newer driver, see `cleave doctor` for the versions");
+  }
+  if (status != cudaErrorNoDevice) cuda_check(status, "looking for devices");
+  if (index >= count) {
+    throw Error(ErrorCode::kDevice,
+                "there is no cuda:" + std::to_string(index) + ": this machine has " +
+                    std::to_string(count) + " GPU(s)",
+                "see `cleave doctor`; CUDA_VISIBLE_DEVICES may hide some");
+  }
+  int major = 0;
+  int minor = 0;
+  cuda_check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index), "asking");
+  cuda_check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "asking");
+  if (major * 10 + minor < kLeastComputeCapability) {
+    throw Error(ErrorCode::kDevice,
+                "cuda:" + std::to_string(index) + " has compute capability " +
+                    std::to_string(major) + "." + std::to_string(minor) + ", which is too old",
+                "8.0 (Ampere) is the least");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<CudaDevice> make_cuda_device(const DeviceOptions& options,
+                                             std::shared_ptr<Modules> modules) {
+  require_device(options.index);
+  return std::make_unique<Gpu>(options, std::move(modules));
+}
+
+}  // namespace cleave::backend

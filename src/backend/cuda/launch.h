@@ -1,0 +1,54 @@
+// Puts device code on a stream.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "backend/cuda/check.h"
+#include "backend/cuda/cuda_device.h"
+#include "backend/kernel.h"
+
+namespace cleave::backend {
+
+// The device of a kernel of this backend.
+inline CudaDevice& cuda_device(KernelCache& cache) {
+  return static_cast<CudaDevice&>(cache.device());
+}
+
+struct Grid {
+  int64_t blocks = 1;
+  int threads = 256;
+  int shared_bytes = 0;
+};
+
+// Blocks of `threads` for so many pieces of work, a thread each, at most `waves` for each
+// multiprocessor: threads go on with the next piece.
+inline Grid grid_for(int64_t work, const CudaDevice& device, int threads = 256, int waves = 8) {
+  const int64_t needed = (work + threads - 1) / threads;
+  const int64_t most = int64_t{device.multiprocessors()} * waves * (1024 / std::min(threads, 1024));
+  return {std::clamp<int64_t>(needed, 1, std::max<int64_t>(most, 1)), threads, 0};
+}
+
+// `arguments` are the addresses of the kernel's parameters.
+inline void launch_kernel(cudaKernel_t kernel, const Grid& grid, StreamHandle stream,
+                          std::span<const void* const> arguments) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(grid.blocks));
+  config.blockDim = dim3(static_cast<unsigned>(grid.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(grid.shared_bytes);
+  config.stream = static_cast<cudaStream_t>(stream.native);
+  cuda_check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel),
+                                 const_cast<void**>(arguments.data())),
+             "starting a kernel");
+}
+
+inline void launch_kernel(cudaKernel_t kernel, const Grid& grid, StreamHandle stream,
+                          std::initializer_list<const void*> arguments) {
+  launch_kernel(kernel, grid, stream, std::span(arguments.begin(), arguments.size()));
+}
+
+}  // namespace cleave::backend

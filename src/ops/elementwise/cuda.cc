@@ -1,0 +1,212 @@
+// Chains of element-wise operations on GPUs: one kernel a chain, made from its steps.
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "backend/cuda/launch.h"
+#include "backend/cuda/source_text.h"
+#include "backend/cuda/space.h"
+
+namespace cleave::backend {
+namespace {
+
+constexpr int64_t kVectorBytes = 16;
+
+std::vector<DType> types_of(const std::vector<TensorView>& views) {
+  std::vector<DType> types;
+  for (const TensorView& view : views) types.push_back(view.dtype);
+  return types;
+}
+
+IndexSpace space_of(const KernelProblem& problem) {
+  std::vector<std::vector<int64_t>> strides;
+  const auto& shape = problem.outputs.at(0).shape;
+  for (const TensorView& view : problem.inputs) strides.push_back(broadcast_strides(view, shape));
+  for (const TensorView& view : problem.outputs) strides.push_back(view.strides);
+  return IndexSpace(shape, std::move(strides));
+}
+
+// How many elements a thread works on at once: as many as the largest type has in 16 bytes, where
+// every operand's lie one behind the other or are all the same along the last dimension, and each
+// row begins where that many can be read.
+int64_t vector_elements(const IndexSpace& space, const std::vector<DType>& types) {
+  if (space.extents.empty()) return 1;
+  int64_t largest = 1;
+  for (DType type : types) largest = std::max(largest, static_cast<int64_t>(size_of(type)));
+  int64_t elements = std::gcd(kVectorBytes / largest, space.extents.back());
+  for (const auto& strides : space.strides) {
+    if (strides.back() != 0 && strides.back() != 1) return 1;
+    if (strides.back() == 0) continue;
+    for (size_t d = 0; d + 1 < strides.size(); ++d) elements = std::gcd(elements, strides[d]);
+  }
+  return elements;
+}
+
+bool is_aligned(const void* pointer, size_t bytes) {
+  return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
+}
+
+// The device code of a chain whose operand i lies along the last dimension as `along[i]` says: by
+// its stride (0 or 1), or -1 where that is an argument like the others.
+std::string source_of(const FusedProgram& program, const std::vector<DType>& inputs,
+                      const std::vector<DType>& outputs, const std::vector<int64_t>& along,
+                      int64_t elements, int64_t rank) {
+  const size_t operands = inputs.size() + outputs.size();
+  const auto type = [&](size_t i) {
+    return device_type(i < inputs.size() ? inputs[i] : outputs[i - inputs.size()]);
+  };
+  const std::string count = std::to_string(elements);
+  std::string out = chain_source(program, inputs, rank);
+  out += "extern \"C\" __global__ void elementwise(const Space<" + std::to_string(operands) +
+         "> space";
+  for (size_t i = 0; i < operands; ++i) {
+    const bool input = i < inputs.size();
+    out += std::string(", ") + (input ? "const " : "") + type(i) + "* p" + std::to_string(i);
+  }
+  out +=
+      ") {\n"
+      "  const uint32_t stride = gridDim.x * blockDim.x;\n"
+      "  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < space.elements; "
+      "i += stride) {\n"
+      "    int64_t at[" +
+      std::to_string(operands) +
+      "];\n"
+      "    space.locate(i, at);\n";
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string n = std::to_string(i);
+    const std::string place = "p" + n + " + at[" + n + "]";
+    const std::string vector = "Vector<" + type(i) + ", " + (along[i] == 1 ? count : "1") + ">";
+    out += "    const " + vector + " x" + n + " = *reinterpret_cast<const " + vector + "*>(" +
+           place + ");\n";
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    out +=
+        "    Vector<" + type(inputs.size() + i) + ", " + count + "> y" + std::to_string(i) + ";\n";
+  }
+  out += "#pragma unroll\n    for (int e = 0; e < " + count + "; ++e) {\n";
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto value = static_cast<size_t>(program.outputs[i]);
+    const DType made =
+        value < inputs.size() ? inputs[value] : program.steps[value - inputs.size()].type;
+    out += "      Working<" + device_type(made) + "> r" + std::to_string(i) + ";\n";
+  }
+  out += "      chain(";
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    out += "widen(x" + std::to_string(i) + ".at[" + (along[i] == 1 ? "e" : "0") + "]), ";
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    out += "r" + std::to_string(i) + (i + 1 < outputs.size() ? ", " : ");\n");
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::string n = std::to_string(i);
+    out += "      y" + n + ".at[e] = narrow<" + type(inputs.size() + i) + ">(r" + n + ");\n";
+  }
+  out += "    }\n";
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::string n = std::to_string(inputs.size() + i);
+    out += "    *reinterpret_cast<Vector<" + type(inputs.size() + i) + ", " + count + ">*>(p" + n +
+           " + at[" + n + "]) = y" + std::to_string(i) + ";\n";
+  }
+  return out + "  }\n}\n";
+}
+
+class PreparedElementwise final : public PreparedKernel {
+ public:
+  PreparedElementwise(const KernelProblem& problem, const FusedProgram& program, CudaDevice& device)
+      : inputs_(types_of(problem.inputs)), outputs_(types_of(problem.outputs)), device_(device) {
+    const IndexSpace space = space_of(problem);
+    elements_ = space.elements;
+    if (elements_ == 0) return;
+    const int64_t rank = problem.attributes.integer("rank", 0);
+    std::vector<DType> types = inputs_;
+    types.insert(types.end(), outputs_.begin(), outputs_.end());
+    plain_ = make(program, space, 1, rank);
+    const int64_t most = vector_elements(space, types);
+    if (most > 1) vectors_ = make(program, space, most, rank);
+  }
+
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const override {
+    if (elements_ == 0) return;
+    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : *plain_;
+    std::vector<const void*> pointers(inputs.begin(), inputs.end());
+    pointers.insert(pointers.end(), outputs.begin(), outputs.end());
+    std::vector<const void*> arguments = {form.space.data()};
+    for (const void* const& pointer : pointers) arguments.push_back(&pointer);
+    launch_kernel(form.kernel, grid_for(form.pieces, device_), launch.stream, arguments);
+  }
+
+ private:
+  // The chain for so many elements a thread.
+  struct Form {
+    cudaKernel_t kernel;
+    SpaceArgument space;
+    int64_t elements;
+    int64_t pieces;
+    std::vector<bool> whole;  // by operand: its elements are read at once
+  };
+
+  std::optional<Form> make(const FusedProgram& program, IndexSpace space, int64_t elements,
+                           int64_t rank) {
+    std::vector<int64_t> along;
+    std::vector<bool> whole;
+    for (auto& strides : space.strides) {
+      const int64_t stride = strides.empty() ? 0 : strides.back();
+      along.push_back(elements > 1 ? stride : 0);
+      whole.push_back(elements > 1 && stride == 1);
+      if (elements > 1) strides.back() *= elements;
+    }
+    if (elements > 1) space.extents.back() /= elements;
+    const size_t dims = space.extents.size();
+    const std::string source = source_of(program, inputs_, outputs_, along, elements, rank);
+    return Form{device_.modules().get(source, "elementwise"), SpaceArgument(space, dims), elements,
+                elements_ / elements, std::move(whole)};
+  }
+
+  bool aligned(std::span<const void* const> inputs, std::span<void* const> outputs) const {
+    for (size_t i = 0; i < vectors_->whole.size(); ++i) {
+      if (!vectors_->whole[i]) continue;
+      const bool input = i < inputs_.size();
+      const DType type = input ? inputs_[i] : outputs_[i - inputs_.size()];
+      const void* pointer = input ? inputs[i] : outputs[i - inputs_.size()];
+      if (!is_aligned(pointer, size_of(type) * static_cast<size_t>(vectors_->elements)))
+        return false;
+    }
+    return true;
+  }
+
+  std::vector<DType> inputs_;
+  std::vector<DType> outputs_;
+  CudaDevice& device_;
+  int64_t elements_ = 0;
+  std::optional<Form> plain_;
+  std::optional<Form> vectors_;
+};
+
+class ElementwiseKernel final : public Kernel {
+ public:
+  std::string_view op() const override { return "fused_elementwise"; }
+  std::string_view name() const override { return "fused_elementwise.generated"; }
+  std::optional<std::string> refuses(const KernelProblem& problem) const override {
+    if (problem.outputs.empty()) return "it has no result";
+    for (const TensorView& view : problem.outputs) {
+      if (view.shape != problem.outputs[0].shape) return "results differ in shape";
+    }
+    if (auto reason = refuse_space(space_of(problem))) return reason;
+    return refuse_chain(FusedProgram::from_attributes(problem.attributes),
+                        types_of(problem.inputs));
+  }
+  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
+                                          KernelCache& cache) const override {
+    return std::make_unique<PreparedElementwise>(
+        problem, FusedProgram::from_attributes(problem.attributes), cuda_device(cache));
+  }
+};
+
+}  // namespace
+
+std::vector<std::shared_ptr<const Kernel>> make_elementwise_cuda() {
+  return {std::make_shared<ElementwiseKernel>()};
+}
+
+}  // namespace cleave::backend

@@ -1,0 +1,50 @@
+// Where one rank finds a run's inputs and puts its results.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/device.h"
+
+namespace cleave::runtime {
+
+// A buffer of a rank that grows when more is asked for. Used by the rank's thread.
+class GrowingBuffer {
+ public:
+  std::byte* at_least(backend::Device& device, int64_t bytes, std::string_view what);
+
+ private:
+  backend::Buffer buffer_;
+};
+
+// A tensor of the run in the host's memory; null data: nobody wants it.
+struct HostTensor {
+  std::byte* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// Where the host's memory is the device's, a run reads and writes the host's tensors themselves.
+// Elsewhere they are copied to and from buffers that stay where they are while sizes do not grow.
+// Used by the rank's thread.
+class RankIo {
+ public:
+  // Puts the copies of `inputs` on the stream; they must stay until the stream has been waited for.
+  void begin(backend::Device& device, std::span<const HostTensor> inputs,
+             std::span<const HostTensor> outputs, StreamHandle stream);
+  // Puts the copies of the results on the stream.
+  void end(backend::Device& device, StreamHandle stream);
+
+  std::span<const std::byte* const> inputs() const { return inputs_; }
+  std::span<std::byte* const> outputs() const { return outputs_; }
+
+ private:
+  GrowingBuffer input_memory_;
+  GrowingBuffer output_memory_;
+  std::vector<HostTensor> wanted_;
+  std::vector<const std::byte*> inputs_;
+  std::vector<std::byte*> outputs_;
+};
+
+}  // namespace cleave::runtime
