@@ -1,10 +1,24 @@
 # The CUDA backend: one library of its own, libcleave_cuda.so, which the runtime loads when CUDA
-# devices are asked for. Included by src/CMakeLists.txt where CLEAVE_CUDA is on.
-find_package(CUDAToolkit REQUIRED)
-find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CLEAVE_CUDA_HINTS}
-  PATH_SUFFIXES include REQUIRED)
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
-  HINTS ${CUDAToolkit_LIBRARY_DIR} ${CLEAVE_CUDA_HINTS} PATH_SUFFIXES lib lib64 REQUIRED)
+# devices are asked for. Included by src/CMakeLists.txt; does nothing where CLEAVE_CUDA is OFF, or
+# AUTO and something is missing.
+set(CLEAVE_HAVE_CUDA OFF)
+if(CLEAVE_CUDA STREQUAL "OFF")
+  return()
+endif()
+find_package(CUDAToolkit QUIET)
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR})
+foreach(needed CUDAToolkit_FOUND NCCL_INCLUDE_DIR NCCL_LIBRARY)
+  if(NOT ${needed})
+    if(NOT CLEAVE_CUDA STREQUAL "AUTO")
+      message(FATAL_ERROR "CLEAVE_CUDA is ${CLEAVE_CUDA}, and ${needed} is not set")
+    endif()
+    message(STATUS "CUDA is not used: ${needed} is not set")
+    return()
+  endif()
+endforeach()
+set(CLEAVE_HAVE_CUDA ON)
+set(CLEAVE_HAVE_CUDA ON PARENT_SCOPE)
 
 # Device code that is compiled when it is needed: every src/backend/cuda/device/*.cuh and
 # src/ops/*/*.cuh becomes a string that device_source() finds by its name.

@@ -26,6 +26,11 @@ class DeviceList {
   static DeviceList parse(std::string_view text);
   // cpu:0 to cpu:(count - 1).
   static DeviceList cpu(int count);
+  // All CUDA devices of this machine; where there are none, or they cannot be used, cpu:0 to
+  // cpu:(cpus - 1).
+  static DeviceList of_machine(int cpus = 1);
+  // The first of them alone.
+  DeviceList first() const { return DeviceList({devices_[0]}); }
 
   size_t size() const { return devices_.size(); }
   const DeviceId& operator[](size_t rank) const { return devices_[rank]; }

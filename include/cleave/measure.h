@@ -16,7 +16,7 @@ struct MeasureOptions {
 
 // The machine model as JSON, which BuilderConfig::machine names a file of: one device at work
 // alone, and all of `devices` at work at once, as they are when an engine runs. The machine should
-// be otherwise idle. Error(kUnsupported) for devices that are not CPUs, Error(kDevice).
+// be otherwise idle. Error(kDevice) where a device is not there.
 std::string measure_machine(const MeasureOptions& options);
 
 }  // namespace cleave

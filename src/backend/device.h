@@ -102,6 +102,8 @@ class Device {
   virtual ThreadPool& pool() = 0;
   // Whether the host reads and writes the device's memory as its own: then nothing is copied.
   virtual bool memory_is_host() const = 0;
+  // Bytes that all kernels' operands may fill before a trial's finds none of them in a cache.
+  virtual int64_t cold_bytes() const = 0;
   // Called by a thread before it prepares or runs kernels or collectives of this device.
   virtual void make_current() {}
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <ctime>
 
 #include "base/half.h"
@@ -13,9 +12,8 @@
 namespace cleave::backend {
 namespace {
 
-// More than a core's share of the cache.
-constexpr int64_t kConstantBytes = int64_t{24} << 20;
 constexpr int64_t kMostCopies = 32;
+constexpr size_t kLeastRecorded = 16;
 constexpr double kLongCallUs = 200;  // shorter ones are seldom interrupted
 
 double thread_us() {
@@ -34,11 +32,11 @@ int64_t bytes_of(const TensorView& view) {
 bool is_table(size_t input, int64_t index_extent) { return input == 0 && index_extent > 1; }
 
 // Numbers of usual size: zeros and denormal numbers take other times.
-void fill(DType type, Buffer& buffer, int64_t index_extent, uint32_t seed) {
+void fill(DType type, std::span<std::byte> bytes, int64_t index_extent, uint32_t seed) {
   const auto each = [&]<class T>(const auto& value_of) {
-    auto* data = reinterpret_cast<T*>(buffer.data());
+    auto* data = reinterpret_cast<T*>(bytes.data());
     uint32_t state = 12345 + seed;
-    for (int64_t i = 0; i < buffer.bytes() / int64_t{sizeof(T)}; ++i) {
+    for (size_t i = 0; i < bytes.size() / sizeof(T); ++i) {
       state = state * 1664525u + 1013904223u;
       data[i] = static_cast<T>(value_of(state >> 8));
     }
@@ -51,6 +49,17 @@ void fill(DType type, Buffer& buffer, int64_t index_extent, uint32_t seed) {
   if (type == DType::kBFloat16) each.template operator()<BFloat16>(real);
   if (type == DType::kInt32) each.template operator()<int32_t>(index);
   if (type == DType::kInt64) each.template operator()<int64_t>(index);
+}
+
+// The same in a device's memory.
+void fill(Device& device, DType type, Buffer& buffer, int64_t index_extent, uint32_t seed) {
+  if (device.memory_is_host()) {
+    return fill(type, {buffer.data(), static_cast<size_t>(buffer.bytes())}, index_extent, seed);
+  }
+  std::vector<std::byte> host(static_cast<size_t>(buffer.bytes()));
+  fill(type, host, index_extent, seed);
+  device.copy_to_device(buffer.data(), host.data(), buffer.bytes(), device.default_stream());
+  device.synchronize(device.default_stream());
 }
 
 }  // namespace
@@ -79,7 +88,7 @@ KernelTrial::KernelTrial(const Kernel& kernel, const KernelProblem& problem, Ker
     if (problem.key(i) != 0) own.constant_inputs[i] = turns_[0].inputs[i];
   }
   const int64_t copies =
-      constants == 0 ? 1 : std::clamp<int64_t>(kConstantBytes / constants, 1, kMostCopies);
+      constants == 0 ? 1 : std::clamp<int64_t>(device_.cold_bytes() / constants, 1, kMostCopies);
   int64_t workspace = 0;
   for (int64_t copy = 0; copy < copies; ++copy) {
     add_copy(kernel, own, cache);
@@ -108,7 +117,7 @@ void KernelTrial::add_turn(const KernelProblem& problem, int64_t index_extent) {
       turn.written.emplace_back(buffers_.back().data(),
                                 static_cast<size_t>(buffers_.back().bytes()));
     }
-    fill(problem.inputs[i].dtype, buffers_.back(), index_extent,
+    fill(device_, problem.inputs[i].dtype, buffers_.back(), index_extent,
          static_cast<uint32_t>(turns_.size()));
   }
   for (const TensorView& view : problem.outputs) turn.outputs.push_back(operand(view, "a result"));
@@ -129,7 +138,8 @@ void KernelTrial::add_copy(const Kernel& kernel, KernelProblem problem, KernelCa
     } else if (!copies_.empty()) {
       // A kernel that does not repack a constant reads a copy of its own.
       std::byte* own = operand(problem.inputs[i], "a weight");
-      std::memcpy(own, data, static_cast<size_t>(buffers_.back().bytes()));
+      device_.copy(own, data, buffers_.back().bytes(), device_.default_stream());
+      device_.synchronize(device_.default_stream());
       data = own;
     }
     copy.constants.emplace_back(i, data);
@@ -163,7 +173,29 @@ void KernelTrial::call() {
                      {workspace_.data(), device_.pool(), device_.default_stream()});
 }
 
+double KernelTrial::replay_us() {
+  const StreamHandle stream = device_.default_stream();
+  if (!recording_) {
+    recorded_ = std::max<size_t>({kLeastRecorded, turns_.size(), copies_.size()});
+    recording_ = device_.record(stream, [&] {
+      for (size_t i = 0; i < recorded_; ++i) call();
+    });
+    clock_ = device_.make_clock(stream);
+  }
+  // The first mark is waited for; what is between the next two was put on the stream before the
+  // device came that far.
+  clock_->mark();
+  recording_->replay(stream);
+  clock_->mark();
+  recording_->replay(stream);
+  clock_->mark();
+  const auto marks = clock_->read();
+  return std::chrono::duration<double, std::micro>(marks[2] - marks[1]).count() /
+         static_cast<double>(recorded_);
+}
+
 double KernelTrial::call_us() {
+  if (device_.records()) return replay_us();
   using Clock = std::chrono::steady_clock;
   between_.run();
   write_inputs();

@@ -24,10 +24,12 @@ class KernelTrial {
   KernelTrial(const Kernel& kernel, const KernelProblem& problem, KernelCache& cache,
               int64_t index_extent = 1);
 
+  // Puts a call on the device's default stream.
   void call();
   // Calls once, after other work on the core, and says how long that took. Long calls of a single
   // thread count the time it was running: another program's turn on the core is no cost of the
-  // kernel's.
+  // kernel's. A device that records takes the mean of some calls that follow each other in a
+  // recording, as they do in a run. `call` must have been called before.
   double call_us();
 
  private:
@@ -43,6 +45,7 @@ class KernelTrial {
     std::vector<std::pair<size_t, const void*>> constants;  // by input; null where not read
   };
 
+  double replay_us();
   std::byte* operand(const TensorView& view, const char* what);
   void add_turn(const KernelProblem& problem, int64_t index_extent);
   void add_copy(const Kernel& kernel, KernelProblem problem, KernelCache& cache);
@@ -57,6 +60,9 @@ class KernelTrial {
   Buffer workspace_;
   OtherWork between_;
   size_t calls_ = 0;
+  std::unique_ptr<Recording> recording_;  // of so many calls
+  size_t recorded_ = 0;
+  std::unique_ptr<StreamClock> clock_;
 };
 
 }  // namespace cleave::backend

@@ -107,6 +107,9 @@ void apply_precision(ir::Graph& graph, const ops::Registry& registry, const Buil
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
   if (!half && !bfloat) return;
+  if (config.devices.backend() != "cpu") {
+    return passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+  }
   log(config.log, LogLevel::kWarning,
       std::string(half ? "fp16" : "bf16") +
           ": weights are stored so; arithmetic stays float32, since the CPU's kernels have none in "
@@ -207,8 +210,12 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   for (const program::Symbol& symbol : input.symbols) {
     input.graph.bounds()[symbol.name] = {symbol.min, symbol.max};
   }
-  input.machine = config.machine.empty() ? cost::MachineModel::builtin()
-                                         : cost::MachineModel::load(config.machine);
+  if (!config.machine.empty()) {
+    input.machine = cost::MachineModel::load(config.machine);
+  } else {
+    input.machine =
+        input.backend == "cuda" ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin();
+  }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
   input.options.random_costs = overrides.random_costs;

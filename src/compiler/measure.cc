@@ -3,23 +3,23 @@
 #include <algorithm>
 #include <thread>
 
-#include "backend/builtin_kernels.h"
 #include "base/log.h"
-#include "cleave/error.h"
-#include "compiler/cpu_profiler.h"
+#include "compiler/device_profiler.h"
 #include "cost/measure.h"
+#include "runtime/backends.h"
 
 namespace cleave {
 
 std::string measure_machine(const MeasureOptions& options) {
-  for (const DeviceId& device : options.devices) {
-    if (device.backend == "cpu") continue;
-    throw Error(ErrorCode::kUnsupported, "this build measures CPU devices only",
-                "give a device list such as cpu:0,cpu:1");
-  }
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const int devices = static_cast<int>(options.devices.size());
-  // Devices that share cores are measured with one on each core: the planner accounts for sharing.
+  const auto backend = runtime::find_backend(options.devices.backend());
+  std::vector<int> indices;
+  for (const DeviceId& device : options.devices) indices.push_back(device.index);
+  const int devices = static_cast<int>(indices.size());
+  // CPU devices that share cores are measured with one on each core: the planner accounts for
+  // sharing. Others share nothing.
+  const bool shared = backend->name() == "cpu";
+  const int cores = shared ? std::max(1, static_cast<int>(std::thread::hardware_concurrency()))
+                           : std::max(devices, backend->device_count());
   std::vector<int> at_work = {1};
   if (std::min(devices, cores) > 1) at_work.push_back(std::min(devices, cores));
 
@@ -29,16 +29,17 @@ std::string measure_machine(const MeasureOptions& options) {
   plan.progress = progress;
   plan.seconds = options.seconds * 0.4;
   cost::MachineModel model;
-  model.set_name("measured: " + std::to_string(cores) + " cores");
+  model.set_name("measured: " + std::to_string(cores) + (shared ? " cores" : " GPUs"));
   model.set_cores(cores);
   for (const int count : at_work) {
     progress(std::to_string(count) + " device(s) at work");
-    const auto profiler = compiler::make_cpu_profiler(count, backend::builtin_cpu_kernels());
+    const auto profiler = compiler::make_device_profiler(
+        backend, std::span(indices).first(static_cast<size_t>(count)));
     model.devices().push_back(cost::measure_device(*profiler, registry, plan));
   }
   if (devices > 1) {
     plan.seconds = options.seconds * 0.2;
-    const auto profiler = compiler::make_cpu_profiler(devices, backend::builtin_cpu_kernels());
+    const auto profiler = compiler::make_device_profiler(backend, indices);
     model.devices().back().collectives = cost::measure_collectives(*profiler, plan);
   }
   return model.to_json();

@@ -82,6 +82,8 @@ class MachineModel {
  public:
   // The model used where none is given: figures of a server core, the same on every machine.
   static MachineModel builtin();
+  // The same for GPUs.
+  static MachineModel builtin_gpu();
   // Error(kInvalid) naming the key for anything that is not a machine model; figures are checked
   // (finite, positive).
   static MachineModel load(const std::filesystem::path& path);

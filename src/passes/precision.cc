@@ -1,8 +1,109 @@
 #include "passes/precision.h"
 
+#include <map>
+#include <vector>
+
 #include "ops/builder.h"
 
 namespace cleave::passes {
+namespace {
+
+// Brings a graph's float32 values to another type, node by node in execution order.
+class Lowering {
+ public:
+  Lowering(ir::Graph& graph, const ops::Registry& registry, DType to)
+      : graph_(graph), registry_(registry), to_(to), lowers_(graph.value_count()) {}
+
+  void run() {
+    for (ir::ValueId id : graph_.inputs()) mark(id);
+    for (size_t v = 0; v < lowers_.size(); ++v) {
+      const ir::Value& value = graph_.value(ir::ValueId(v));
+      if (value.is_constant() && value.constant->bytes() > ir::kSmallConstantBytes) {
+        mark(ir::ValueId(v));
+      }
+    }
+    for (ir::NodeId id : graph_.order()) lower(id);
+    keep_outputs();
+    graph_.compact();
+  }
+
+ private:
+  bool is_float32(ir::ValueId id) const {
+    return id.valid() && graph_.type(id).dtype == DType::kFloat32;
+  }
+  void mark(ir::ValueId id) { lowers_[id.index()] = is_float32(id); }
+
+  void lower(ir::NodeId id) {
+    const std::vector<ir::ValueId> inputs = graph_.node(id).inputs;
+    const std::vector<ir::ValueId> outputs = graph_.node(id).outputs;
+    bool lowers = false;
+    for (ir::ValueId input : inputs) lowers = lowers || (input.valid() && lowers_[input.index()]);
+    if (!lowers) return;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (is_float32(inputs[i])) graph_.node(id).inputs[i] = lowered(inputs[i], id);
+    }
+    ir::Node& node = graph_.node(id);
+    if (node.op == "cast" && node.attributes.dtype("to") == DType::kFloat32) {
+      node.attributes.set("to", to_);
+    }
+    for (ir::ValueId output : outputs) {
+      if (!is_float32(output)) continue;
+      lowers_[output.index()] = true;
+      graph_.value(output).type.dtype = to_;
+    }
+  }
+
+  // The value in the other type, made before `reader` where it is not there yet.
+  ir::ValueId lowered(ir::ValueId id, ir::NodeId reader) {
+    const auto found = lowered_.find(id);
+    if (found != lowered_.end()) return found->second;
+    const std::string name = graph_.value(id).name + "/" + std::string(name_of(to_));
+    ir::ValueId result;
+    if (const ir::RecipePtr constant = graph_.value(id).constant) {
+      result = graph_.add_constant(name, ir::cast(constant, to_));
+    } else {
+      result = cast(name, id, to_, reader);
+    }
+    lowered_.emplace(id, result);
+    lowers_.resize(graph_.value_count());
+    return result;
+  }
+
+  ir::ValueId cast(const std::string& name, ir::ValueId id, DType to, ir::NodeId before,
+                   std::string output_name = {}) {
+    ops::Builder builder(graph_, registry_);
+    if (before.valid()) builder.insert_before(before);
+    Attributes attributes;
+    attributes.set("to", to);
+    return builder.add1(name, "cast", attributes, {id}, std::move(output_name));
+  }
+
+  // Results that were float32 are cast back, under their names.
+  void keep_outputs() {
+    std::vector<ir::ValueId> outputs = graph_.outputs();
+    std::map<ir::ValueId, ir::ValueId> kept;
+    for (ir::ValueId& output : outputs) {
+      if (!lowers_[output.index()] || is_float32(output)) continue;
+      auto& back = kept[output];
+      if (!back.valid()) {
+        const std::string name = graph_.value(output).name;
+        graph_.rename(output, name + "/" + std::string(name_of(to_)));
+        back = cast(name + "/cast", output, DType::kFloat32, {}, name);
+        lowers_.resize(graph_.value_count());
+      }
+      output = back;
+    }
+    graph_.set_outputs(std::move(outputs));
+  }
+
+  ir::Graph& graph_;
+  const ops::Registry& registry_;
+  const DType to_;
+  std::vector<bool> lowers_;  // by value: it is, or depends on, what is lowered
+  std::map<ir::ValueId, ir::ValueId> lowered_;
+};
+
+}  // namespace
 
 void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to) {
   const auto uses = graph.uses();
@@ -26,6 +127,10 @@ void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to)
     for (const ir::Graph::Use& use : uses[v]) graph.node(use.node).inputs[use.input] = back;
   }
   graph.compact();
+}
+
+void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to) {
+  Lowering(graph, registry, to).run();
 }
 
 }  // namespace cleave::passes

@@ -1,4 +1,4 @@
-// Precision: large float32 weights are kept in a lower precision, as the user allowed.
+// Precision: what is stored or computed in a lower precision, as the user allowed.
 #pragma once
 
 #include "ops/registry.h"
@@ -9,5 +9,11 @@ namespace cleave::passes {
 // constant of type `to`, followed by a cast back to float32: storage shrinks, arithmetic stays
 // float32.
 void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to);
+
+// What depends on a float32 input or on a float32 constant of more than 64 KiB is computed in type
+// `to`. What depends on neither keeps its precision until such a result is computed with it: angles
+// made from positions, say, that `to` cannot tell apart. Inputs and outputs of the graph keep their
+// types.
+void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to);
 
 }  // namespace cleave::passes

@@ -21,18 +21,19 @@ using BackendFunction = std::shared_ptr<const backend::Backend>* (*)();
   throw Error(ErrorCode::kDevice, what, hint);
 }
 
-// Looked for first, so that the reason is given in the user's words: the library would not load.
-void require_cuda_driver() {
+bool has_cuda_driver() {
   void* driver = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  if (driver == nullptr) {
-    absent("there is no NVIDIA driver on this machine (libcuda.so.1 was not found)",
-           "install the driver, or use CPU devices, for example --devices=cpu:0,cpu:1");
-  }
+  if (driver == nullptr) return false;
   ::dlclose(driver);
+  return true;
 }
 
 std::shared_ptr<const backend::Backend> load_cuda() {
-  require_cuda_driver();
+  // Looked for first, so that the reason is given in the user's words: the library would not load.
+  if (!has_cuda_driver()) {
+    absent("there is no NVIDIA driver on this machine (libcuda.so.1 was not found)",
+           "install the driver, or use CPU devices, for example --devices=cpu:0,cpu:1");
+  }
   void* library = ::dlopen("libcleave_cuda.so", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     absent(std::string("Cleave's CUDA library cannot be loaded: ") + ::dlerror(),
@@ -56,6 +57,15 @@ std::shared_ptr<const backend::Backend> find_backend(std::string_view name) {
   if (name == "cpu") return backend::make_cpu_backend(backend::builtin_cpu_kernels());
   CLEAVE_CHECK(name == "cuda", "a device list names a backend that there is not");
   return load_cuda();
+}
+
+int cuda_device_count() {
+  if (!has_cuda_driver()) return 0;
+  try {
+    return find_backend("cuda")->device_count();
+  } catch (const Error&) {
+    return 0;  // who asks for CUDA devices by name is told why
+  }
 }
 
 }  // namespace cleave::runtime

@@ -124,6 +124,7 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
     communicator.wait(stream);
   } catch (const runtime::Cancelled&) {
   } catch (...) {
+    recordings_[r].clear();  // a failed group's collectives are not to be replayed
     int nobody = -1;
     const bool first = run.first_failed.compare_exchange_strong(nobody, rank);
     run.failed.store(true);
@@ -158,7 +159,11 @@ void ExecutionContext::Impl::execute(Run& run, int rank, const runtime::RankProg
   runtime::Recordings::Key key = {run.prepared, {rank_run.arena, rank_run.workspace}};
   key.memory.insert(key.memory.end(), rank_run.inputs.begin(), rank_run.inputs.end());
   key.memory.insert(key.memory.end(), rank_run.outputs.begin(), rank_run.outputs.end());
-  recordings_[r].run(key, device, device.default_stream(), work);
+  const StreamHandle stream = device.default_stream();
+  const auto record = [&](const std::function<void()>& recorded) {
+    return device.record(stream, recorded);
+  };
+  recordings_[r].run(key, stream, record, work);
 }
 
 // "instruction 3 (matmul fc)"

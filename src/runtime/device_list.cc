@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "cleave/error.h"
+#include "runtime/backends.h"
 
 namespace cleave {
 namespace {
@@ -89,6 +90,11 @@ DeviceList DeviceList::cpu(int count) {
   std::vector<DeviceId> devices;
   for (int index = 0; index < count; ++index) devices.push_back({"cpu", index});
   return DeviceList(std::move(devices));
+}
+
+DeviceList DeviceList::of_machine(int cpus) {
+  const int gpus = std::min<int>(runtime::cuda_device_count(), kMaxDevices);
+  return gpus > 0 ? parse("cuda:0-" + std::to_string(gpus - 1)) : cpu(cpus);
 }
 
 std::string DeviceList::text() const {

@@ -12,7 +12,7 @@ bool equal(const Recordings::Key& a, const Recordings::Key& b) {
 
 }  // namespace
 
-void Recordings::run(const Key& key, backend::Device& device, StreamHandle stream,
+void Recordings::run(const Key& key, StreamHandle stream, const Record& record,
                      const std::function<void()>& work) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return equal(entry.key, key); });
@@ -25,7 +25,7 @@ void Recordings::run(const Key& key, backend::Device& device, StreamHandle strea
   }
   entries_.splice(entries_.begin(), entries_, found);
   Entry& entry = entries_.front();
-  if (!entry.recording) entry.recording = device.record(stream, work);
+  if (!entry.recording) entry.recording = record(work);
   entry.recording->replay(stream);
 }
 

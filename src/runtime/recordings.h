@@ -24,12 +24,16 @@ class Recordings {
     std::vector<const std::byte*> memory;
   };
 
+  // Device::record, for a stream.
+  using Record =
+      std::function<std::unique_ptr<backend::Recording>(const std::function<void()>& work)>;
+
   // Puts `work` on the stream. It is done directly the first time, when kernels may still set up
-  // what a recording must not; recorded the second time; and replayed from then on. The device
-  // records.
-  void run(const Key& key, backend::Device& device, StreamHandle stream,
+  // what a recording must not; recorded the second time; and replayed from then on.
+  void run(const Key& key, StreamHandle stream, const Record& record,
            const std::function<void()>& work);
   void clear() { entries_.clear(); }
+  size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {

@@ -69,6 +69,13 @@ std::shared_ptr<runtime::LoadedEngine> Runtime::Impl::load(const Engine& engine)
 
 Runtime make_runtime(DeviceList devices, RuntimeOptions options, backend::KernelRegistry kernels) {
   auto backend = runtime::find_backend(devices.backend());
+  return make_runtime(std::move(devices), std::move(options), std::move(backend),
+                      std::move(kernels));
+}
+
+Runtime make_runtime(DeviceList devices, RuntimeOptions options,
+                     std::shared_ptr<const backend::Backend> backend,
+                     backend::KernelRegistry kernels) {
   auto impl = std::make_shared<Runtime::Impl>();
   impl->core = std::make_shared<runtime::RuntimeCore>(std::move(devices), std::move(options),
                                                       std::move(backend), std::move(kernels));
@@ -76,8 +83,12 @@ Runtime make_runtime(DeviceList devices, RuntimeOptions options, backend::Kernel
 }
 
 Runtime::Runtime(DeviceList devices, RuntimeOptions options)
-    : Runtime(make_runtime(devices, std::move(options),
-                           runtime::find_backend(devices.backend())->kernels())) {}
+    : Runtime([&] {
+        auto backend = runtime::find_backend(devices.backend());
+        auto kernels = backend->kernels();
+        return make_runtime(std::move(devices), std::move(options), std::move(backend),
+                            std::move(kernels));
+      }()) {}
 Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Runtime::Runtime(Runtime&&) noexcept = default;
 Runtime& Runtime::operator=(Runtime&&) noexcept = default;

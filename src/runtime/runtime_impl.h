@@ -21,7 +21,10 @@ struct Runtime::Impl {
   std::shared_ptr<runtime::LoadedEngine> load(const Engine& engine);
 };
 
-// With other kernels than the built-in ones: plug-ins and tests.
+// With other kernels than the built-in ones, or another backend: plug-ins and tests.
 Runtime make_runtime(DeviceList devices, RuntimeOptions options, backend::KernelRegistry kernels);
+Runtime make_runtime(DeviceList devices, RuntimeOptions options,
+                     std::shared_ptr<const backend::Backend> backend,
+                     backend::KernelRegistry kernels);
 
 }  // namespace cleave

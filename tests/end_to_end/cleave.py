@@ -110,9 +110,12 @@ class Cleave:
         return clean | (more or {})
 
 
-def cpus(count: int) -> str:
-    """The option for so many virtual devices."""
-    return f"--devices=cpu:0-{count - 1}" if count > 1 else "--devices=cpu:0"
+BACKEND = os.environ.get("CLEAVE_TEST_BACKEND", "cpu")
+
+
+def on_devices(count: int) -> str:
+    """The option for so many devices of the backend that is tested: virtual ones of the CPU."""
+    return f"--devices={BACKEND}:0-{count - 1}" if count > 1 else f"--devices={BACKEND}:0"
 
 
 def shapes(option: str, **sizes: str) -> str:

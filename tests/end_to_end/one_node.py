@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .cleave import Cleave, cpus
+from .cleave import Cleave, on_devices
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Case:
         }
         expected = onnx_runtime(path, inputs)
         for devices in (1, 3):
-            actual = cleave.outputs(path, inputs, folder, cpus(devices))
+            actual = cleave.outputs(path, inputs, folder, on_devices(devices))
             assert actual.keys() == expected.keys()
             for name, want in expected.items():
                 assert actual[name].dtype == want.dtype

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, largest_difference, shapes
+from .cleave import on_devices, largest_difference, shapes
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,12 @@ def model(models):
 @pytest.fixture(scope="module")
 def engine(cleave, model, tmp_path_factory):
     path = tmp_path_factory.mktemp("commands") / "mlp.cleave"
-    cleave("build", model[0], "-o", path, cpus(2), "--shapes=x:4x512")
+    cleave("build", model[0], "-o", path, on_devices(2), "--shapes=x:4x512")
     return path
 
 
 def test_plan_json(cleave, model, tmp_path):
-    plan = cleave("plan", model[0], cpus(2), "--shapes=x:4x512", "--json", "-").json
+    plan = cleave("plan", model[0], on_devices(2), "--shapes=x:4x512", "--json", "-").json
     assert plan["devices"] == 2
     assert plan["optimal"] is True
     assert plan["cost_us"] == pytest.approx(plan["bound_us"])
@@ -42,13 +42,13 @@ def test_plan_json(cleave, model, tmp_path):
             "communication_us",
             "reason",
         } <= (node.keys())
-    cleave("plan", model[0], cpus(2), "--shapes=x:4x512", "--json", tmp_path / "plan.json")
+    cleave("plan", model[0], on_devices(2), "--shapes=x:4x512", "--json", tmp_path / "plan.json")
     assert (tmp_path / "plan.json").stat().st_size > 100
 
 
 def test_plan_table_is_readable(cleave, model):
     """The table on standard output, in 80 columns, with what a reader looks for."""
-    result = cleave("plan", model[0], cpus(2), "--shapes=x:4x512")
+    result = cleave("plan", model[0], on_devices(2), "--shapes=x:4x512")
     assert all(len(line) <= 80 for line in result.stdout.splitlines()), result
     for word in ("MatMul", "optimal"):
         assert word.lower() in result.stdout.lower(), result
@@ -56,7 +56,7 @@ def test_plan_table_is_readable(cleave, model):
 
 def test_a_dynamic_size_that_nothing_fixes_is_one_with_a_warning(cleave, model, tmp_path):
     got = tmp_path / "out.safetensors"
-    result = cleave("run", model[0], cpus(2), "--outputs", got)
+    result = cleave("run", model[0], on_devices(2), "--outputs", got)
     assert load_file(got)["y"].shape == (1, 512)
     assert "--shapes=x:1x512" in result.stderr
 
@@ -68,7 +68,7 @@ def test_verify(cleave, model, onnx_runtime, tmp_path):
     save_file(inputs, given)
     wanted = onnx_runtime(path, inputs)
     save_file(wanted, expected)
-    common = ("verify", path, cpus(2), "--inputs", given)
+    common = ("verify", path, on_devices(2), "--inputs", given)
     verified = cleave(*common, "--expect", expected, "--json", "-").json
     assert verified["passed"] is True
     (output,) = verified["outputs"]
@@ -84,7 +84,9 @@ def test_verify(cleave, model, onnx_runtime, tmp_path):
 def test_bench_json(cleave, model, engine):
     for target in (engine, model[0]):
         options = [] if target == engine else ["--shapes=x:4x512"]
-        bench = cleave("bench", target, cpus(2), *options, "--iterations=5", "--json", "-").json
+        bench = cleave(
+            "bench", target, on_devices(2), *options, "--iterations=5", "--json", "-"
+        ).json
         assert bench["devices"] == 2
         latency = bench["latency_us"]
         order = [latency[key] for key in ("min", "p10", "median", "p99", "max")]
@@ -97,7 +99,7 @@ def test_bench_json(cleave, model, engine):
 
 
 def test_bench_unsplit_is_the_model_whole_on_one_of_the_devices(cleave, model):
-    options = (cpus(2), "--shapes=x:4x512", "--iterations=5", "--json", "-")
+    options = (on_devices(2), "--shapes=x:4x512", "--iterations=5", "--json", "-")
     bench = cleave("bench", model[0], "--unsplit", *options).json
     assert bench["communication_us"] == 0
     assert bench["latency_us"]["median"] > 0
@@ -127,7 +129,7 @@ def test_numpy_inputs(cleave, model, engine, onnx_runtime, tmp_path):
     inputs = make_inputs(model[1], {"rows": 4})
     np.save(tmp_path / "x.npy", inputs["x"])
     got = tmp_path / "y.safetensors"
-    cleave("run", engine, cpus(2), "--inputs", f"x={tmp_path / 'x.npy'}", "--outputs", got)
+    cleave("run", engine, on_devices(2), "--inputs", f"x={tmp_path / 'x.npy'}", "--outputs", got)
     wanted = onnx_runtime(model[0], inputs)["y"]
     assert largest_difference(load_file(got)["y"], wanted)[1] < 1e-5
 
@@ -141,7 +143,7 @@ def test_onnx_test_data(cleave, model, onnx_runtime, tmp_path):
         tensor = numpy_helper.from_array(array, "x" if name == "input_0" else "y")
         onnx.save_tensor(tensor, folder / f"{name}.pb")
     verified = cleave(
-        "verify", model[0], cpus(2), "--inputs", folder, "--expect", folder, "--json", "-"
+        "verify", model[0], on_devices(2), "--inputs", folder, "--expect", folder, "--json", "-"
     ).json
     assert verified["passed"] is True
 
@@ -150,7 +152,7 @@ def test_onnx_test_data(cleave, model, onnx_runtime, tmp_path):
 def test_fill(fill, cleave, engine, tmp_path):
     outputs = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     for path in outputs:
-        cleave("run", engine, cpus(2), "--fill", f"x={fill}", "--outputs", path)
+        cleave("run", engine, on_devices(2), "--fill", f"x={fill}", "--outputs", path)
     first, second = (load_file(path)["y"] for path in outputs)
     np.testing.assert_array_equal(first, second)
 
@@ -163,7 +165,7 @@ def test_devices_from_the_environment(cleave, model):
 
 
 def test_trace(cleave, engine, tmp_path):
-    cleave("run", engine, cpus(2), "--trace", tmp_path / "trace.json")
+    cleave("run", engine, on_devices(2), "--trace", tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text())
     events = trace["traceEvents"] if isinstance(trace, dict) else trace
     lanes = {(event["pid"], event["tid"]) for event in events if event.get("ph") == "X"}
@@ -179,7 +181,7 @@ def test_doctor_and_help(cleave):
 
 
 def test_pin_is_obeyed(cleave, model):
-    options = (cpus(2), shapes("shapes", x="4x512"), "--json", "-")
+    options = (on_devices(2), shapes("shapes", x="4x512"), "--json", "-")
     free = cleave("plan", model[0], *options).json
     split = [node for node in free["nodes"] if node["strategy"] != "whole"]
     assert split

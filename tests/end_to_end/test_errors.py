@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from . import broken_models
-from .cleave import cpus, limit_file_size, profile
+from .cleave import on_devices, limit_file_size, profile
 
 ROWS = "--shapes=x:1x8"
 
@@ -18,7 +18,9 @@ def engine(cleave, models, tmp_path_factory):
     """x [1 to 4, 32] → y, for two devices."""
     path = tmp_path_factory.mktemp("errors") / "mlp.cleave"
     sizes = ({"x": "1x32"}, {"x": "2x32"}, {"x": "4x32"})
-    cleave("build", models("mlp", hidden=32, inner=64)[0], "-o", path, cpus(2), *profile(*sizes))
+    cleave(
+        "build", models("mlp", hidden=32, inner=64)[0], "-o", path, on_devices(2), *profile(*sizes)
+    )
     return path
 
 
@@ -166,7 +168,7 @@ def test_external_data_short(size, length, offset, cleave, tmp_path):
 def test_wrong_inputs(inputs, mentions, cleave, engine, tmp_path):
     given = tmp_path / "given.safetensors"
     save_file(inputs, given)
-    cleave.fails(3, "run", engine, cpus(2), "--inputs", given, mentions=mentions)
+    cleave.fails(3, "run", engine, on_devices(2), "--inputs", given, mentions=mentions)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_wrong_inputs(inputs, mentions, cleave, engine, tmp_path):
 def test_inputs_that_are_not_safetensors(content, cleave, engine, tmp_path):
     given = tmp_path / "given.safetensors"
     given.write_bytes(content)
-    cleave.fails(3, "run", engine, cpus(2), "--inputs", given, mentions="given.safetensors")
+    cleave.fails(3, "run", engine, on_devices(2), "--inputs", given, mentions="given.safetensors")
 
 
 # Options -------------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ def test_too_little_memory(cleave, models, tmp_path):
     path, _ = models("mlp")
     engine = tmp_path / "out.cleave"
     result = cleave.fails(
-        5, "build", path, "-o", engine, cpus(2), "--memory=64KiB", "--shapes=x:1x128"
+        5, "build", path, "-o", engine, on_devices(2), "--memory=64KiB", "--shapes=x:1x128"
     )
     assert "KiB" in result.report or "MiB" in result.report, result
     assert not engine.exists()
@@ -287,13 +289,21 @@ def test_a_disk_that_is_full(cleave, models, tmp_path):
 def test_a_plan_for_another_model(cleave, models, tmp_path):
     plan = tmp_path / "plan.json"
     path, _ = models("mlp", hidden=32, inner=64)
-    cleave("plan", path, cpus(2), "--shapes=x:1x32", "--json", plan)
+    cleave("plan", path, on_devices(2), "--shapes=x:1x32", "--json", plan)
     cleave(
-        "build", path, "-o", tmp_path / "own.cleave", cpus(2), "--shapes=x:1x32", f"--plan={plan}"
+        "build",
+        path,
+        "-o",
+        tmp_path / "own.cleave",
+        on_devices(2),
+        "--shapes=x:1x32",
+        f"--plan={plan}",
     )
     engine = tmp_path / "out.cleave"
     other, _ = models("fc")
-    cleave.fails(3, "build", other, "-o", engine, cpus(2), f"--plan={plan}", mentions="plan.json")
+    cleave.fails(
+        3, "build", other, "-o", engine, on_devices(2), f"--plan={plan}", mentions="plan.json"
+    )
     assert not engine.exists()
 
 
@@ -302,7 +312,7 @@ def test_a_plan_that_is_not_one(content, cleave, models, tmp_path):
     plan = tmp_path / "plan.json"
     plan.write_text(content)
     path, _ = models("mlp", hidden=32, inner=64)
-    cleave.fails(3, "plan", path, cpus(2), f"--plan={plan}", mentions="plan.json")
+    cleave.fails(3, "plan", path, on_devices(2), f"--plan={plan}", mentions="plan.json")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"version": "x"})])
@@ -310,7 +320,7 @@ def test_a_machine_model_that_is_not_one(content, cleave, models, tmp_path):
     machine = tmp_path / "machine.json"
     machine.write_text(content)
     path, _ = models("mlp", hidden=32, inner=64)
-    cleave.fails(3, "plan", path, cpus(2), f"--machine={machine}", mentions="machine.json")
+    cleave.fails(3, "plan", path, on_devices(2), f"--machine={machine}", mentions="machine.json")
 
 
 def test_an_engine_of_another_version(cleave, engine, tmp_path):
@@ -319,12 +329,12 @@ def test_an_engine_of_another_version(cleave, engine, tmp_path):
     changed[8:12] = (int.from_bytes(changed[8:12], "little") + 1).to_bytes(4, "little")
     path = tmp_path / "newer.cleave"
     path.write_bytes(changed)
-    for arguments in (("inspect", path), ("run", path, cpus(2))):
+    for arguments in (("inspect", path), ("run", path, on_devices(2))):
         cleave.fails(3, *arguments, mentions=["newer.cleave", "version"])
 
 
 def test_an_engine_for_another_number_of_devices(cleave, engine):
-    cleave.fails(2, "run", engine, cpus(3), mentions=["2", "3"])
+    cleave.fails(2, "run", engine, on_devices(3), mentions=["2", "3"])
 
 
 def test_an_engine_that_is_a_model(cleave, models):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, largest_difference, profile
+from .cleave import on_devices, largest_difference, profile
 
 
 @dataclass
@@ -190,11 +190,11 @@ CASES = [
 
 def build(cleave, path, case: Case, devices: int, engine) -> None:
     sizes = [{name: three[i] for name, three in case.profile.items()} for i in range(3)]
-    cleave("build", path, "-o", engine, cpus(devices), *profile(*sizes))
+    cleave("build", path, "-o", engine, on_devices(devices), *profile(*sizes))
 
 
 def output_of(cleave, engine, inputs, tmp_path, devices: int) -> np.ndarray:
-    (output,) = cleave.outputs(engine, inputs, tmp_path, cpus(devices)).values()
+    (output,) = cleave.outputs(engine, inputs, tmp_path, on_devices(devices)).values()
     return output
 
 
@@ -221,8 +221,8 @@ def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, 
 def test_full_size_networks_of_images(name, cleave, models, onnx_runtime, tmp_path):
     path, model = models(name)
     inputs = make_inputs(model, {"batch": 2, "height": 224, "width": 224})
-    (one,) = cleave.outputs(path, inputs, tmp_path, cpus(1)).values()
-    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (one,) = cleave.outputs(path, inputs, tmp_path, on_devices(1)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, on_devices(2)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5
     assert largest_difference(got, one)[1] <= 1e-5
@@ -246,7 +246,7 @@ def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path
     path, model = models(name, opset=opset, **SMALL.get(name, {}))
     image = {"height": 32, "width": 32, "length": 32}
     inputs = make_inputs(model, {"batch": 2, "rows": 2, "sequence": 5, **image})
-    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, on_devices(2)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5
 
@@ -259,7 +259,7 @@ def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path
 def test_old_opsets_are_read(name, options, cleave, models, onnx_runtime, tmp_path):
     path, model = models(name, **options)
     inputs = make_inputs(model, {"batch": 2, "rows": 2})
-    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(2)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, on_devices(2)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5
 
@@ -267,6 +267,6 @@ def test_old_opsets_are_read(name, options, cleave, models, onnx_runtime, tmp_pa
 def test_external_weights_are_read(cleave, models, onnx_runtime, tmp_path):
     path, model = models("llama", weights="external")
     inputs = make_inputs(model, {"batch": 2, "sequence": 9})
-    (got,) = cleave.outputs(path, inputs, tmp_path, cpus(3)).values()
+    (got,) = cleave.outputs(path, inputs, tmp_path, on_devices(3)).values()
     (wanted,) = onnx_runtime(path, inputs).values()
     assert largest_difference(got, wanted)[1] <= 2e-5

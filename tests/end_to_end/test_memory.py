@@ -9,7 +9,7 @@ import pytest
 
 from ..models import reference
 from ..models.generate import generate
-from .cleave import cpus
+from .cleave import on_devices
 
 GIB = 2**30
 MIB = 2**20
@@ -32,7 +32,7 @@ def test_one_device_is_refused_with_the_amount_needed(cleave, big, tmp_path):
     path, _ = big
     engine = tmp_path / "big.cleave"
     result = cleave.fails(
-        5, "build", path, "-o", engine, cpus(1), "--memory=1GiB", "--shapes=x:1x8192"
+        5, "build", path, "-o", engine, on_devices(1), "--memory=1GiB", "--shapes=x:1x8192"
     )
     amounts = [float(amount) for amount in re.findall(r"(\d+(?:\.\d+)?) GiB", result.report)]
     assert any(1.5 <= amount < 1.7 for amount in amounts), result
@@ -41,7 +41,7 @@ def test_one_device_is_refused_with_the_amount_needed(cleave, big, tmp_path):
 
 def test_the_amount_named_is_enough(cleave, big):
     path, _ = big
-    options = (path, cpus(2), "--shapes=x:1x8192", "--json", "-")
+    options = (path, on_devices(2), "--shapes=x:1x8192", "--json", "-")
     amount = named_amount(cleave.fails(5, "plan", *options, "--memory=100MiB"))
     assert 0.75 * GIB < amount < 0.8 * GIB
     plan = cleave("plan", *options, f"--memory={amount}").json
@@ -56,7 +56,7 @@ def named_amount(result) -> int:
 
 def test_verify_needs_no_device_that_holds_it(cleave, big):
     path, _ = big
-    options = (cpus(2), "--memory=1GiB", "--shapes=x:1x8192", "--layers", "--json", "-")
+    options = (on_devices(2), "--memory=1GiB", "--shapes=x:1x8192", "--layers", "--json", "-")
     found = cleave("verify", path, *options).json
     assert found["passed"] is True and found["first_difference"] is None
     assert len(found["layers"]) >= 6
@@ -74,7 +74,7 @@ def test_two_devices_run_it(cleave, big, tmp_path):
     found = cleave("inspect", engine, "--json", "-").json
     assert max(found["weights_bytes"]) < GIB
     inputs = {"x": np.random.default_rng(0).standard_normal((1, WIDTH), dtype=np.float32)}
-    got = cleave.outputs(engine, inputs, tmp_path, cpus(2), "--memory=1GiB")["y"]
+    got = cleave.outputs(engine, inputs, tmp_path, on_devices(2), "--memory=1GiB")["y"]
     x = inputs["x"]
     for weight in model.weights:
         x = reference.big({"layer.0.weight": weight.values()}, {"layers": 1}, x)
@@ -85,7 +85,7 @@ def test_two_devices_run_it(cleave, big, tmp_path):
 def peak_memory_of_build(cleave, path: Path, engine: Path) -> int:
     """Builds for two devices; the most memory of its own (no file's pages) that it held."""
     process = cleave.start(
-        "build", path, "-o", engine, cpus(2), "--memory=1GiB", "--shapes=x:1x8192"
+        "build", path, "-o", engine, on_devices(2), "--memory=1GiB", "--shapes=x:1x8192"
     )
     status = Path(f"/proc/{process.pid}/status")
     peak = 0
@@ -101,7 +101,7 @@ def peak_memory_of_build(cleave, path: Path, engine: Path) -> int:
 def test_planning_needs_no_weights(cleave, tmp_path):
     path = tmp_path / "absent.onnx"
     generate("big", path, "absent", gibibytes=1.5, width=WIDTH)
-    options = [cpus(2), "--memory=1GiB", "--shapes=x:1x8192", "--json", "-"]
+    options = [on_devices(2), "--memory=1GiB", "--shapes=x:1x8192", "--json", "-"]
     plan = cleave("plan", path, *options).json
     assert max(plan["memory_bytes"]) <= GIB
     assert cleave("plan", path, *options).json["nodes"] == plan["nodes"]

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, largest_difference, shapes
+from .cleave import on_devices, largest_difference, shapes
 from .one_node import Case
 
 DOMAIN = "com.microsoft"
@@ -263,11 +263,11 @@ def test_what_onnx_runtime_optimised(name, options, ops, cleave, models, onnx_ru
     inputs = make_inputs(model, sizes)
     (wanted,) = onnx_runtime(path, inputs).values()
     for devices in (1, 2):
-        (got,) = cleave.outputs(fused, inputs, tmp_path, cpus(devices)).values()
+        (got,) = cleave.outputs(fused, inputs, tmp_path, on_devices(devices)).values()
         assert largest_difference(got, wanted)[1] <= 2e-5
     given = {name: "x".join(map(str, x.shape)) for name, x in inputs.items()}
     plans = [
-        cleave("plan", file, cpus(2), shapes("shapes", **given), "--json", "-").json
+        cleave("plan", file, on_devices(2), shapes("shapes", **given), "--json", "-").json
         for file in (path, fused)
     ]
     # Formats are chosen before the split: where two cost nearly the same, either may come out.
@@ -285,7 +285,7 @@ def test_heads_are_split(op, cleave, tmp_path):
         model = case(op, *[np.zeros((1, 512, 1024), np.float32)] * 3, num_heads=16).model()
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
-    nodes = cleave("plan", path, cpus(2), "--json", "-").json["nodes"]
+    nodes = cleave("plan", path, on_devices(2), "--json", "-").json["nodes"]
     (place,) = [i for i, node in enumerate(nodes) if node["op"] == "attention"]
     assert nodes[place]["strategy"].split("[")[0] == "h"
     assert all(node["communication_us"] == 0 for node in nodes[: place + 1])

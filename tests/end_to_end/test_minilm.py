@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, largest_difference, profile
+from .cleave import on_devices, largest_difference, profile
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # (batch, sequence): the profile's corners, the sequences that the issue of equality asks about.
@@ -21,7 +21,7 @@ def engine(cleave, models, tmp_path_factory):
     def build(devices: int):
         path = folder / f"{devices}.cleave"
         if not path.exists():
-            cleave("build", models("minilm")[0], "-o", path, cpus(devices), *PROFILE)
+            cleave("build", models("minilm")[0], "-o", path, on_devices(devices), *PROFILE)
         return path
 
     return build
@@ -36,7 +36,7 @@ def references(cleave, models, engine, onnx_runtime, tmp_path_factory):
     for batch, sequence in SIZES:
         inputs = make_inputs(model, {"batch": batch, "sequence": sequence})
         wanted = onnx_runtime(path, inputs)["sentence_embedding"]
-        one = cleave.outputs(engine(1), inputs, folder, cpus(1))["sentence_embedding"]
+        one = cleave.outputs(engine(1), inputs, folder, on_devices(1))["sentence_embedding"]
         found[batch, sequence] = inputs, wanted, one
     return found
 
@@ -44,7 +44,7 @@ def references(cleave, models, engine, onnx_runtime, tmp_path_factory):
 @pytest.mark.parametrize("devices", [1, 2, 3, 4, 5, 8])
 def test_equals_onnx_runtime_and_one_device(devices, cleave, engine, references, tmp_path):
     for size, (inputs, wanted, one) in references.items():
-        split = cleave.outputs(engine(devices), inputs, tmp_path, cpus(devices))
+        split = cleave.outputs(engine(devices), inputs, tmp_path, on_devices(devices))
         got = split["sentence_embedding"]
         assert largest_difference(got, wanted)[0] <= 1e-4, size
         assert largest_difference(got, one)[1] <= 1e-5, size
@@ -63,7 +63,7 @@ def test_sixteen_devices_do_not_wait_for_cores(cleave, models):
     shapes = "--shapes=" + ",".join(f"{name}:1x128" for name in INPUTS)
 
     def wall_per_work(devices: int) -> float:
-        options = (cpus(devices), shapes, "--duration=1", "--json", "-")
+        options = (on_devices(devices), shapes, "--duration=1", "--json", "-")
         bench = cleave("bench", models("minilm")[0], *options).json
         return bench["latency_us"]["mean"] / (bench["cpu_us"] / cores)
 
@@ -78,7 +78,7 @@ def test_sixteen_devices_do_not_wait_for_cores(cleave, models):
 def quickest_plan(cleave, model, shapes, seconds):
     """Plans until it is done in `seconds`, at most five times (other programs run too)."""
     for _ in range(5):
-        plan = cleave("plan", model, cpus(2), shapes, "--json", "-").json
+        plan = cleave("plan", model, on_devices(2), shapes, "--json", "-").json
         if plan["planning_seconds"] < seconds:
             break
     return plan

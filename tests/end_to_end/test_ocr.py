@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .cleave import cpus, largest_difference, profile
+from .cleave import on_devices, largest_difference, profile
 
 FOLDER = Path(importlib.util.find_spec("rapidocr_onnxruntime").submodule_search_locations[0])
 # Each network's file, its profile's smallest, usual and largest sizes, and those it is run at.
@@ -51,13 +51,13 @@ def test_equals_onnx_runtime_and_one_device(name, cleave, onnx_runtime, tmp_path
     for devices in (1, 2, 3, 4):
         engines[devices] = tmp_path / f"{devices}.cleave"
         shapes = profile(*({"x": size} for size in sizes))
-        cleave("build", path, "-o", engines[devices], cpus(devices), *shapes)
+        cleave("build", path, "-o", engines[devices], on_devices(devices), *shapes)
     for size in runs:
         inputs = {"x": page(*size)}
         (wanted,) = onnx_runtime(path, inputs).values()
-        (one,) = cleave.outputs(engines[1], inputs, tmp_path, cpus(1)).values()
+        (one,) = cleave.outputs(engines[1], inputs, tmp_path, on_devices(1)).values()
         for devices, engine in engines.items():
-            (got,) = cleave.outputs(engine, inputs, tmp_path, cpus(devices)).values()
+            (got,) = cleave.outputs(engine, inputs, tmp_path, on_devices(devices)).values()
             assert largest_difference(got, wanted)[0] <= 1e-4, (size, devices)
             # 60 layers behind each other amplify what rounding differs in: one device itself is
             # 1e-5 from ONNX Runtime.
@@ -68,7 +68,7 @@ def test_equals_onnx_runtime_and_one_device(name, cleave, onnx_runtime, tmp_path
 def test_is_split_over_two_devices(name, cleave):
     file, sizes, _ = NETWORKS[name]
     plan = cleave(
-        "plan", FOLDER / "models" / file, cpus(2), f"--shapes=x:{sizes[1]}", "--json", "-"
+        "plan", FOLDER / "models" / file, on_devices(2), f"--shapes=x:{sizes[1]}", "--json", "-"
     ).json
     assert plan["optimal"]
     assert plan["cost_us"] < 0.7 * plan["unsplit_us"]

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from .cleave import cpus, profile
+from .cleave import on_devices, profile
 
-TWO = cpus(2)
+TWO = on_devices(2)
 
 
 def factors(plan: dict, op: str) -> list[str]:
@@ -91,7 +91,7 @@ def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, mo
     path, _ = models("wide", channels=8, kernel=31)
     name = "/Conv_1/add"
     shape = "--shapes=x:2x3x23x26"
-    options = (cpus(devices), shape, f"--pin={name}={factor}")
+    options = (on_devices(devices), shape, f"--pin={name}={factor}")
     plan = cleave("plan", path, *options, "--json", "-").json
     wide = [node for node in plan["nodes"] if node["op"] == "conv"][-1]
     assert wide["strategy"].split("[")[0] == factor
@@ -188,7 +188,7 @@ def test_a_fused_weight_is_cut_by_heads(family, options, cuts, devices, cleave, 
     """However query, key and value are told apart, nothing is moved before attention."""
     name, sizes, shape = family
     model = models(name, weights="absent", **{**sizes, **options})[0]
-    nodes = plan_of(cleave, model, f"--shapes={shape}", devices=cpus(devices))["nodes"]
+    nodes = plan_of(cleave, model, f"--shapes={shape}", devices=on_devices(devices))["nodes"]
     (attention,) = [i for i, node in enumerate(nodes) if "attention" in node["op"]]
     fused = max(i for i in range(attention) if "matmul" in nodes[i]["op"])
     assert nodes[attention]["strategy"].split("[")[0] == "h"
@@ -227,17 +227,17 @@ def test_devices_may_hold_the_same_key_heads(
     options = {**sizes, "heads": heads, "kv_heads": kv_heads, "qkv": "fused"}
     model = models(name, weights="absent", **options)[0]
     shape = f"--shapes={shape}"
-    free = plan_of(cleave, model, shape, devices=cpus(devices))
+    free = plan_of(cleave, model, shape, devices=on_devices(devices))
     assert factors(free, "attention") == ["h"]
     fused, project = [node["name"] for node in free["nodes"] if "matmul" in node["op"]][:2]
     (attention,) = [node["name"] for node in free["nodes"] if "attention" in node["op"]]
     grain = cut[2 : cut.index(" ")]
     h = "h" if grain == f"{heads * 128}/128" else "h[9/3]"
     pins = [f"--pin={attention}={h}", f"--pin={fused}={cut}", f"--pin={project}=k[{grain}]"]
-    pinned = plan_of(cleave, model, shape, *pins, devices=cpus(devices))
+    pinned = plan_of(cleave, model, shape, *pins, devices=on_devices(devices))
     assert pinned["cost_us"] >= free["cost_us"]
     engine = tmp_path / "shared.cleave"
-    moved = collectives(cleave, model, engine, shape, *pins, devices=cpus(devices))
+    moved = collectives(cleave, model, engine, shape, *pins, devices=on_devices(devices))
     assert moved == {"all_gather": 1, "all_reduce": 2}
 
 

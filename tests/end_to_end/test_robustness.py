@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, profile
+from .cleave import on_devices, profile
 
 TRIALS = 1000
 
@@ -19,7 +19,7 @@ def engine(cleave, models, tmp_path_factory):
     path = tmp_path_factory.mktemp("robustness") / "mlp.cleave"
     model, _ = models("mlp", hidden=32, inner=64)
     sizes = ({"x": "1x32"}, {"x": "2x32"}, {"x": "4x32"})
-    cleave("build", model, "-o", path, cpus(2), *profile(*sizes))
+    cleave("build", model, "-o", path, on_devices(2), *profile(*sizes))
     return path
 
 
@@ -29,22 +29,22 @@ def test_builds_are_byte_identical(cleave, models, tmp_path):
         {name: size for name in ("input_ids", "attention_mask")} for size in ("1x1", "1x16", "2x32")
     ]
     for name in ("first", "second"):
-        cleave("build", model, "-o", tmp_path / name, cpus(3), *profile(*sizes))
+        cleave("build", model, "-o", tmp_path / name, on_devices(3), *profile(*sizes))
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_runs_are_bit_identical(cleave, models, engine, tmp_path):
     inputs = make_inputs(models("mlp", hidden=32, inner=64)[1], {"rows": 3})
-    first = cleave.outputs(engine, inputs, tmp_path, cpus(2))["y"]
+    first = cleave.outputs(engine, inputs, tmp_path, on_devices(2))["y"]
     assert all(
-        cleave.outputs(engine, inputs, tmp_path, cpus(2))["y"].tobytes() == first.tobytes()
+        cleave.outputs(engine, inputs, tmp_path, on_devices(2))["y"].tobytes() == first.tobytes()
         for _ in range(5)
     )
 
 
 def test_the_sound_engine_passes(cleave, engine):
     cleave("inspect", engine, "--check")
-    cleave("run", engine, cpus(2))
+    cleave("run", engine, on_devices(2))
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -59,7 +59,7 @@ def test_damage_is_found(part, cleave, engine, tmp_path):
         path = tmp_path / f"{number}.cleave"
         path.write_bytes(content)
         wrong = []
-        for arguments in (("inspect", path, "--check"), ("run", path, cpus(2))):
+        for arguments in (("inspect", path, "--check"), ("run", path, on_devices(2))):
             result = cleave(*arguments, code=None)
             if result.code != 3 or not result.report:
                 wrong.append(f"{what}: {result}")
@@ -101,12 +101,12 @@ def test_a_file_that_shrinks_while_it_is_read(cleave, models, tmp_path):
     """The engine is cut while a command reads it: sound results or exit 3, never a signal."""
     model, _ = models("mlp", hidden=2048, inner=8192)
     path = tmp_path / "large.cleave"
-    cleave("build", model, "-o", path, cpus(2), "--shapes=x:1x2048")
+    cleave("build", model, "-o", path, on_devices(2), "--shapes=x:1x2048")
     sound = path.read_bytes()
     generator = random.Random(0)
     for trial in range(12):
         path.write_bytes(sound)
-        arguments = ("inspect", path, "--check") if trial % 2 else ("run", path, cpus(2))
+        arguments = ("inspect", path, "--check") if trial % 2 else ("run", path, on_devices(2))
         process = cleave.start(*arguments)
         try:
             process.wait(timeout=generator.uniform(0.0, 0.08))

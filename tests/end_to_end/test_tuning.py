@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import cpus, profile
+from .cleave import on_devices, profile
 
 SHAPES = "--shapes=x:24x192"
 BRIEF = ("--iterations=3", "--warmUp=1", "--duration=0", "--json", "-")
@@ -20,7 +20,7 @@ def model(models):
 def tuned(cleave, model, tmp_path_factory):
     """(file, result of the bench that wrote it)."""
     file = tmp_path_factory.mktemp("tuning") / "timings.json"
-    options = (cpus(2), SHAPES, "--tune", "--timingCacheFile", file, "--verbose")
+    options = (on_devices(2), SHAPES, "--tune", "--timingCacheFile", file, "--verbose")
     return file, cleave("bench", model[0], *options, *BRIEF)
 
 
@@ -58,7 +58,16 @@ def test_tune_writes_what_it_chose(tuned, has_choice):
 def test_what_is_known_is_not_timed_again(cleave, model, tuned):
     file, first = tuned
     before = file.read_bytes()
-    common = ("bench", model[0], cpus(2), SHAPES, "--timingCacheFile", file, "--verbose", *BRIEF)
+    common = (
+        "bench",
+        model[0],
+        on_devices(2),
+        SHAPES,
+        "--timingCacheFile",
+        file,
+        "--verbose",
+        *BRIEF,
+    )
     for options in ([], ["--tune"]):
         again = cleave(*common, *options)
         assert not timed(again.stderr)
@@ -69,7 +78,7 @@ def test_what_is_known_is_not_timed_again(cleave, model, tuned):
 
 def test_equal_caches_give_equal_bits(cleave, model, tuned, tmp_path):
     inputs = make_inputs(model[1], {"rows": 24})
-    options = (cpus(2), "--timingCacheFile", tuned[0])
+    options = (on_devices(2), "--timingCacheFile", tuned[0])
     results = [cleave.outputs(model[0], inputs, tmp_path, *options) for _ in range(3)]
     assert all(result["y"].tobytes() == results[0]["y"].tobytes() for result in results)
 
@@ -83,7 +92,7 @@ def test_the_file_decides(cleave, model, tuned, tmp_path, has_choice):
         for entry in cache["entries"]:
             entry["kernel"] = kernel
         file.write_text(json.dumps(cache))
-        options = (cpus(2), SHAPES, "--timingCacheFile", file)
+        options = (on_devices(2), SHAPES, "--timingCacheFile", file)
         bench = cleave("bench", model[0], *options, *BRIEF).json
         assert set(kernels(bench)) == {kernel}
         cleave("verify", model[0], *options)
@@ -92,7 +101,7 @@ def test_the_file_decides(cleave, model, tuned, tmp_path, has_choice):
 def test_a_kernel_that_is_not_there_is_passed_over(cleave, model, tuned, tmp_path, has_choice):
     file = tmp_path / "gone.json"
     file.write_text(tuned[0].read_text().replace("matmul.", "vanished."))
-    options = (cpus(2), SHAPES, "--timingCacheFile", file, "--verbose")
+    options = (on_devices(2), SHAPES, "--timingCacheFile", file, "--verbose")
     result = cleave("bench", model[0], *options, *BRIEF)
     assert set(kernels(result.json)) == {"matmul.tiled"}
     if has_choice:
@@ -105,7 +114,7 @@ def test_a_kernel_that_is_not_there_is_passed_over(cleave, model, tuned, tmp_pat
 def test_build_tunes_for_the_engines_runs(cleave, model, tmp_path, has_choice):
     engine, file = tmp_path / "mlp.cleave", tmp_path / "timings.json"
     sizes = profile({"x": "1x192"}, {"x": "24x192"}, {"x": "64x192"})
-    common = ("build", model[0], "-o", engine, cpus(2), *sizes)
+    common = ("build", model[0], "-o", engine, on_devices(2), *sizes)
     cleave(*common)
     untuned = engine.read_bytes()
     cleave(*common, "--tune", "--timingCacheFile", file)
@@ -113,24 +122,24 @@ def test_build_tunes_for_the_engines_runs(cleave, model, tmp_path, has_choice):
     entries = json.loads(file.read_text())["entries"]
     assert bool(entries) is has_choice
     options = ("--timingCacheFile", file, "--verbose", SHAPES)
-    run = cleave("run", engine, cpus(2), "--tune", *options)
+    run = cleave("run", engine, on_devices(2), "--tune", *options)
     assert not timed(run.stderr)
     assert run.stderr.count(" (tuned: ") >= len(entries)
     # Other sizes than opt have other times.
-    run = cleave("run", engine, cpus(2), "--tune", *options[:3], "--shapes=x:8x192")
+    run = cleave("run", engine, on_devices(2), "--tune", *options[:3], "--shapes=x:8x192")
     assert bool(timed(run.stderr)) is has_choice
     assert len(json.loads(file.read_text())["entries"]) >= len(entries) + has_choice
 
 
 def test_without_a_file_the_choice_lives_in_the_process(cleave, model, tmp_path, has_choice):
-    result = cleave("run", model[0], cpus(2), SHAPES, "--tune", "--verbose", cwd=tmp_path)
+    result = cleave("run", model[0], on_devices(2), SHAPES, "--tune", "--verbose", cwd=tmp_path)
     assert bool(timed(result.stderr)) is has_choice
     assert not list(tmp_path.iterdir())
 
 
 def test_verify_tunes_the_split_and_the_whole(cleave, model, tmp_path, has_choice):
     file = tmp_path / "timings.json"
-    options = (cpus(2), SHAPES, "--tune", "--timingCacheFile", file)
+    options = (on_devices(2), SHAPES, "--tune", "--timingCacheFile", file)
     assert cleave("verify", model[0], *options, "--json", "-").json["passed"] is True
     shapes = {entry["outputs"][0] for entry in json.loads(file.read_text())["entries"]}
     assert not has_choice or {"f32[24, 384]", "f32[24, 768]"} <= shapes

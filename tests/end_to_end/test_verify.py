@@ -4,7 +4,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from .cleave import cpus
+from .cleave import on_devices
 
 MIB = 2**20
 LAYER = {"tensor", "layout", "op", "node", "passed", "max_abs", "max_rel", "failed", "elements"}
@@ -23,7 +23,7 @@ def test_every_layer_of_a_split_model_equals_the_unsplit_one(
     name, sizes, shapes, devices, cleave, models
 ):
     path, _ = models(name, **sizes)
-    options = (cpus(devices), f"--shapes={shapes}", "--layers")
+    options = (on_devices(devices), f"--shapes={shapes}", "--layers")
     found = cleave("verify", path, *options, "--json", "-").json
     assert found["passed"] is True
     assert found["first_difference"] is None
@@ -40,7 +40,7 @@ def test_every_layer_of_a_split_model_equals_the_unsplit_one(
 
 def test_the_table_is_readable(cleave, models):
     path, _ = models("mlp", hidden=512, inner=2048)
-    result = cleave("verify", path, cpus(2), "--shapes=x:4x512", "--layers")
+    result = cleave("verify", path, on_devices(2), "--shapes=x:4x512", "--layers")
     assert all(len(line) <= 80 for line in result.stdout.splitlines()), result
     for text in ("tensor", "max abs", "max rel", "pass", "no tensor differs"):
         assert text in result.stdout, result
@@ -49,7 +49,7 @@ def test_the_table_is_readable(cleave, models):
 def test_the_first_tensor_that_differs_is_named(cleave, models):
     """With no tolerance at all the rounding of a split sum is a difference."""
     path, _ = models("mlp", hidden=512, inner=2048)
-    shape = (cpus(2), "--shapes=x:4x512")
+    shape = (on_devices(2), "--shapes=x:4x512")
     nodes = cleave("plan", path, *shape, "--json", "-").json["nodes"]
     last = [node["name"] for node in nodes if node["op"] == "matmul"][-1]
     exact = (*shape, "--rtol=0", "--atol=0", f"--pin={last}=k", "--layers")
@@ -79,7 +79,7 @@ def test_differences_inside_do_not_fail_equal_outputs(cleave, tmp_path):
     path = tmp_path / "argmax.onnx"
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
-    options = (cpus(2), "--rtol=0", "--atol=0", "--pin", "product=k", "--layers")
+    options = (on_devices(2), "--rtol=0", "--atol=0", "--pin", "product=k", "--layers")
     result = cleave("verify", path, *options, "--json", "-")
     assert result.json["passed"] is True
     assert result.json["first_difference"]["tensor"] == "h"
@@ -94,7 +94,7 @@ def layers_of_16_mib(models):
 
 @pytest.mark.parametrize("layers", [False, True], ids=["outputs", "layers"])
 def test_a_model_larger_than_a_device_is_verified_layer_by_layer(cleave, layers_of_16_mib, layers):
-    options = (cpus(2), "--memory=64MiB", "--shapes=x:2x2048", *["--layers"] * layers)
+    options = (on_devices(2), "--memory=64MiB", "--shapes=x:2x2048", *["--layers"] * layers)
     result = cleave("verify", layers_of_16_mib, *options, "--json", "-")
     assert result.json["passed"] is True
     unsplit = result.json["unsplit"]
@@ -109,7 +109,7 @@ def test_a_model_larger_than_a_device_is_verified_layer_by_layer(cleave, layers_
 
 def test_a_model_that_fits_is_not_streamed(cleave, layers_of_16_mib):
     for memory in ([], ["--memory=128MiB"]):
-        options = (cpus(2), *memory, "--shapes=x:2x2048", "--json", "-")
+        options = (on_devices(2), *memory, "--shapes=x:2x2048", "--json", "-")
         result = cleave("verify", layers_of_16_mib, *options)
         assert result.json["unsplit"]["streamed"] is False
         assert result.json["unsplit"]["peak_memory_bytes"] > 96 * MIB
@@ -119,7 +119,7 @@ def test_a_model_that_fits_is_not_streamed(cleave, layers_of_16_mib):
 def test_a_layer_larger_than_a_device_runs_beyond_the_limit_with_a_warning(
     cleave, layers_of_16_mib
 ):
-    options = (cpus(8), "--memory=15MiB", "--shapes=x:2x2048", "--json", "-")
+    options = (on_devices(8), "--memory=15MiB", "--shapes=x:2x2048", "--json", "-")
     result = cleave("verify", layers_of_16_mib, *options)
     assert result.json["passed"] is True
     assert result.json["unsplit"]["streamed"] is True

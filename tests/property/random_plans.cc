@@ -4,6 +4,7 @@
 #include <set>
 #include <span>
 
+#include "base/check.h"
 #include "capabilities/capabilities.h"
 #include "cleave/cleave.h"
 #include "compiler/compile.h"
@@ -12,6 +13,7 @@
 #include "ops/interpreter.h"
 #include "partition/partition.h"
 #include "tests/property/random_graph.h"
+#include "tests/support/test_backend.h"
 
 namespace cleave::testing {
 namespace {
@@ -117,7 +119,7 @@ TensorMap named_inputs(const RandomModel& model) {
 
 BuilderConfig config_for(int64_t ranks, const TensorMap& inputs) {
   BuilderConfig config;
-  config.devices = DeviceList::cpu(static_cast<int>(ranks));
+  config.devices = backend::test_devices(ranks);
   for (const auto& [name, tensor] : inputs) {
     config.profile.push_back({name, tensor.shape(), tensor.shape(), tensor.shape()});
   }
@@ -127,9 +129,12 @@ BuilderConfig config_for(int64_t ranks, const TensorMap& inputs) {
 }  // namespace
 
 RandomPlans::RandomPlans(uint64_t plans_a_graph)
-    : plans_a_graph_(plans_a_graph), registry_(ops::Registry::builtin()) {
-  for (int64_t ranks = kMinRanks; ranks <= kMaxRanks; ++ranks) {
-    runtimes_.emplace(ranks, Runtime(DeviceList::cpu(static_cast<int>(ranks))));
+    : plans_a_graph_(plans_a_graph),
+      most_ranks_(backend::most_test_ranks(kMaxRanks)),
+      registry_(ops::Registry::builtin()) {
+  CLEAVE_CHECK(most_ranks_ >= kMinRanks, "too few devices to split over");
+  for (int64_t ranks = kMinRanks; ranks <= most_ranks_; ++ranks) {
+    runtimes_.emplace(ranks, Runtime(backend::test_devices(ranks)));
   }
 }
 
@@ -139,7 +144,8 @@ template <class Check>
 void RandomPlans::for_each_plan(uint64_t seed, Check&& check) {
   for (uint64_t p = 0; p < plans_a_graph_; ++p) {
     const int64_t ranks =
-        kMinRanks + static_cast<int64_t>((seed + p) % (kMaxRanks - kMinRanks + 1));
+        kMinRanks +
+        static_cast<int64_t>((seed + p) % static_cast<uint64_t>(most_ranks_ - kMinRanks + 1));
     Difference difference;
     try {
       difference = check(ranks, seed * plans_a_graph_ + p);

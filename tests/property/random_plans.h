@@ -22,7 +22,8 @@ struct PlanCounts {
   std::vector<std::string> mismatches;
 };
 
-// Graph `seed` is random_model(seed); its plan p is drawn for 2, 3 or 4 ranks with random costs.
+// Graph `seed` is random_model(seed); its plan p is drawn for 2, 3 or 4 ranks with random costs,
+// as far as there are devices for them (tests/support/test_backend.h).
 class RandomPlans {
  public:
   explicit RandomPlans(uint64_t plans_a_graph);
@@ -40,6 +41,7 @@ class RandomPlans {
   void for_each_plan(uint64_t seed, Check&& check);
 
   uint64_t plans_a_graph_;
+  int64_t most_ranks_;  // as many as there are devices for
   ops::Registry registry_;
   std::map<int64_t, Runtime> runtimes_;  // by ranks
   PlanCounts counts_;

@@ -10,11 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "backend/builtin_kernels.h"
-#include "backend/cpu/cpu_device.h"
 #include "backend/kernel.h"
 #include "base/thread_pool.h"
 #include "ops/registry.h"
+#include "tests/support/test_backend.h"
 #include "types/host_tensor.h"
 
 namespace cleave::backend {
@@ -57,6 +56,7 @@ class LaidOut {
 
   const TensorView& view() const { return view_; }
   std::byte* data() { return bytes_.data(); }
+  int64_t bytes() const { return static_cast<int64_t>(bytes_.size()); }
 
   HostTensor read() const {
     HostTensor tensor(view_.dtype, view_.shape);
@@ -146,10 +146,61 @@ struct CaseOperands {
   KernelProblem problem;
 };
 
+// The operands of a case as a device sees them: on the CPU they are the host's own.
+class DeviceOperands {
+ public:
+  DeviceOperands(CaseOperands& operands, Device& device) : operands_(operands), device_(device) {
+    for (LaidOut& laid : operands.in) upload(laid);
+    for (LaidOut& laid : operands.out) upload(laid);
+    const auto at = [&](const void* host) -> void* {
+      for (const Copy& copy : copies_) {
+        if (copy.host == host) return copy.buffer.data();
+      }
+      return const_cast<void*>(host);
+    };
+    for (const void*& source : operands.sources) source = at(source);
+    for (void*& target : operands.targets) target = at(target);
+    for (const void*& constant : operands.problem.constant_inputs) constant = at(constant);
+  }
+  // Results, and everything else that may have been written, back into the host's memory.
+  void download() {
+    for (Copy& copy : copies_) {
+      device_.copy_to_host(copy.host, copy.buffer.data(), copy.buffer.bytes(),
+                           device_.default_stream());
+    }
+    device_.synchronize(device_.default_stream());
+  }
+
+ private:
+  struct Copy {
+    std::byte* host;
+    Buffer buffer;
+  };
+  void upload(LaidOut& laid) {
+    if (device_.memory_is_host()) return;
+    copies_.push_back({laid.data(), device_.allocate(laid.bytes(), "an operand")});
+    device_.copy_to_device(copies_.back().buffer.data(), laid.data(), laid.bytes(),
+                           device_.default_stream());
+  }
+
+  CaseOperands& operands_;
+  Device& device_;
+  std::vector<Copy> copies_;
+};
+
+// The kernel of that name; null where it has another one, or where the tests run on a backend that
+// has no kernel of this name.
+inline const Kernel* kernel_named(const KernelRegistry& registry, const KernelCase& test) {
+  for (const auto& candidate : registry.of(test.op)) {
+    if (candidate->name() == test.kernel) return candidate.get();
+  }
+  return nullptr;
+}
+
 // The names of all kernels that take the case, or of `test.kernel` alone.
 inline std::vector<std::string> kernels_of(const KernelCase& test) {
-  if (!test.kernel.empty()) return {test.kernel};
-  const KernelRegistry registry = builtin_cpu_kernels();
+  const KernelRegistry registry = test_backend().kernels();
+  if (kernel_named(registry, test) != nullptr) return {test.kernel};
   std::vector<std::string> names;
   for (const Kernel* kernel : registry.takers(CaseOperands(test).problem)) {
     names.emplace_back(kernel->name());
@@ -159,16 +210,17 @@ inline std::vector<std::string> kernels_of(const KernelCase& test) {
 
 // The results, or a test failure and what the outputs held before.
 inline std::vector<HostTensor> run_case(const KernelCase& test) {
-  const auto device = make_cpu_device({.threads = test.threads});
+  const auto device = test_backend().make_device({.threads = test.threads});
   KernelCache cache(*device);
   CaseOperands operands(test);
+  DeviceOperands on_device(operands, *device);
   auto& [in, out, sources, targets, problem] = operands;
-  const KernelRegistry registry = builtin_cpu_kernels();
-  const Kernel* kernel = nullptr;
-  for (const auto& candidate : registry.of(test.op)) {
-    if (candidate->name() == test.kernel) kernel = candidate.get();
+  const KernelRegistry registry = test_backend().kernels();
+  const Kernel* kernel = kernel_named(registry, test);
+  // Tests name the CPU's kernels; elsewhere they are of whichever kernel takes the problem.
+  if (kernel == nullptr && (test.kernel.empty() || test_backend().name() != "cpu")) {
+    kernel = &registry.at(problem);
   }
-  if (test.kernel.empty()) kernel = &registry.at(problem);
   EXPECT_NE(kernel, nullptr) << test.kernel;
   if (kernel == nullptr) return test.outputs;
   EXPECT_EQ(kernel->refuses(problem).value_or(""), "");
@@ -177,7 +229,8 @@ inline std::vector<HostTensor> run_case(const KernelCase& test) {
     if (!prepared->reads_input(i)) sources[i] = nullptr;
   }
   const Buffer workspace = device->allocate(prepared->workspace_bytes(), "the workspace");
-  prepared->run(sources, targets, {workspace.data(), device->pool()});
+  prepared->run(sources, targets, {workspace.data(), device->pool(), device->default_stream()});
+  on_device.download();
   std::vector<HostTensor> results;
   for (const LaidOut& laid : out) {
     EXPECT_TRUE(laid.gaps_untouched());

@@ -82,7 +82,7 @@ Result measure_unsplit(const Options& options, TimingCache timings) {
   Engine engine = build_unsplit(model.network, model.config);
   TensorMap inputs =
       make_inputs(engine, tensors, given.inputs, given.build.static_shapes(), given.build.seed);
-  const Session session{std::move(engine), DeviceList::cpu(1), std::move(inputs)};
+  const Session session{std::move(engine), devices.first(), std::move(inputs)};
   return measure(options, session,
                  unsplit_runtime_options(given, std::move(timings), devices.size()));
 }

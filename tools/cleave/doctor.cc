@@ -12,6 +12,7 @@
 #include "base/wait_word.h"
 #include "command.h"
 #include "options.h"
+#include "runtime/backends.h"
 #include "text.h"
 #ifdef CLEAVE_HAVE_ONEDNN
 #include <dnnl.h>
@@ -70,15 +71,28 @@ void print_libraries() {
 void print_devices(const DeviceOptions& options) {
   const DeviceList devices = options.list();
   const int threads = std::max(1, available_cores() / static_cast<int>(devices.size()));
-  print_row("devices", fmt::format("{}, {} thread(s) each", devices.text(), threads));
+  const std::string each =
+      devices.backend() == "cpu" ? fmt::format(", {} thread(s) each", threads) : "";
+  print_row("devices", devices.text() + each);
   print_row("", "any number of virtual CPU devices can be had: --devices=cpu:0-3");
-  print_row("cuda", "missing: this version of Cleave runs on CPUs only");
+}
+
+void print_cuda() {
+  try {
+    const auto cuda = runtime::find_backend("cuda");
+    for (const auto& [what, finding] : cuda->findings()) print_row(what.c_str(), finding);
+    if (cuda->device_count() == 0) print_row("cuda", "no GPU can be used");
+  } catch (const Error& error) {
+    print_row("cuda", "missing: " + error.message());
+    print_row("", error.hint());
+  }
 }
 
 void run(const DeviceOptions& options) {
   print_row("cleave", CLEAVE_VERSION);
   print_machine();
   print_libraries();
+  print_cuda();
   print_devices(options);
 }
 

@@ -84,7 +84,8 @@ void TuningOptions::write(const TimingCache& cache) const {
 
 void DeviceOptions::add(CLI::App& app) {
   app.add_option("--devices", devices,
-                 "the devices, e.g. cpu:0,cpu:1 or cpu:0-3 (default: CLEAVE_DEVICES, else cpu:0)")
+                 "the devices, e.g. 0,1 (GPUs) or cpu:0-3 (default: CLEAVE_DEVICES, else all GPUs, "
+                 "else cpu:0)")
       ->type_name("LIST");
   app.add_option("--mesh", mesh, "how they are arranged: their number")->type_name("SIZES");
 }
@@ -95,18 +96,16 @@ DeviceList DeviceOptions::list(int otherwise, bool by_count) const {
     return count ? DeviceList::cpu(*count) : DeviceList::parse(text);
   };
   const char* environment = devices_from_environment();
-  DeviceList result = DeviceList::cpu(1);
-  if (!devices.empty()) {
-    result = parse(devices);
-  } else if (environment != nullptr) {
+  const auto chosen = [&] {
+    if (!devices.empty()) return parse(devices);
+    if (environment == nullptr) return DeviceList::of_machine(otherwise);
     try {
-      result = parse(environment);
+      return parse(environment);
     } catch (const Error& error) {
       throw Error(error).at("CLEAVE_DEVICES");
     }
-  } else {
-    result = DeviceList::cpu(otherwise);
-  }
+  };
+  DeviceList result = chosen();
   if (!mesh.empty()) check_mesh(mesh, result.size());
   return result;
 }

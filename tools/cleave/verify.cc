@@ -49,6 +49,7 @@ TensorMap run_once(const Engine& engine, const DeviceList& devices, const Runtim
 // The model whole, on one device with one device's share of the cores.
 struct Unsplit {
   Engine engine;
+  DeviceList devices;
   RuntimeOptions options;
   std::optional<Runtime> runtime = {};
 };
@@ -56,7 +57,7 @@ struct Unsplit {
 // Where it needs more than --memory its weights are streamed. With --layers they are anyway: the
 // split run is in memory at the same time, and one run costs no more for it.
 Unsplit make_unsplit(const Options& options, const Model& model, size_t devices) {
-  Unsplit unsplit{build_unsplit(model.network, model.config),
+  Unsplit unsplit{build_unsplit(model.network, model.config), model.config.devices.first(),
                   unsplit_runtime_options(options.session, {}, devices)};
   const int64_t limit = options.session.build.memory_limit();
   const int64_t needed = unsplit.engine.memory_bytes().at(0);
@@ -74,7 +75,7 @@ Unsplit make_unsplit(const Options& options, const Model& model, size_t devices)
 // memory serves: a result is worth more than a limit that the split run keeps.
 ExecutionContext unsplit_context(Unsplit& unsplit, const LogOptions& log) {
   try {
-    unsplit.runtime.emplace(DeviceList::cpu(1), unsplit.options);
+    unsplit.runtime.emplace(unsplit.devices, unsplit.options);
     return unsplit.runtime->create_context(unsplit.engine);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kOutOfMemory || unsplit.options.memory_limit == 0) throw;
@@ -83,7 +84,7 @@ ExecutionContext unsplit_context(Unsplit& unsplit, const LogOptions& log) {
         "unsplit the model runs beyond --memory, its weights streamed or not: " + error.message());
   }
   unsplit.options.memory_limit = 0;
-  unsplit.runtime.emplace(DeviceList::cpu(1), unsplit.options);
+  unsplit.runtime.emplace(unsplit.devices, unsplit.options);
   return unsplit.runtime->create_context(unsplit.engine);
 }
 

@@ -54,6 +54,8 @@ class CpuDevice final : public Device {
   int threads() const override { return pool_.threads(); }
   ThreadPool& pool() override { return pool_; }
   bool memory_is_host() const override { return true; }
+  // More than a core's share of the cache.
+  int64_t cold_bytes() const override { return int64_t{24} << 20; }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
     CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");

@@ -111,6 +111,7 @@ class Gpu final : public CudaDevice {
   int threads() const override { return pool_.threads(); }
   ThreadPool& pool() override { return pool_; }
   bool memory_is_host() const override { return false; }
+  int64_t cold_bytes() const override { return 2 * int64_t{properties_.l2CacheSize}; }
   void make_current() override { cuda_check(cudaSetDevice(index_), "choosing the device"); }
   int index() const override { return index_; }
   int multiprocessors() const override { return properties_.multiProcessorCount; }

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "backend/builtin_kernels.h"
+#include "backend/cpu/cpu_device.h"
 #include "backend/cpu/fused_evaluator.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"

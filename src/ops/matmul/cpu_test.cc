@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "backend/builtin_kernels.h"
+#include "backend/cpu/cpu_device.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 

@@ -1,17 +1,15 @@
-#include "compiler/cpu_profiler.h"
+#include "compiler/device_profiler.h"
 
 #include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <vector>
 
-#include "backend/cpu/cpu_device.h"
 #include "backend/kernel_trial.h"
 #include "backend/other_work.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
-#include "comm/local/local_group.h"
 #include "runtime/rank_threads.h"
 
 namespace cleave::compiler {
@@ -55,7 +53,9 @@ uint64_t key_of(const TensorView& weight) {
 // Buffers and maps of one collective, `elements` the whole tensor's.
 class CollectiveTrial {
  public:
-  CollectiveTrial(std::string_view op, int ranks, int64_t elements) : op_(op) {
+  CollectiveTrial(std::string_view op, std::span<backend::Device* const> devices, int64_t elements)
+      : op_(op) {
+    const auto ranks = static_cast<int64_t>(devices.size());
     const int64_t columns = std::clamp<int64_t>(elements, 1, kColumns);
     const int64_t rows_whole = elements / columns;
     map_ = even_shard_map(rows_whole, columns, 1, ranks);
@@ -68,11 +68,13 @@ class CollectiveTrial {
       to_.ranks.push_back(
           {{rows_whole, share.size()}, {{{0, share.begin}, {rows_whole, share.size()}, {0, 0}}}});
     }
-    const auto turns = static_cast<size_t>(backend::turns_for(2 * 4 * elements));
-    ranks_.resize(static_cast<size_t>(ranks));
-    for (Rank& rank : ranks_) {
-      rank.source.assign(turns, std::vector<float>(static_cast<size_t>(elements)));
-      rank.destination = rank.source;
+    const int64_t bytes = 4 * elements;
+    for (backend::Device* device : devices) {
+      Rank& rank = ranks_.emplace_back(Rank{*device});
+      for (int64_t turn = 0; turn < backend::turns_for(2 * bytes); ++turn) {
+        rank.source.push_back(device->allocate(bytes, "a collective's operand"));
+        rank.destination.push_back(device->allocate(bytes, "a collective's result"));
+      }
     }
   }
 
@@ -82,30 +84,34 @@ class CollectiveTrial {
     Rank& own = ranks_[static_cast<size_t>(rank)];
     own.other.run();
     ++own.calls;
-    std::vector<float>& source = own.source[own.turn()];
-    std::fill(source.begin(), source.end(), static_cast<float>(rank + 1));
+    const backend::Buffer& source = own.source[own.turn()];
+    std::fill_n(reinterpret_cast<float*>(source.data()), source.bytes() / 4,
+                static_cast<float>(rank + 1));
   }
+  void next_turn(int rank) { ++ranks_[static_cast<size_t>(rank)].calls; }
 
   void call(Communicator& communicator) {
     Rank& own = ranks_[static_cast<size_t>(communicator.rank())];
-    const float* from = own.source[own.turn()].data();
-    float* to = own.destination[own.turn()].data();
+    const std::byte* from = own.source[own.turn()].data();
+    std::byte* to = own.destination[own.turn()].data();
+    const StreamHandle stream = own.device.default_stream();
     if (op_ == "all_reduce") {
-      communicator.all_reduce(from, to, map_.elements(), DType::kFloat32, ReduceOp::kSum);
+      communicator.all_reduce(from, to, map_.elements(), DType::kFloat32, ReduceOp::kSum, stream);
     } else if (op_ == "all_gather") {
-      communicator.all_gather(from, to, map_, DType::kFloat32);
+      communicator.all_gather(from, to, map_, DType::kFloat32, stream);
     } else if (op_ == "reduce_scatter") {
-      communicator.reduce_scatter(from, to, map_, DType::kFloat32, ReduceOp::kSum);
+      communicator.reduce_scatter(from, to, map_, DType::kFloat32, ReduceOp::kSum, stream);
     } else {
       CLEAVE_CHECK(op_ == "all_to_all", "an unknown collective is to be timed");
-      communicator.redistribute(from, from_, to, to_, shape_, DType::kFloat32);
+      communicator.redistribute(from, from_, to, to_, shape_, DType::kFloat32, stream);
     }
   }
 
  private:
   struct Rank {
-    std::vector<std::vector<float>> source;  // these take turns
-    std::vector<std::vector<float>> destination;
+    backend::Device& device;
+    std::vector<backend::Buffer> source;  // these take turns
+    std::vector<backend::Buffer> destination;
     size_t calls = 0;
     backend::OtherWork other;
 
@@ -120,12 +126,15 @@ class CollectiveTrial {
   std::vector<Rank> ranks_;
 };
 
-class CpuProfiler final : public cost::Profiler {
+class DeviceProfiler final : public cost::Profiler {
  public:
-  CpuProfiler(int devices, backend::KernelRegistry kernels)
-      : kernels_(std::move(kernels)), threads_(devices, /*pin=*/false) {
-    for (int i = 0; i < devices; ++i) {
-      devices_.push_back(backend::make_cpu_device({.index = i, .devices = devices}));
+  DeviceProfiler(std::shared_ptr<const backend::Backend> backend, std::span<const int> devices)
+      : backend_(std::move(backend)),
+        kernels_(backend_->kernels()),
+        threads_(static_cast<int>(devices.size()), /*pin=*/false) {
+    for (const int index : devices) {
+      devices_.push_back(
+          backend_->make_device({.index = index, .devices = static_cast<int>(devices.size())}));
       caches_.push_back(std::make_unique<backend::KernelCache>(*devices_.back()));
     }
   }
@@ -155,9 +164,11 @@ class CpuProfiler final : public cost::Profiler {
   }
 
   double collective_us(std::string_view op, int64_t ranks, int64_t bytes, double seconds) override {
-    const int members = static_cast<int>(ranks);
+    std::vector<backend::Device*> members;
+    for (int64_t r = 0; r < ranks; ++r) members.push_back(devices_[static_cast<size_t>(r)].get());
     CollectiveTrial trial(op, members, bytes / 4);
-    auto group = make_local_group(members);
+    const auto group = backend_->make_group(members, {});
+    if (members[0]->records()) return replay_collective(trial, group, seconds);
     // All ranks make the same number of calls: first a few, which say how many there is time for.
     const double first = time_collective(trial, group, 4);
     const double calls = seconds * 1e6 / std::max(4 * first, 1.0);
@@ -175,7 +186,7 @@ class CpuProfiler final : public cost::Profiler {
       Clock::time_point end;
     };
     std::vector<std::vector<Span>> spans(group.size(), std::vector<Span>(calls));
-    rethrow_first(threads_.run([&](int rank) {
+    rethrow_first(on_all([&](int rank) {
       if (rank >= static_cast<int>(group.size())) return;
       Communicator& communicator = *group[static_cast<size_t>(rank)];
       for (Span& span : spans[static_cast<size_t>(rank)]) {
@@ -198,17 +209,65 @@ class CpuProfiler final : public cost::Profiler {
     return typical(times);
   }
 
+  // The mean of calls that follow each other in a recording, of the slowest rank.
+  double replay_collective(CollectiveTrial& trial,
+                           const std::vector<std::unique_ptr<Communicator>>& group,
+                           double seconds) {
+    constexpr size_t kRecorded = 20;
+    constexpr size_t kReplays = 7;
+    static_cast<void>(seconds);  // a few replays are steady enough
+    std::vector<std::vector<double>> times(group.size());
+    rethrow_first(on_all([&](int rank) {
+      const auto r = static_cast<size_t>(rank);
+      if (r >= group.size()) return;
+      Communicator& communicator = *group[r];
+      const StreamHandle stream = devices_[r]->default_stream();
+      const auto calls = [&] {
+        for (size_t i = 0; i < kRecorded; ++i) {
+          trial.next_turn(rank);
+          trial.call(communicator);
+        }
+      };
+      calls();
+      communicator.wait(stream);
+      const auto recording = devices_[r]->record(stream, calls);
+      const auto clock = devices_[r]->make_clock(stream);
+      for (size_t replay = 0; replay < kReplays; ++replay) {
+        clock->mark();
+        recording->replay(stream);
+        clock->mark();
+        recording->replay(stream);
+        clock->mark();
+        communicator.wait(stream);
+        const auto marks = clock->read();
+        times[r].push_back(std::chrono::duration<double, std::micro>(marks[2] - marks[1]).count() /
+                           kRecorded);
+      }
+    }));
+    double slowest = 0;
+    for (std::vector<double>& own : times) slowest = std::max(slowest, typical(own));
+    return slowest;
+  }
+
+  // On the devices' threads.
+  std::vector<std::exception_ptr> on_all(const std::function<void(int)>& body) {
+    return threads_.run([&](int rank) {
+      devices_[static_cast<size_t>(rank)]->make_current();
+      body(rank);
+    });
+  }
+
   double time_kernel(const cost::KernelSpec& spec, const backend::Kernel& kernel,
                      const KernelProblem& problem, double seconds) {
     std::vector<std::unique_ptr<backend::KernelTrial>> trials(devices_.size());
-    rethrow_first(threads_.run([&](int rank) {
+    rethrow_first(on_all([&](int rank) {
       const auto r = static_cast<size_t>(rank);
       trials[r] =
           std::make_unique<backend::KernelTrial>(kernel, problem, *caches_[r], spec.index_extent);
       trials[r]->call();
     }));
     std::vector<double> typical_us(devices_.size());
-    rethrow_first(threads_.run([&](int rank) {
+    rethrow_first(on_all([&](int rank) {
       const auto r = static_cast<size_t>(rank);
       std::vector<double> times;
       const auto begin = Clock::now();
@@ -229,6 +288,7 @@ class CpuProfiler final : public cost::Profiler {
            static_cast<double>(typical_us.size());
   }
 
+  std::shared_ptr<const backend::Backend> backend_;
   backend::KernelRegistry kernels_;
   std::vector<std::unique_ptr<backend::Device>> devices_;
   std::vector<std::unique_ptr<backend::KernelCache>> caches_;
@@ -239,8 +299,9 @@ class CpuProfiler final : public cost::Profiler {
 
 }  // namespace
 
-std::unique_ptr<cost::Profiler> make_cpu_profiler(int devices, backend::KernelRegistry kernels) {
-  return std::make_unique<CpuProfiler>(devices, std::move(kernels));
+std::unique_ptr<cost::Profiler> make_device_profiler(
+    std::shared_ptr<const backend::Backend> backend, std::span<const int> devices) {
+  return std::make_unique<DeviceProfiler>(std::move(backend), devices);
 }
 
 }  // namespace cleave::compiler

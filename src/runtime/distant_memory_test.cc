@@ -1,0 +1,129 @@
+// Devices whose memory is not the host's: what the runtime copies, and what it records.
+#include <gtest/gtest.h>
+
+#include "runtime/rank_io.h"
+#include "runtime/recordings.h"
+#include "runtime/runtime_impl.h"
+#include "runtime/test_engines.h"
+#include "runtime/test_kernels.h"
+#include "tests/support/distant_backend.h"
+
+namespace cleave::runtime {
+namespace {
+
+using cleave::testing::DistantBackend;
+using program::testing::linear_engine;
+using testing::engine_of;
+using testing::example_input;
+using testing::kK;
+using testing::kN;
+
+TEST(DistantMemory, RunsEqualTheWhole) {
+  for (const int ranks : {1, 2, 3}) {
+    for (const bool split_k : {false, true}) {
+      const auto backend = std::make_shared<DistantBackend>();
+      Runtime runtime = make_runtime(DeviceList::cpu(ranks), {}, backend, testing::plain_kernels());
+      ExecutionContext context =
+          runtime.create_context(engine_of(linear_engine(ranks, kK, kN, split_k)));
+      for (const int64_t batch : {4, 1, 16, 0, 4}) {
+        const Tensor x = example_input(batch);
+        const TensorMap outputs = context.run({{"x", x}});
+        EXPECT_EQ(testing::values(outputs.at("y")), testing::expected(x))
+            << ranks << " ranks, batch " << batch;
+      }
+    }
+  }
+}
+
+// Inputs go to every rank, results come from one; weights go once.
+TEST(DistantMemory, CopiesNoMoreThanItMust) {
+  const auto backend = std::make_shared<DistantBackend>();
+  Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());
+  ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, false)));
+  const Tensor x = example_input(4);
+  context.run({{"x", x}});
+  const int64_t first = backend->counts().to_device;
+  const int64_t results = backend->counts().to_host;
+  context.run({{"x", x}});
+  EXPECT_EQ(backend->counts().to_device - first, 2 * static_cast<int64_t>(x.bytes()));
+  EXPECT_EQ(results, 4 * kN * int64_t{sizeof(float)});
+  EXPECT_EQ(backend->counts().to_host, 2 * results);
+}
+
+TEST(RankIo, PlacesStayWhileSizesDoNotGrow) {
+  const DistantBackend backend;
+  const auto device = backend.make_device({});
+  RankIo io;
+  std::vector<std::byte> host(1000, std::byte{7});
+  const HostTensor large = {host.data(), 1000};
+  const HostTensor small = {host.data(), 10};
+  const HostTensor unwanted = {nullptr, 100};
+  io.begin(*device, std::vector{large}, std::vector{unwanted}, {});
+  const std::byte* input = io.inputs()[0];
+  const std::byte* output = io.outputs()[0];
+  EXPECT_NE(input, host.data());
+  EXPECT_NE(output, nullptr);
+  io.begin(*device, std::vector{small}, std::vector{unwanted}, {});
+  EXPECT_EQ(io.inputs()[0], input);
+  EXPECT_EQ(io.outputs()[0], output);
+  io.end(*device, {});
+  EXPECT_EQ(backend.counts().to_host, 0);
+}
+
+class Replays final : public backend::Recording {
+ public:
+  explicit Replays(int& count) : count_(count) {}
+  void replay(StreamHandle) override { ++count_; }
+
+ private:
+  int& count_;
+};
+
+TEST(Recordings, AreMadeAtTheSecondRunOfTheSameMemoryAndReplayed) {
+  int replays = 0;
+  int records = 0;
+  int direct = 0;
+  const Recordings::Record record = [&](const std::function<void()>& work) {
+    work();  // what a device does while it records
+    ++records;
+    return std::make_unique<Replays>(replays);
+  };
+  const auto work = [&] { ++direct; };
+  const auto program = std::make_shared<int>(0);
+  const auto other = std::make_shared<int>(0);
+  std::byte memory[2] = {};
+  Recordings recordings;
+  const Recordings::Key key = {program, {&memory[0]}};
+  recordings.run(key, {}, record, work);
+  EXPECT_EQ(records, 0);
+  for (int run = 1; run < 4; ++run) recordings.run(key, {}, record, work);
+  EXPECT_EQ(records, 1);
+  EXPECT_EQ(replays, 3);
+  EXPECT_EQ(direct, 2);
+  // Another program, or other memory, has nothing to do with it.
+  recordings.run({other, {&memory[0]}}, {}, record, work);
+  recordings.run({program, {&memory[1]}}, {}, record, work);
+  EXPECT_EQ(records, 1);
+  EXPECT_EQ(direct, 4);
+  recordings.run(key, {}, record, work);
+  EXPECT_EQ(replays, 4);
+  recordings.clear();
+  recordings.run(key, {}, record, work);
+  EXPECT_EQ(replays, 4);
+}
+
+TEST(Recordings, OfProgramsThatAreGoneAreDropped) {
+  int replays = 0;
+  const Recordings::Record record = [&](const std::function<void()>&) {
+    return std::make_unique<Replays>(replays);
+  };
+  Recordings recordings;
+  for (size_t i = 0; i < 3 * Recordings::kKept; ++i) {
+    const auto program = std::make_shared<int>(0);
+    for (int run = 0; run < 2; ++run) recordings.run({program, {}}, {}, record, [] {});
+    EXPECT_LE(recordings.size(), 2u);
+  }
+}
+
+}  // namespace
+}  // namespace cleave::runtime

@@ -1,0 +1,90 @@
+// A backend whose memory the host must not touch, as far as the runtime knows: the CPU's, so that
+// tests need no GPU. Counts what is copied to and from it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/builtin_kernels.h"
+#include "backend/cpu/cpu_device.h"
+
+namespace cleave::testing {
+
+struct CopyCounts {
+  std::atomic<int64_t> to_device{0};  // bytes
+  std::atomic<int64_t> to_host{0};
+};
+
+class DistantDevice final : public backend::Device {
+ public:
+  DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<CopyCounts> counts)
+      : inner_(backend::make_cpu_device(options)), counts_(std::move(counts)) {}
+
+  std::string name() const override { return inner_->name(); }
+  std::string_view backend() const override { return inner_->backend(); }
+  std::string kind() const override { return inner_->kind(); }
+  int threads() const override { return inner_->threads(); }
+  ThreadPool& pool() override { return inner_->pool(); }
+  bool memory_is_host() const override { return false; }
+  int64_t cold_bytes() const override { return inner_->cold_bytes(); }
+  backend::Buffer allocate(int64_t bytes, std::string_view what) override {
+    return inner_->allocate(bytes, what);
+  }
+  backend::MemoryUse memory() const override { return inner_->memory(); }
+  void set_memory_limit(int64_t bytes) override { inner_->set_memory_limit(bytes); }
+  void reset_peak() override { inner_->reset_peak(); }
+  StreamHandle default_stream() override { return {}; }
+  void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    counts_->to_device += bytes;
+    inner_->copy(to, from, bytes, stream);
+  }
+  void copy_to_host(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    counts_->to_host += bytes;
+    inner_->copy(to, from, bytes, stream);
+  }
+  void copy(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
+    inner_->copy(to, from, bytes, stream);
+  }
+  void copy_rows(void* to, int64_t to_stride, const void* from, int64_t from_stride,
+                 int64_t row_bytes, int64_t rows, StreamHandle stream) override {
+    inner_->copy_rows(to, to_stride, from, from_stride, row_bytes, rows, stream);
+  }
+  void synchronize(StreamHandle) override {}
+  std::unique_ptr<backend::StreamClock> make_clock(StreamHandle stream) override {
+    return inner_->make_clock(stream);
+  }
+
+ protected:
+  void free(std::byte*, int64_t) noexcept override {}  // buffers are the inner device's
+
+ private:
+  std::unique_ptr<backend::Device> inner_;
+  std::shared_ptr<CopyCounts> counts_;
+};
+
+class DistantBackend final : public backend::Backend {
+ public:
+  std::string_view name() const override { return "cpu"; }
+  int device_count() const override { return 16; }
+  std::unique_ptr<backend::Device> make_device(
+      const backend::DeviceOptions& options) const override {
+    return std::make_unique<DistantDevice>(options, counts_);
+  }
+  std::vector<std::unique_ptr<Communicator>> make_group(
+      std::span<backend::Device* const> devices,
+      const backend::GroupOptions& options) const override {
+    return backend::make_cpu_backend({})->make_group(devices, options);
+  }
+  backend::KernelRegistry kernels() const override { return backend::builtin_cpu_kernels(); }
+  std::vector<backend::Finding> findings() const override { return {}; }
+  const CopyCounts& counts() const { return *counts_; }
+
+ private:
+  std::shared_ptr<CopyCounts> counts_ = std::make_shared<CopyCounts>();
+};
+
+}  // namespace cleave::testing
