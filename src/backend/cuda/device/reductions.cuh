@@ -42,3 +42,12 @@ __device__ inline A reduce_together(A value) {
     return reduce_in_warp<kOp>(value);
   }
 }
+
+template <bool kFirst, class A, class B>
+struct Choose {
+  using Type = A;
+};
+template <class A, class B>
+struct Choose<false, A, B> {
+  using Type = B;
+};
