@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/kernel.h"
+#include "backend/refusals.h"
 
 namespace cleave::backend {
 
@@ -53,14 +54,5 @@ class SimpleKernel final : public Kernel {
   Refuses refuses_;
   Prepare prepare_;
 };
-
-// Refusals that several kernels share; nothing where the problem passes.
-std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
-// Any operand that is there but not dense, by position.
-std::optional<std::string> refuse_strides(const KernelProblem& problem);
-// The format in which all operands and results are dense; none where there is no such.
-std::optional<Format> common_format(const KernelProblem& problem);
-// What a kernel of `operands` dense operands, data and indices first, does not take.
-std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands);
 
 }  // namespace cleave::backend

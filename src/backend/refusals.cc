@@ -1,4 +1,4 @@
-#include "backend/cpu/simple_kernel.h"
+#include "backend/refusals.h"
 
 #include <algorithm>
 

@@ -1,0 +1,20 @@
+// Refusals that kernels of all backends share; nothing where the problem passes.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "backend/kernel.h"
+
+namespace cleave::backend {
+
+// How many operands there are, and that the first `least` of them are present.
+std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
+// Any operand that is there but not dense, by position.
+std::optional<std::string> refuse_strides(const KernelProblem& problem);
+// The format in which all operands and results are dense; none where there is no such.
+std::optional<Format> common_format(const KernelProblem& problem);
+// What a kernel of `operands` dense operands, data and indices first, does not take.
+std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands);
+
+}  // namespace cleave::backend
