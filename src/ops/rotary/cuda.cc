@@ -1,0 +1,112 @@
+// Rotary embedding on GPUs, in float32 (float64 for float64).
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+#include "backend/cuda/device_sources.h"
+#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/pieces.h"
+#include "backend/cuda/source_text.h"
+#include "backend/cuda/space.h"
+#include "backend/refusals.h"
+
+namespace cleave::backend {
+namespace {
+
+std::vector<int64_t> leading(std::vector<int64_t> strides) {
+  strides.pop_back();
+  return strides;
+}
+
+// Strides of cos or sin along x's dimensions but the last.
+std::vector<int64_t> angle_strides(const TensorView& angles, const TensorView& x) {
+  std::vector<int64_t> shape = x.shape;
+  shape.back() = angles.shape.back();
+  return leading(broadcast_strides(angles, shape));
+}
+
+// Operands cos, sin, x, y.
+IndexSpace rows_of(const KernelProblem& problem) {
+  const TensorView& x = problem.inputs[0];
+  return IndexSpace(std::span(x.shape).first(x.rank() - 1),
+                    {angle_strides(problem.inputs[1], x), angle_strides(problem.inputs[2], x),
+                     leading(x.strides), leading(problem.outputs[0].strides)});
+}
+
+int64_t last_stride(const TensorView& view) {
+  return view.shape.back() == 1 ? 0 : view.strides.back();
+}
+
+// How many pairs a thread takes: as many elements as 16 bytes have, where rows begin at multiples
+// of that.
+int64_t pairs_at_once(const KernelProblem& problem, const IndexSpace& rows) {
+  const TensorView& x = problem.inputs[0];
+  const auto size = static_cast<int64_t>(size_of(x.dtype));
+  const int64_t half = x.shape.back() / 2;
+  int64_t count = std::gcd(kMostPieceBytes / size, half);
+  const bool angles_follow =
+      last_stride(problem.inputs[1]) == 1 && last_stride(problem.inputs[2]) == 1;
+  for (size_t operand = 0; operand < 4; ++operand) {
+    if (operand < 2 && !angles_follow) return 1;
+    for (const int64_t stride : rows.strides[operand]) count = std::gcd(count, stride);
+  }
+  return count;
+}
+
+FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+  const TensorView& x = problem.inputs[0];
+  const IndexSpace space = rows_of(problem);
+  const int64_t half = x.shape.back() / 2;
+  if (space.elements * half == 0) return {};
+  struct Form {
+    cudaKernel_t kernel;
+    Divisor pieces;  // of a row
+    int64_t total;
+  };
+  const auto form = [&](int64_t count) {
+    const bool interleaved = problem.attributes.integer("interleaved", 0) != 0;
+    const std::string source = "using T = " + device_type(x.dtype) +
+                               ";\nconstexpr int kCount = " + std::to_string(count) +
+                               ";\nconstexpr bool kInterleaved = " + std::to_string(interleaved) +
+                               ";\nconstexpr bool kAnglesFollow = " + std::to_string(count > 1) +
+                               ";\n" + std::string(device_source("rotary"));
+    return Form{device.modules().get(source, "rotary"), make_divisor(half / count),
+                space.elements * (half / count)};
+  };
+  const int64_t most = pairs_at_once(problem, space);
+  const Form one = form(1);
+  const Form several = most > 1 ? form(most) : one;
+  const int64_t bytes = most * static_cast<int64_t>(size_of(x.dtype));
+  const SpaceArgument rows(space, space.extents.size());
+  const int64_t cos_stride = last_stride(problem.inputs[1]);
+  const int64_t sin_stride = last_stride(problem.inputs[2]);
+  return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
+    const bool fits = lie_at_multiples({inputs[0], inputs[1], inputs[2], outputs[0]}, bytes);
+    const Form& chosen = fits ? several : one;
+    launch_kernel(chosen.kernel, grid_for(chosen.total, device), launch.stream,
+                  {rows.data(), &chosen.pieces, &chosen.total, &half, &cos_stride, &sin_stride,
+                   &inputs[1], &inputs[2], &inputs[0], &outputs[0]});
+  }};
+}
+
+std::optional<std::string> refuses(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
+  const TensorView& x = problem.inputs[0];
+  if (!is_floating(x.dtype)) return "it takes floating types";
+  for (const TensorView& view : {problem.inputs[1], problem.inputs[2], problem.outputs[0]}) {
+    if (view.dtype != x.dtype) return "operands are of one type";
+  }
+  if (x.strides.back() != 1 || problem.outputs[0].strides.back() != 1) {
+    return "elements of a row do not follow each other";
+  }
+  if (x.elements() > kMostIndex) return "it has more than 2^31 elements";
+  return refuse_space(rows_of(problem));
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const Kernel>> make_rotary_cuda() {
+  return {std::make_shared<FunctionKernel>("rotary", "rotary.rows", refuses, prepare)};
+}
+
+}  // namespace cleave::backend
