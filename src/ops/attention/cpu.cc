@@ -10,8 +10,8 @@
 #include "base/thread_pool.h"
 #include "ops/attention/cpu_few_rows.h"
 #include "ops/attention/cpu_plain.h"
-#include "ops/attention/cpu_problem.h"
 #include "ops/attention/cpu_rows.h"
+#include "ops/attention/kernel_problem.h"
 
 namespace cleave::backend {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "backend/cpu/slots.h"
 #include "base/thread_pool.h"
-#include "ops/attention/cpu_problem.h"
 #include "ops/attention/cpu_rows.h"
+#include "ops/attention/kernel_problem.h"
 
 namespace cleave::backend {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "backend/cpu/simple_kernel.h"
 #include "base/thread_pool.h"
-#include "ops/attention/cpu_problem.h"
+#include "ops/attention/kernel_problem.h"
 
 namespace cleave::backend {
 namespace {

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "backend/cpu/simd/simd.h"
-#include "ops/attention/cpu_problem.h"
+#include "ops/attention/kernel_problem.h"
 
 namespace cleave::backend {
 

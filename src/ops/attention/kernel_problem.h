@@ -1,4 +1,4 @@
-// What the CPU's kernels of attention share: how the operands are walked.
+// How the operands of an attention are walked, whatever kernel carries it out.
 #pragma once
 
 #include <algorithm>

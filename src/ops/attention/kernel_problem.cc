@@ -1,13 +1,12 @@
-#include "ops/attention/cpu_problem.h"
+#include "ops/attention/kernel_problem.h"
 
-#include "backend/cpu/float_rows.h"
-#include "backend/cpu/simple_kernel.h"
+#include "backend/refusals.h"
 
 namespace cleave::backend {
 namespace {
 
 bool of_kind(DType type, bool doubles) {
-  return doubles ? type == DType::kFloat64 : is_float_storage(type);
+  return is_floating(type) && doubles == (type == DType::kFloat64);
 }
 
 // The mask's dimensions are those of the scores, or 1.

@@ -1,0 +1,20 @@
+#include "capabilities/op_capabilities.h"
+
+namespace cleave::capabilities {
+namespace {
+
+class Attention final : public OpCapabilities {
+ public:
+  bool reads_strided(size_t input) const override { return input < 4; }
+  Dim workspace_bytes(const Attributes&, std::span<const Operand>) const override {
+    return int64_t{4} << 20;
+  }
+};
+
+}  // namespace
+
+OpCapabilitiesList make_attention_capabilities_cuda() {
+  return {{"attention", std::make_shared<Attention>()}};
+}
+
+}  // namespace cleave::capabilities
