@@ -1,5 +1,6 @@
 """Runs the program and reads what it says."""
 
+import functools
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 # Long enough for any command of these tests on a busy machine; a hang fails in the end.
@@ -113,8 +115,22 @@ class Cleave:
 BACKEND = os.environ.get("CLEAVE_TEST_BACKEND", "cpu")
 
 
+@functools.cache
+def _devices_there() -> int:
+    found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
+    return len(found.stdout.splitlines())
+
+
+def device_counts(*wanted: int) -> list[int]:
+    """Those of the numbers of devices that this machine has of the backend that is tested."""
+    return [count for count in wanted if BACKEND == "cpu" or count <= _devices_there()]
+
+
 def on_devices(count: int) -> str:
-    """The option for so many devices of the backend that is tested: virtual ones of the CPU."""
+    """The option for so many devices of the backend that is tested: virtual ones of the CPU. Skips
+    the test where there are fewer."""
+    if not device_counts(count):
+        pytest.skip(f"there are no {count} devices")
     return f"--devices={BACKEND}:0-{count - 1}" if count > 1 else f"--devices={BACKEND}:0"
 
 

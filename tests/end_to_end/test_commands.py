@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from ..models.inputs import make_inputs
-from .cleave import on_devices, largest_difference, shapes
+from .cleave import largest_difference, on_devices, shapes
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from . import broken_models
-from .cleave import on_devices, limit_file_size, profile
+from .cleave import limit_file_size, on_devices, profile
 
 ROWS = "--shapes=x:1x8"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import on_devices, largest_difference, profile
+from .cleave import device_counts, largest_difference, on_devices, profile
 
 
 @dataclass
@@ -202,7 +202,7 @@ def output_of(cleave, engine, inputs, tmp_path, devices: int) -> np.ndarray:
 def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, tmp_path):
     path, model = models(case.name, **case.options)
     ones: dict[int, np.ndarray] = {}
-    for devices in (1, 2, 3, 4, 8):
+    for devices in device_counts(1, 2, 3, 4, 8):
         engine = tmp_path / f"{devices}.cleave"
         build(cleave, path, case, devices, engine)
         for number, sizes in enumerate(case.runs):

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import on_devices, largest_difference, shapes
+from .cleave import largest_difference, on_devices, shapes
 from .one_node import Case
 
 DOMAIN = "com.microsoft"

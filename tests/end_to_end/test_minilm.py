@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import on_devices, largest_difference, profile
+from .cleave import largest_difference, on_devices, profile
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # (batch, sequence): the profile's corners, the sequences that the issue of equality asks about.

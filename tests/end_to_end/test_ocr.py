@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .cleave import on_devices, largest_difference, profile
+from .cleave import device_counts, largest_difference, on_devices, profile
 
 FOLDER = Path(importlib.util.find_spec("rapidocr_onnxruntime").submodule_search_locations[0])
 # Each network's file, its profile's smallest, usual and largest sizes, and those it is run at.
@@ -48,7 +48,7 @@ def test_equals_onnx_runtime_and_one_device(name, cleave, onnx_runtime, tmp_path
     file, sizes, runs = NETWORKS[name]
     path = FOLDER / "models" / file
     engines = {}
-    for devices in (1, 2, 3, 4):
+    for devices in device_counts(1, 2, 3, 4):
         engines[devices] = tmp_path / f"{devices}.cleave"
         shapes = profile(*({"x": size} for size in sizes))
         cleave("build", path, "-o", engines[devices], on_devices(devices), *shapes)
