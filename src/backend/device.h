@@ -68,13 +68,13 @@ struct DeviceOptions {
 // Takes the time of what is put on a stream. Used by one thread.
 class StreamClock {
  public:
-  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
   virtual ~StreamClock() = default;
   // Marks when all that was put on the stream so far is done.
   virtual void mark() = 0;
-  // Waits for the stream; the times of all marks in order, by the host's clock. The next mark is
-  // the first again.
-  virtual std::vector<TimePoint> read() = 0;
+  // Waits for the stream; when each mark was, counted from the first. The next mark is the first
+  // again.
+  virtual std::vector<Duration> read() = 0;
 };
 
 // Work that was put on a stream once and can be again. Used by the thread that runs the rank.

@@ -8,8 +8,12 @@
 namespace cleave {
 namespace {
 
+double us(runtime::Clock::duration duration) {
+  return std::chrono::duration<double, std::micro>(duration).count();
+}
+
 double us_between(runtime::Clock::time_point from, runtime::Clock::time_point to) {
-  return std::chrono::duration<double, std::micro>(to - from).count();
+  return us(to - from);
 }
 
 }  // namespace
@@ -22,6 +26,8 @@ struct ExecutionContext::Impl::Run {
   std::vector<Tensor> outputs;  // equal on all ranks: rank 0 delivers them
   std::vector<std::vector<runtime::StepTime>> times;
   bool timed = false;
+  bool device_timed = false;
+  std::vector<double> device_us;  // by rank, where it is asked for
   std::optional<runtime::Observation> observation;
   Clock::time_point started;
   Clock::time_point ended;
@@ -68,6 +74,8 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
   const auto ranks = static_cast<size_t>(core_->ranks());
   run.times.resize(ranks);
   run.timed = options.timeline != nullptr;
+  run.device_timed = options.device_us != nullptr;
+  run.device_us.resize(ranks);
   if (options.observer) {
     const runtime::BoundShapes& shapes = run.prepared->shapes;
     run.observation.emplace(data, data.programs[shapes.program], shapes.symbols, options.observer);
@@ -87,6 +95,9 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
     }
   }
   if (options.timeline != nullptr) fill_timeline(run, *options.timeline);
+  if (run.device_timed) {
+    *options.device_us = *std::max_element(run.device_us.begin(), run.device_us.end());
+  }
   TensorMap outputs;
   for (size_t i = 0; i < data.outputs.size(); ++i) {
     outputs.set(data.outputs[i].name, std::move(run.outputs[i]));
@@ -117,9 +128,15 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
         at_step.reset();
       });
     } else {
+      const auto clock = run.device_timed ? device.make_clock(stream) : nullptr;
+      if (clock) clock->mark();
       execute(run, rank, run.prepared->ranks[r], at_step);
+      if (clock) clock->mark();
+      io_[r].end(device, stream);
+      communicator.wait(stream);
+      if (clock) run.device_us[r] = us(clock->read().at(1));
+      return;
     }
-    at_step.reset();
     io_[r].end(device, stream);
     communicator.wait(stream);
   } catch (const runtime::Cancelled&) {
@@ -152,7 +169,8 @@ void ExecutionContext::Impl::execute(Run& run, int rank, const runtime::RankProg
                                      .inputs = io_[r].inputs(),
                                      .outputs = io_[r].outputs(),
                                      .cancelled = run.failed,
-                                     .observation = run.observation ? &*run.observation : nullptr};
+                                     .observation = run.observation ? &*run.observation : nullptr,
+                                     .begin = run.started};
   const auto work = [&] { runtime::execute(rank_run, times, at_step); };
   const bool looked_into = times != nullptr || rank_run.observation != nullptr;
   if (!device.records() || looked_into || run.prepared->ranks.empty()) return work();

@@ -48,13 +48,12 @@ class Resolver {
 };
 
 // `marks` has three a step: before it, where the ranks have met, behind it.
-void append_times(const RankProgram& program,
-                  const std::vector<backend::StreamClock::TimePoint>& marks,
+void append_times(const RankRun& run, const std::vector<Clock::duration>& marks,
                   std::vector<StepTime>& times) {
   size_t at = 0;
-  for (const Step& step : program.steps) {
-    times.push_back(
-        {step.instruction, step.kernel, marks.at(at), marks.at(at + 1), marks.at(at + 2)});
+  for (const Step& step : run.program.steps) {
+    times.push_back({step.instruction, step.kernel, run.begin + marks.at(at),
+                     run.begin + marks.at(at + 1), run.begin + marks.at(at + 2)});
     at += 3;
   }
 }
@@ -69,6 +68,7 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
   const auto mark = [&] {
     if (clock) clock->mark();
   };
+  if (clock) run.communicator.barrier(stream);
   for (const Step& step : run.program.steps) {
     if (run.cancelled.load(std::memory_order_relaxed)) throw Cancelled();
     at_step = step.instruction;
@@ -91,7 +91,7 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
   }
   if (clock) {
     run.communicator.wait(stream);
-    append_times(run.program, clock->read(), *times);
+    append_times(run, clock->read(), *times);
   }
 }
 

@@ -12,6 +12,8 @@
 
 namespace cleave::runtime {
 
+using Clock = std::chrono::steady_clock;
+
 // What a run works on. Pointers are the device's memory.
 struct RankRun {
   const RankProgram& program;
@@ -24,9 +26,8 @@ struct RankRun {
   // Set by a rank that has failed: the others stop at their next instruction.
   const std::atomic<bool>& cancelled;
   Observation* observation = nullptr;  // of the run; null: nobody looks
+  Clock::time_point begin = {};        // what all ranks' times count from
 };
-
-using Clock = std::chrono::steady_clock;
 
 // When one step ran.
 struct StepTime {
@@ -42,8 +43,8 @@ struct Cancelled {};
 
 // Puts the program on the device's default stream; Communicator::wait tells when it is done. Throws
 // what kernels and collectives throw, and Cancelled; `at_step` tells the number of the instruction
-// that it happened in. With `times`, ranks meet before each collective, the work is waited for and
-// the steps' times are appended.
+// that it happened in. With `times`, ranks meet at the beginning and before each collective, the
+// work is waited for and the steps' times are appended.
 void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uint32_t>& at_step);
 
 }  // namespace cleave::runtime

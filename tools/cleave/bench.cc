@@ -50,7 +50,7 @@ struct Result {
     std::nth_element(errors.begin(), middle, errors.end());
     return *middle;
   }
-  double error_of_model() const { return error_of(predicted_us, latencies.median()); }
+  double error_of_model() const { return error_of(predicted_us, latencies.device_median()); }
 };
 
 Result measure(const Options& options, const Session& session, const RuntimeOptions& runtime_with) {
@@ -99,6 +99,7 @@ Json to_json(const Result& result) {
   json["latency_us"] = {{"median", latencies.median()},    {"p10", latencies.percentile(10)},
                         {"p99", latencies.percentile(99)}, {"min", latencies.min()},
                         {"max", latencies.max()},          {"mean", latencies.mean()}};
+  json["device_us"] = {{"median", latencies.device_median()}};
   json["iterations"] = latencies.sorted.size();
   json["throughput_per_s"] = latencies.throughput_per_s();
   json["cpu_us"] = latencies.cpu_us();
@@ -144,6 +145,8 @@ void print_result(const Result& result, bool with_instructions) {
                     time_text(latencies.median()), time_text(latencies.percentile(10)),
                     time_text(latencies.percentile(99)), time_text(latencies.min()),
                     time_text(latencies.max()), latencies.sorted.size()));
+  print(fmt::format("on the devices median {}, without copies between them and the host\n",
+                    time_text(latencies.device_median())));
   print(fmt::format("throughput     {:.1f} runs a second\n", latencies.throughput_per_s()));
   print(fmt::format("cpu time       {} a run over all devices, {:.2f} cores busy\n",
                     time_text(latencies.cpu_us()), latencies.busy_cores()));

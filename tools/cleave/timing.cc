@@ -43,14 +43,19 @@ Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
         us_between(start, before) >= options.duration_s * 1e6) {
       break;
     }
-    context.run(inputs);
+    double device_us = 0;
+    RunOptions run_options;
+    run_options.device_us = &device_us;
+    context.run(inputs, run_options);
     latencies.start_us.push_back(us_between(start, before));
     latencies.in_order.push_back(us_between(before, Clock::now()));
+    latencies.device_us.push_back(device_us);
   }
   latencies.wall_s = us_between(start, Clock::now()) / 1e6;
   latencies.cpu_s = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
   latencies.sorted = latencies.in_order;
   std::sort(latencies.sorted.begin(), latencies.sorted.end());
+  std::sort(latencies.device_us.begin(), latencies.device_us.end());
   return latencies;
 }
 

@@ -20,6 +20,8 @@ struct Latencies {
   std::vector<double> in_order;
   std::vector<double> start_us;  // of each run, from the first
   std::vector<double> sorted;
+  // Also sorted: the devices' own times, without copies between them and the host.
+  std::vector<double> device_us;
   double wall_s = 0;
   double cpu_s = 0;  // of all threads of this process, over all runs
 
@@ -29,6 +31,7 @@ struct Latencies {
   // The value that `percent` of all runs do not exceed.
   double percentile(double percent) const;
   double median() const { return percentile(50); }
+  double device_median() const { return device_us[(device_us.size() - 1) / 2]; }
   double throughput_per_s() const { return static_cast<double>(sorted.size()) / wall_s; }
   // CPU time of one run, on average, over all threads.
   double cpu_us() const { return cpu_s * 1e6 / static_cast<double>(sorted.size()); }

@@ -31,10 +31,15 @@ std::string size_text(int64_t bytes) {
 class HostClock final : public StreamClock {
  public:
   void mark() override { marks_.push_back(std::chrono::steady_clock::now()); }
-  std::vector<TimePoint> read() override { return std::exchange(marks_, {}); }
+  std::vector<Duration> read() override {
+    std::vector<Duration> since_first;
+    for (const auto& mark : marks_) since_first.push_back(mark - marks_.front());
+    marks_.clear();
+    return since_first;
+  }
 
  private:
-  std::vector<TimePoint> marks_;
+  std::vector<std::chrono::steady_clock::time_point> marks_;
 };
 
 class CpuDevice final : public Device {

@@ -36,36 +36,31 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-// Marks are events; the first one is waited for, so that the host's clock says when it was.
 class CudaClock final : public StreamClock {
  public:
   explicit CudaClock(cudaStream_t stream) : stream_(stream) {}
 
   void mark() override {
     if (used_ == events_.size()) events_.emplace_back();
-    cuda_check(cudaEventRecord(events_[used_].get(), stream_), "recording an event");
-    if (used_++ > 0) return;
-    cuda_check(cudaEventSynchronize(events_[0].get()), "waiting for an event");
-    origin_ = std::chrono::steady_clock::now();
+    cuda_check(cudaEventRecord(events_[used_++].get(), stream_), "recording an event");
   }
-  std::vector<TimePoint> read() override {
+  std::vector<Duration> read() override {
     cuda_check(cudaStreamSynchronize(stream_), "waiting for the device");
-    std::vector<TimePoint> times;
+    std::vector<Duration> since_first;
     for (size_t i = 0; i < used_; ++i) {
       float ms = 0;
       cuda_check(cudaEventElapsedTime(&ms, events_[0].get(), events_[i].get()), "reading an event");
-      times.push_back(origin_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                    std::chrono::duration<double, std::milli>(ms)));
+      since_first.push_back(
+          std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms)));
     }
     used_ = 0;
-    return times;
+    return since_first;
   }
 
  private:
   cudaStream_t stream_;
   std::vector<Event> events_;
   size_t used_ = 0;
-  TimePoint origin_;
 };
 
 class GraphRecording final : public Recording {
