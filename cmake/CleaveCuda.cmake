@@ -19,6 +19,15 @@ foreach(needed CUDAToolkit_FOUND NCCL_INCLUDE_DIR NCCL_LIBRARY)
 endforeach()
 set(CLEAVE_HAVE_CUDA ON)
 set(CLEAVE_HAVE_CUDA ON PARENT_SCOPE)
+# cuDNN is optional: without it convolutions are those of conv.plain.
+find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${CUDAToolkit_LIBRARY_DIR})
+if(CUDNN_INCLUDE_DIR AND CUDNN_LIBRARY)
+  set(CLEAVE_HAVE_CUDNN ON)
+else()
+  set(CLEAVE_HAVE_CUDNN OFF)
+  message(STATUS "cuDNN was not found: convolutions on GPUs are slow without it")
+endif()
 
 # Device code that is compiled when it is needed: every src/backend/cuda/device/*.cuh and
 # src/ops/*/*.cuh becomes a string that device_source() finds by its name.
@@ -38,6 +47,9 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cuda*.cc)
 list(APPEND cuda_sources ${cuda_kernels})
 list(FILTER cuda_sources EXCLUDE REGEX "_test\\.cc$|/plugin\\.cc$")
+if(NOT CLEAVE_HAVE_CUDNN)
+  list(FILTER cuda_sources EXCLUDE REGEX "/cuda_cudnn\\.cc$")
+endif()
 add_library(cleave_cuda_parts STATIC ${cuda_sources} ${device_sources}
   ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 set_target_properties(cleave_cuda_parts PROPERTIES OPTIMIZE_DEPENDENCIES ON)
@@ -45,6 +57,10 @@ target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE
   ${NCCL_INCLUDE_DIR})
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
   CUDA::nvrtc ${NCCL_LIBRARY})
+if(CLEAVE_HAVE_CUDNN)
+  target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
+  target_link_libraries(cleave_cuda_parts PUBLIC ${CUDNN_LIBRARY})
+endif()
 
 # The runtime finds it beside the library or the programs that load it.
 add_library(cleave_cuda SHARED ${CMAKE_SOURCE_DIR}/src/backend/cuda/plugin.cc)

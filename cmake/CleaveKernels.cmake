@@ -20,13 +20,17 @@ endif()
 # cleave_write_kernel_list(BACKEND FILE): the list of a backend's kernels, in the order in which
 # those of an op are tried: every src/ops/<folder>/<backend>.cc defines
 #   std::vector<std::shared_ptr<const Kernel>> make_<folder>_<backend>()
-# in cleave::backend, and src/ops/<folder>/cpu_onednn.cc, compiled only where oneDNN is used,
-# make_<folder>_cpu_onednn(). The calls are written into KernelRegistry builtin_<backend>, the one
-# place that knows which optional libraries there are.
+# in cleave::backend, and, compiled only where the library is used, cpu_onednn.cc
+# make_<folder>_cpu_onednn() and cuda_cudnn.cc make_<folder>_cuda_cudnn(), whose kernels come first.
+# The calls are written into KernelRegistry builtin_<backend>, the one place that knows which
+# optional libraries there are.
 function(cleave_write_kernel_list backend file)
   set(parts ${backend})
   if(backend STREQUAL "cpu" AND CLEAVE_HAVE_ONEDNN)
     list(APPEND parts cpu_onednn)
+  endif()
+  if(backend STREQUAL "cuda" AND CLEAVE_HAVE_CUDNN)
+    list(PREPEND parts cuda_cudnn)
   endif()
   set(declarations "")
   set(calls "")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "backend/cuda/check.h"
@@ -93,6 +94,7 @@ class Gpu final : public CudaDevice {
   }
   ~Gpu() override {
     cudaSetDevice(index_);
+    libraries_.clear();
     if (cublas_ != nullptr) cublasLtDestroy(cublas_);
     cudaStreamDestroy(stream_);
   }
@@ -115,6 +117,13 @@ class Gpu final : public CudaDevice {
     const std::lock_guard lock(mutex_);
     if (cublas_ == nullptr) cublas_check(cublasLtCreate(&cublas_), "making a handle");
     return cublas_;
+  }
+  void* library(std::string_view name,
+                const std::function<std::shared_ptr<void>()>& make) override {
+    const std::lock_guard lock(mutex_);
+    auto found = libraries_.find(name);
+    if (found == libraries_.end()) found = libraries_.emplace(name, make()).first;
+    return found->second.get();
   }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
@@ -237,6 +246,7 @@ class Gpu final : public CudaDevice {
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t cublas_ = nullptr;  // made when it is first needed
+  std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
   ThreadPool pool_;
   mutable std::mutex mutex_;
   MemoryUse use_;

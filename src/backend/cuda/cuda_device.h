@@ -3,7 +3,9 @@
 
 #include <cublasLt.h>
 
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "backend/cuda/modules.h"
 #include "backend/device.h"
@@ -17,6 +19,10 @@ class CudaDevice : public Device {
   virtual int multiprocessors() const = 0;  // to size grids by
   virtual Modules& modules() = 0;           // compiled device code
   virtual cublasLtHandle_t cublas() = 0;    // may be used by several threads at once
+  // What a library that not every build has keeps for this device, by the library's name: made when
+  // it is first asked for, and gone before the device is.
+  virtual void* library(std::string_view name,
+                        const std::function<std::shared_ptr<void>()>& make) = 0;
 };
 
 // Error(kDevice) where there is no such GPU or it is too old for what is built here.

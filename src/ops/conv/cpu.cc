@@ -12,9 +12,9 @@
 #include "base/thread_pool.h"
 #include "ops/conv/cpu_channels_last.h"
 #include "ops/conv/cpu_depthwise.h"
+#include "ops/conv/cpu_epilogue.h"
 #include "ops/conv/cpu_patches.h"
 #include "ops/conv/cpu_plain.h"
-#include "ops/conv/cpu_problem.h"
 
 namespace cleave::backend {
 namespace {

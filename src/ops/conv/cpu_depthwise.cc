@@ -7,7 +7,7 @@
 #include "backend/cpu/float_rows.h"
 #include "backend/cpu/simd/simd.h"
 #include "base/thread_pool.h"
-#include "ops/conv/cpu_problem.h"
+#include "ops/conv/cpu_epilogue.h"
 
 namespace cleave::backend {
 namespace {

@@ -10,8 +10,8 @@
 #include "backend/cpu/slots.h"
 #include "base/thread_pool.h"
 #include "ops/conv/cpu_channels_last.h"
+#include "ops/conv/cpu_epilogue.h"
 #include "ops/conv/cpu_place_epilogue.h"
-#include "ops/conv/cpu_problem.h"
 
 namespace cleave::backend {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/cpu/gemm.h"
-#include "ops/conv/cpu_problem.h"
+#include "ops/conv/cpu_epilogue.h"
 
 namespace cleave::backend {
 

@@ -6,7 +6,7 @@
 
 #include "backend/cpu/float_rows.h"
 #include "base/thread_pool.h"
-#include "ops/conv/cpu_problem.h"
+#include "ops/conv/cpu_epilogue.h"
 #include "types/host_tensor.h"
 
 namespace cleave::backend {

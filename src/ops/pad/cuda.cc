@@ -1,13 +1,15 @@
 // Padding on GPUs: each thread finds out where a piece of the result comes from.
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <numeric>
 #include <optional>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/pieces.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
+#include "ops/pad/cuda_pad.h"
 #include "types/host_tensor.h"
 #include "types/pad_mode.h"
 
@@ -102,7 +104,9 @@ const char* mode_name(PadMode mode) {
   }
 }
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+}  // namespace
+
+FunctionKernel::Work prepare_pad(const KernelProblem& problem, CudaDevice& device) {
   const TensorView& y = problem.outputs[0];
   const int64_t elements = y.elements();
   if (elements == 0) return {};
@@ -137,6 +141,8 @@ FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
   }};
 }
 
+namespace {
+
 std::optional<std::string> refuses(const KernelProblem& problem) {
   if (auto reason = refuse_operands(problem, 1, 1)) return reason;
   const TensorView& x = problem.inputs[0];
@@ -158,7 +164,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_pad_cuda() {
-  return {std::make_shared<FunctionKernel>("pad", "pad.pieces", refuses, prepare)};
+  return {std::make_shared<FunctionKernel>("pad", "pad.pieces", refuses, prepare_pad)};
 }
 
 }  // namespace cleave::backend

@@ -1,0 +1,14 @@
+// "conv.plain": convolutions of every type and geometry, computed as they are written.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "backend/cuda/function_kernel.h"
+
+namespace cleave::backend {
+
+std::optional<std::string> refuse_plain_conv(const KernelProblem& problem);
+FunctionKernel::Work prepare_plain_conv(const KernelProblem& problem, CudaDevice& device);
+
+}  // namespace cleave::backend

@@ -1,0 +1,33 @@
+// A convolution in three dimensions, whatever kernel carries it out.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "backend/kernel.h"
+#include "types/window.h"
+
+namespace cleave::backend {
+
+// A convolution over one or two dimensions is one over three with leading extents of 1.
+struct ConvProblem {
+  // Operand and result lie in `format`, the weights row-major.
+  static std::optional<std::string> refuses(const KernelProblem& problem,
+                                            Format format = Format::kRowMajor);
+  explicit ConvProblem(const KernelProblem& problem);
+
+  DType x_type;
+  DType w_type;
+  int64_t images;
+  int64_t groups;
+  int64_t channels;  // of a group
+  int64_t outputs;   // of a group
+  WindowAxes axes;
+
+  // Elements of a plane of the operand, of the weights, and of the result.
+  int64_t plane() const { return axes[0].in * axes[1].in * axes[2].in; }
+  int64_t taps() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
+  int64_t places() const { return axes[0].out * axes[1].out * axes[2].out; }
+};
+
+}  // namespace cleave::backend
