@@ -1,6 +1,24 @@
 # The CUDA backend: one library of its own, libcleave_cuda.so, which the runtime loads when CUDA
 # devices are asked for. Included by src/CMakeLists.txt where CLEAVE_CUDA is on.
 find_package(CUDAToolkit REQUIRED)
+
+# Device code that ranks need before anything is compiled at run time: src/comm/nccl/*.cu.
+set(CLEAVE_CUDA_ARCHITECTURES "80;90" CACHE STRING "GPUs to compile for: compute capabilities")
+set(CMAKE_CUDA_ARCHITECTURES ${CLEAVE_CUDA_ARCHITECTURES})
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(CLEAVE_NVCC nvcc HINTS ${CUDAToolkit_BIN_DIR} ${CUDAToolkit_ROOT}/bin REQUIRED)
+  set(CMAKE_CUDA_COMPILER ${CLEAVE_NVCC})
+endif()
+if(NOT CMAKE_CUDA_HOST_COMPILER)
+  set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
+endif()
+set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+if(CLEAVE_CCACHE)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CLEAVE_CCACHE})
+endif()
+enable_language(CUDA)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CLEAVE_CUDA_HINTS}
   PATH_SUFFIXES include REQUIRED)
 find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
@@ -20,13 +38,15 @@ add_custom_command(OUTPUT ${device_sources}
 cleave_write_kernel_list(cuda ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend/cuda/*.cc
-  ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cc)
+  ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cc ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cu)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cuda*.cc)
 list(APPEND cuda_sources ${cuda_kernels})
-list(FILTER cuda_sources EXCLUDE REGEX "_test\\.cc$|/plugin\\.cc$")
+list(FILTER cuda_sources EXCLUDE REGEX "_(test|bench)\\.cc$|/plugin\\.cc$")
 add_library(cleave_cuda_parts STATIC ${cuda_sources} ${device_sources}
   ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 set_target_properties(cleave_cuda_parts PROPERTIES OPTIMIZE_DEPENDENCIES ON)
+target_compile_options(cleave_cuda_parts PRIVATE
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror>")
 target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS}
   ${NCCL_INCLUDE_DIR})
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
