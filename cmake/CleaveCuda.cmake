@@ -1,24 +1,6 @@
 # The CUDA backend: one library of its own, libcleave_cuda.so, which the runtime loads when CUDA
 # devices are asked for. Included by src/CMakeLists.txt where CLEAVE_CUDA is on.
 find_package(CUDAToolkit REQUIRED)
-
-# Device code that ranks need before anything is compiled at run time: src/comm/nccl/*.cu.
-set(CLEAVE_CUDA_ARCHITECTURES "80;90" CACHE STRING "GPUs to compile for: compute capabilities")
-set(CMAKE_CUDA_ARCHITECTURES ${CLEAVE_CUDA_ARCHITECTURES})
-if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-  find_program(CLEAVE_NVCC nvcc HINTS ${CUDAToolkit_BIN_DIR} ${CUDAToolkit_ROOT}/bin REQUIRED)
-  set(CMAKE_CUDA_COMPILER ${CLEAVE_NVCC})
-endif()
-if(NOT CMAKE_CUDA_HOST_COMPILER)
-  set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
-endif()
-set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
-set(CMAKE_CUDA_STANDARD 20)
-set(CMAKE_CUDA_STANDARD_REQUIRED ON)
-if(CLEAVE_CCACHE)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CLEAVE_CCACHE})
-endif()
-enable_language(CUDA)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CLEAVE_CUDA_HINTS}
   PATH_SUFFIXES include REQUIRED)
 find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2

@@ -54,8 +54,8 @@ std::string to_string(const Signature& signature) {
 std::optional<std::string> mismatch(int rank, const Signature& own, int other,
                                     const Signature& others) {
   if (own == others) return std::nullopt;
-  std::string what = "rank " + std::to_string(rank) + " called " + to_string(own) +
-                     " where rank " + std::to_string(other) + " called " + to_string(others);
+  std::string what = "rank " + std::to_string(rank) + " called " + to_string(own) + " where rank " +
+                     std::to_string(other) + " called " + to_string(others);
   if (to_string(own) == to_string(others)) what += " with another map";
   return what;
 }

@@ -28,8 +28,8 @@ int64_t aligned(int64_t bytes) {
 }
 
 Runs runs_of(const CopyStep& step, int64_t element_size, Dense dense, int64_t message_offset) {
-  Runs runs{step.src_offset * element_size, step.dst_offset * element_size,
-            step.run * element_size, step.loops};
+  Runs runs{step.src_offset * element_size, step.dst_offset * element_size, step.run * element_size,
+            step.loops};
   if (dense == Dense::kSource) runs.src = message_offset;
   if (dense == Dense::kDestination) runs.dst = message_offset;
   int64_t stride = runs.run;
@@ -65,7 +65,9 @@ void append(const Runs& runs, std::vector<CopyRuns>& entries) {
   if (runs.loops.size() > CopyRuns::kLoops) {
     const CopyLoop& outer = runs.loops.front();
     for (int64_t i = 0; i < outer.count; ++i) {
-      append({runs.src + i * outer.src_stride, runs.dst + i * outer.dst_stride, runs.run,
+      append({runs.src + i * outer.src_stride,
+              runs.dst + i * outer.dst_stride,
+              runs.run,
               {runs.loops.begin() + 1, runs.loops.end()}},
              entries);
     }
@@ -91,8 +93,8 @@ bool one_stretch(const std::vector<CopyRuns>& entries, int64_t CopyRuns::*offset
 }
 
 // The message that consists of those of `steps` that `peer` is the source of, on the side where it
-// is not dense. It is staged at the end of `staging` where it is not one stretch of the tensor; then
-// the table gets the copies.
+// is not dense. It is staged at the end of `staging` where it is not one stretch of the tensor;
+// then the table gets the copies.
 Message lay_out(const std::vector<CopyStep>& steps, int peer, int64_t element_size, Dense dense,
                 int64_t& staging, std::vector<CopyRuns>& table) {
   Message message;
@@ -124,7 +126,8 @@ void finish(CopyTable& table) {
     table.bytes += entry.bytes();
     bits |= static_cast<uint64_t>(entry.src | entry.dst | entry.run);
     for (int i = 0; i < CopyRuns::kLoops; ++i) {
-      if (entry.count[i] > 1) bits |= static_cast<uint64_t>(entry.src_stride[i] | entry.dst_stride[i]);
+      if (entry.count[i] > 1)
+        bits |= static_cast<uint64_t>(entry.src_stride[i] | entry.dst_stride[i]);
     }
   }
   table.alignment = int64_t{1} << std::countr_zero(bits);

@@ -40,7 +40,8 @@ const Posting& Rendezvous::posting(int rank, int of) const {
 void Rendezvous::check_signatures(int rank) {
   const Signature& first = posting(rank, 0).signature;
   for (int other = 1; other < size(); ++other) {
-    const auto what = mismatch(outer_rank(other), posting(rank, other).signature, outer_rank(0), first);
+    const auto what =
+        mismatch(outer_rank(other), posting(rank, other).signature, outer_rank(0), first);
     if (!what) continue;
     failure_->fail(outer_rank(other), mismatch_error(*what));
     throw Interrupted{};

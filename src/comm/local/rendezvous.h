@@ -32,9 +32,6 @@ struct Posting {
 // copying costs less than meeting a second time.
 inline constexpr int64_t kCopiedBytes = 16 * 1024;
 
-// Thrown inside a call when the group has failed.
-struct Interrupted {};
-
 // All functions take the rank (in this group) on whose behalf they are called.
 class Rendezvous final : public Interruptible {
  public:
