@@ -5,11 +5,12 @@ if(CLEAVE_CCACHE)
 endif()
 
 add_library(cleave_options INTERFACE)
-target_compile_options(cleave_options INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+set(cleave_warnings -Wall -Wextra -Werror -Wno-missing-field-initializers)
 # GCC 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
-  target_compile_options(cleave_options INTERFACE -Wno-restrict)
+  list(APPEND cleave_warnings -Wno-restrict)
 endif()
+target_compile_options(cleave_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cleave_warnings}>")
 target_include_directories(cleave_options INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 if(CLEAVE_SANITIZE)
   target_compile_options(cleave_options INTERFACE -fsanitize=${CLEAVE_SANITIZE}

@@ -66,7 +66,7 @@ TYPED_TEST_P(CommunicatorFailures, AFailedGroupStaysFailedUntilAllHaveRecovered)
 // a rank may reuse its memory: copies of what it wrote then never reach another rank. (A thread
 // sanitizer sees the race itself.)
 TYPED_TEST_P(CommunicatorFailures, NobodyTouchesTheMemoryOfARankWhoseCallHasThrown) {
-  for (const int size : {2, 3}) {
+  for (const int size : this->possible_sizes({2, 3})) {
     const Group group = TypeParam::make_group(size);
     for (int round = 0; round < 20; ++round) {
       std::atomic<int> ready{0};
@@ -183,7 +183,7 @@ TYPED_TEST_P(CommunicatorFailures, CallsThatDoNotMatchAreErrors) {
 }
 
 TYPED_TEST_P(CommunicatorFailures, ALateRankIsNamed) {
-  for (const int size : {2, 5}) {
+  for (const int size : this->possible_sizes({2, 5})) {
     const Group group = TypeParam::make_group(size);
     group.front()->set_lateness_limit(std::chrono::milliseconds(50));
     const auto thrown = run_ranks(group, [&](Communicator& rank) {
@@ -237,7 +237,7 @@ TYPED_TEST_P(CommunicatorFailures, InvalidArgumentsAreErrorsOfAllRanks) {
         rank.redistribute(nullptr, map, nullptr, map, shape, DType::kFloat32);
       },
   };
-  for (const int size : {1, 3}) {
+  for (const int size : this->possible_sizes({1, 3})) {
     const Group group = TypeParam::make_group(size);
     for (const auto& call : calls) {
       for (const std::exception_ptr& error : run_ranks(group, call)) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -37,6 +38,10 @@ inline bool is_device_error(const std::exception_ptr& thrown) {
 template <class Harness>
 class CommunicatorTest : public testing::Test {
  protected:
+  void SetUp() override {
+    if (Harness::sizes().empty()) GTEST_SKIP() << "this machine has no device for it";
+  }
+
   // Runs `body` for every rank of a new group of each size; no rank may throw.
   void for_each_size(const std::function<void(Communicator&)>& body) {
     for (const int size : Harness::sizes()) {
@@ -66,6 +71,14 @@ class CommunicatorTest : public testing::Test {
     std::vector<int> sizes = Harness::sizes();
     std::erase(sizes, 1);
     return sizes;
+  }
+
+  // Those of `wanted` that the implementation has enough devices for.
+  static std::vector<int> possible_sizes(std::vector<int> wanted) {
+    const std::vector<int> sizes = Harness::sizes();
+    const int largest = *std::max_element(sizes.begin(), sizes.end());
+    std::erase_if(wanted, [&](int size) { return size > largest; });
+    return wanted;
   }
 };
 

@@ -21,9 +21,10 @@
 namespace cleave::conformance {
 
 // An implementation passes a harness type with
-//   static std::vector<int> sizes();                the group sizes to test
+//   static std::vector<int> sizes();                the group sizes to test; none: all is skipped
 //   static Group make_group(int size);              ends by rank, used by a thread each
-// for memory that the tests read and write themselves.
+// for memory that the tests read and write themselves. A communicator whose calls need a device's
+// memory is put behind one that copies there and back, and waits (tests/cuda).
 using Group = std::vector<std::unique_ptr<Communicator>>;
 
 // Runs `body` for every rank in a thread of its own. A rank whose body throws aborts the group.

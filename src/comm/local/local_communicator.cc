@@ -7,44 +7,15 @@
 
 #include "base/hash.h"
 #include "comm/reduce.h"
+#include "comm/slice.h"
 
 namespace cleave {
 namespace {
-
-// Slices of an all_reduce start at multiples of this many elements, so that no two ranks write to
-// one cache line.
-constexpr int64_t kSliceGrain = 64;
-
-[[noreturn]] void invalid(const std::string& what) { throw Error(ErrorCode::kInvalid, what); }
-
-int64_t bytes_of(int64_t count, int64_t element_size) {
-  int64_t bytes = 0;
-  if (count < 0 || __builtin_mul_overflow(count, element_size, &bytes)) {
-    invalid("a collective of " + std::to_string(count) + " elements is not possible");
-  }
-  return bytes;
-}
 
 int64_t element_size_of(DType type) { return static_cast<int64_t>(size_of(type)); }
 
 void copy_bytes(void* dst, const void* src, int64_t bytes) {
   if (bytes > 0 && dst != src) std::memcpy(dst, src, static_cast<size_t>(bytes));
-}
-
-// Where rank `rank`'s slice of `count` elements begins.
-int64_t slice_begin(int64_t count, int rank, int ranks) {
-  const int64_t grains = (count + kSliceGrain - 1) / kSliceGrain;
-  // rank · grains / ranks, without a product that could overflow.
-  const int64_t first = grains / ranks * rank + grains % ranks * rank / ranks;
-  return std::min(count, first * kSliceGrain);
-}
-
-// The error that all ranks of the group throw because `rank` threw `why`.
-Error failure_of(int rank, const Error& why) {
-  Error failure(ErrorCode::kDevice, "rank " + std::to_string(rank) + " failed: " + why.message(),
-                why.hint());
-  for (const std::string& place : why.places()) failure.at(place);
-  return failure;
 }
 
 }  // namespace
@@ -91,7 +62,7 @@ void LocalCommunicator::all_reduce(const void* src, void* dst, int64_t count, DT
                                    ReduceOp op, StreamHandle) {
   call([&] {
     const int64_t element_size = element_size_of(type);
-    const int64_t bytes = bytes_of(count, element_size);
+    const int64_t bytes = bytes_of(count, type);
     Posting posting{{Operation::kAllReduce, type, op, kNoRank, count, 0}, src, dst};
     rendezvous_->post(rank_, posting, bytes);
     if (rendezvous_->posting(rank_, rank_).direct) {
@@ -196,11 +167,8 @@ void LocalCommunicator::redistribute(const void* src, const BoxMap& src_map, voi
 
 void LocalCommunicator::broadcast(void* data, int64_t count, DType type, int root, StreamHandle) {
   call([&] {
-    const int64_t bytes = bytes_of(count, element_size_of(type));
-    if (root < 0 || root >= size()) {
-      invalid("rank " + std::to_string(root) + " cannot be the root of a broadcast among " +
-              std::to_string(size()) + " ranks");
-    }
+    const int64_t bytes = bytes_of(count, type);
+    check_root(root, size());
     Posting posting{{Operation::kBroadcast, type, ReduceOp::kSum, root, count, 0}, data};
     rendezvous_->post(rank_, posting, rank_ == root ? bytes : 0);
     if (rank_ != root) {
@@ -214,23 +182,13 @@ void LocalCommunicator::broadcast(void* data, int64_t count, DType type, int roo
 void LocalCommunicator::permute(const void* src, int64_t send_count, int to, void* dst,
                                 int64_t receive_count, int from, DType type, StreamHandle) {
   call([&] {
-    const auto valid = [&](int partner) {
-      return partner == kNoRank || (0 <= partner && partner < size());
-    };
-    if (!valid(to) || !valid(from)) {
-      invalid("ranks " + std::to_string(to) + " and " + std::to_string(from) +
-              " cannot be the partners of a permute among " + std::to_string(size()) + " ranks");
-    }
-    const int64_t element_size = element_size_of(type);
-    const int64_t send_bytes = to == kNoRank ? 0 : bytes_of(send_count, element_size);
-    const int64_t receive_bytes = from == kNoRank ? 0 : bytes_of(receive_count, element_size);
+    cleave::check_partners(to, from, size());
+    const int64_t send_bytes = to == kNoRank ? 0 : bytes_of(send_count, type);
+    const int64_t receive_bytes = from == kNoRank ? 0 : bytes_of(receive_count, type);
     Posting posting{{Operation::kPermute, type}, src};
-    posting.to = to;
-    posting.from = from;
-    posting.send_count = send_count;
-    posting.receive_count = receive_count;
+    posting.partners = {to, from, send_count, receive_count};
     rendezvous_->post(rank_, posting, send_bytes);
-    check_partners();
+    match_partners();
     if (from != kNoRank) {
       const Rendezvous::Reading reading(*rendezvous_, rank_);
       copy_bytes(dst, rendezvous_->posting(rank_, from).src, receive_bytes);
@@ -240,25 +198,15 @@ void LocalCommunicator::permute(const void* src, int64_t send_count, int to, voi
 }
 
 // Every rank checks every pair, so that all come to the same result.
-void LocalCommunicator::check_partners() {
-  const auto mismatch = [&](int rank, const std::string& what) {
-    rendezvous_->failure().fail(
-        rendezvous_->outer_rank(rank),
-        Error(ErrorCode::kDevice,
-              "the ranks' calls do not match: in a permute rank " +
-                  std::to_string(rendezvous_->outer_rank(rank)) + " " + what,
-              "all ranks have to run the same program"));
-    throw Interrupted{};
-  };
+void LocalCommunicator::match_partners() {
   for (int rank = 0; rank < size(); ++rank) {
-    const Posting& own = rendezvous_->posting(rank_, rank);
-    if (own.to != kNoRank && rendezvous_->posting(rank_, own.to).from != rank) {
-      mismatch(rank, "sends to a rank that does not receive from it");
-    }
-    if (own.from == kNoRank) continue;
-    const Posting& partner = rendezvous_->posting(rank_, own.from);
-    if (partner.to != rank || partner.send_count != own.receive_count) {
-      mismatch(rank, "does not receive what its partner sends");
+    for (int other = 0; other < size(); ++other) {
+      const auto what =
+          mismatch(rendezvous_->outer_rank(rank), rank, rendezvous_->posting(rank_, rank).partners,
+                   other, rendezvous_->posting(rank_, other).partners);
+      if (!what) continue;
+      rendezvous_->failure().fail(rendezvous_->outer_rank(rank), mismatch_error(*what));
+      throw Interrupted{};
     }
   }
 }
@@ -271,16 +219,17 @@ std::unique_ptr<Communicator> LocalCommunicator::split(int color, int key) {
   std::unique_ptr<Communicator> end;
   call([&] {
     Posting posting{{Operation::kSplit}};
-    posting.to = color;
-    posting.from = key;
+    posting.partners.to = color;
+    posting.partners.from = key;
     rendezvous_->post(rank_, posting, 0);
     if (color < 0) return;
     std::vector<int> members;
     for (int peer = 0; peer < size(); ++peer) {
-      if (rendezvous_->posting(rank_, peer).to == color) members.push_back(peer);
+      if (rendezvous_->posting(rank_, peer).partners.to == color) members.push_back(peer);
     }
     std::stable_sort(members.begin(), members.end(), [&](int a, int b) {
-      return rendezvous_->posting(rank_, a).from < rendezvous_->posting(rank_, b).from;
+      return rendezvous_->posting(rank_, a).partners.from <
+             rendezvous_->posting(rank_, b).partners.from;
     });
     const auto place = std::find(members.begin(), members.end(), rank_);
     end = std::make_unique<LocalCommunicator>(rendezvous_->subgroup(rank_, color, members),

@@ -6,7 +6,7 @@
 
 #include "comm/communicator.h"
 #include "comm/local/rendezvous.h"
-#include "comm/local/step_cache.h"
+#include "comm/step_cache.h"
 
 namespace cleave {
 
@@ -46,7 +46,7 @@ class LocalCommunicator final : public Communicator {
   // What each rank posted as its source, for a ReduceFunction.
   const void* const* collect_terms();
   void copy_steps(const std::vector<CopyStep>& steps, void* dst, int64_t element_size);
-  void check_partners();
+  void match_partners();
 
   const std::shared_ptr<Rendezvous> rendezvous_;
   const int rank_;

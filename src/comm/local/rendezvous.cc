@@ -5,53 +5,6 @@
 #include <thread>
 
 namespace cleave {
-namespace {
-
-const char* name_of(Operation operation) {
-  switch (operation) {
-    case Operation::kAllReduce:
-      return "all_reduce";
-    case Operation::kAllGather:
-      return "all_gather";
-    case Operation::kReduceScatter:
-      return "reduce_scatter";
-    case Operation::kRedistribute:
-      return "redistribute";
-    case Operation::kBroadcast:
-      return "broadcast";
-    case Operation::kPermute:
-      return "permute";
-    case Operation::kBarrier:
-      return "barrier";
-    case Operation::kSplit:
-      return "split";
-  }
-  return "unknown";
-}
-
-}  // namespace
-
-std::string to_string(const Signature& signature) {
-  std::string text = name_of(signature.operation);
-  switch (signature.operation) {
-    case Operation::kBarrier:
-    case Operation::kSplit:
-      return text;
-    case Operation::kAllReduce:
-    case Operation::kReduceScatter:
-      text += std::string("(") + to_string(signature.op) + ")";
-      break;
-    case Operation::kBroadcast:
-      text += " from rank " + std::to_string(signature.root);
-      break;
-    default:
-      break;
-  }
-  if (signature.operation != Operation::kPermute) {
-    text += " of " + std::to_string(signature.count);
-  }
-  return text + " " + std::string(cleave::name_of(signature.type));
-}
 
 Rendezvous::Rendezvous(std::vector<int> ranks, std::shared_ptr<FailureState> failure,
                        WaitPolicy policy)
@@ -87,15 +40,10 @@ const Posting& Rendezvous::posting(int rank, int of) const {
 void Rendezvous::check_signatures(int rank) {
   const Signature& first = posting(rank, 0).signature;
   for (int other = 1; other < size(); ++other) {
-    const Signature& signature = posting(rank, other).signature;
-    if (signature == first) continue;
-    std::string what = "rank " + std::to_string(outer_rank(other)) + " called " +
-                       to_string(signature) + " where rank " + std::to_string(outer_rank(0)) +
-                       " called " + to_string(first);
-    if (to_string(signature) == to_string(first)) what += " with another map";
-    failure_->fail(outer_rank(other),
-                   Error(ErrorCode::kDevice, "the ranks' calls do not match: " + what,
-                         "all ranks have to run the same program"));
+    const auto what =
+        mismatch(outer_rank(other), posting(rank, other).signature, outer_rank(0), first);
+    if (!what) continue;
+    failure_->fail(outer_rank(other), mismatch_error(*what));
     throw Interrupted{};
   }
 }

@@ -13,34 +13,11 @@
 #include <vector>
 
 #include "base/wait_word.h"
+#include "comm/call.h"
 #include "comm/communicator.h"
-#include "comm/local/failure_state.h"
+#include "comm/failure_state.h"
 
 namespace cleave {
-
-enum class Operation : uint8_t {
-  kAllReduce,
-  kAllGather,
-  kReduceScatter,
-  kRedistribute,
-  kBroadcast,
-  kPermute,
-  kBarrier,
-  kSplit,
-};
-
-// What all ranks must agree on in a call.
-struct Signature {
-  Operation operation = Operation::kBarrier;
-  DType type = DType::kFloat32;
-  ReduceOp op = ReduceOp::kSum;
-  int root = kNoRank;
-  int64_t count = 0;
-  uint64_t map = 0;  // hash of the maps and the shape
-  bool operator==(const Signature&) const = default;
-};
-
-std::string to_string(const Signature& signature);
 
 // What a rank brings to a call.
 struct Posting {
@@ -48,18 +25,12 @@ struct Posting {
   const void* src = nullptr;  // what peers may read: the rank's own memory, or its copy
   void* dst = nullptr;        // what peers may read in the second half of an all_reduce
   bool direct = false;        // peers read the rank's own memory: it may not leave before they end
-  int to = kNoRank;           // of a permute; of a split: color and key
-  int from = kNoRank;
-  int64_t send_count = 0;
-  int64_t receive_count = 0;
+  Partners partners;          // of a permute; of a split: `to` is the color, `from` the key
 };
 
 // Sources up to this size are copied into the rendezvous, which saves the wait at a call's end:
 // copying costs less than meeting a second time.
 inline constexpr int64_t kCopiedBytes = 16 * 1024;
-
-// Thrown inside a call when the group has failed.
-struct Interrupted {};
 
 // All functions take the rank (in this group) on whose behalf they are called.
 class Rendezvous final : public Interruptible {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -15,8 +16,14 @@ struct NcclGroupOptions {
 };
 
 // The ends of a new group, by rank. Each is then used by a thread whose current device is its
-// rank's. Pointers are memory of that device, calls are put on the stream given. Error(kDevice)
-// where the devices cannot form a group.
+// rank's. Pointers are memory of that device; all calls of a rank are put on one stream of it,
+// which lives as long as the end. A call may be recorded (captured in a graph) once the same call
+// has been carried out; recordings go before the end does, and those made before a failure are of
+// no use after it. Error(kDevice) where the devices cannot form a group; that they do not reach
+// each other shows in the first call.
 std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOptions& options);
+
+// Which of the devices cannot reach each other's memory, for people; empty where all can.
+std::string peer_warning(const std::vector<int>& devices);
 
 }  // namespace cleave

@@ -13,6 +13,9 @@
 
 namespace cleave {
 
+// Thrown inside a call when the group has failed.
+struct Interrupted {};
+
 // A group whose waits a failure must end.
 class Interruptible {
  public:

@@ -1,4 +1,4 @@
-#include "comm/local/step_cache.h"
+#include "comm/step_cache.h"
 
 #include "base/hash.h"
 

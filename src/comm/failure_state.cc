@@ -1,4 +1,4 @@
-#include "comm/local/failure_state.h"
+#include "comm/failure_state.h"
 
 #include <algorithm>
 #include <thread>

@@ -1,0 +1,198 @@
+#include "comm/message_plan.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstring>
+
+namespace cleave {
+namespace {
+
+// A step in bytes; a side that lies densely in a message has the strides of the message.
+struct Runs {
+  int64_t src = 0;
+  int64_t dst = 0;
+  int64_t run = 0;
+  std::vector<CopyLoop> loops;  // outermost first
+};
+
+enum class Dense { kNone, kSource, kDestination };
+
+int64_t elements_of(const CopyStep& step) {
+  int64_t elements = step.run;
+  for (const CopyLoop& loop : step.loops) elements *= loop.count;
+  return elements;
+}
+
+int64_t aligned(int64_t bytes) {
+  return (bytes + kMessageAlignment - 1) / kMessageAlignment * kMessageAlignment;
+}
+
+Runs runs_of(const CopyStep& step, int64_t element_size, Dense dense, int64_t message_offset) {
+  Runs runs{step.src_offset * element_size, step.dst_offset * element_size, step.run * element_size,
+            step.loops};
+  if (dense == Dense::kSource) runs.src = message_offset;
+  if (dense == Dense::kDestination) runs.dst = message_offset;
+  int64_t stride = runs.run;
+  for (size_t i = runs.loops.size(); i-- > 0;) {
+    CopyLoop& loop = runs.loops[i];
+    loop.src_stride = dense == Dense::kSource ? stride : loop.src_stride * element_size;
+    loop.dst_stride = dense == Dense::kDestination ? stride : loop.dst_stride * element_size;
+    stride *= loop.count;
+  }
+  return runs;
+}
+
+// Joins loops that go on where the one inside ends.
+void collapse(Runs& runs) {
+  std::vector<CopyLoop> kept;  // innermost first
+  for (size_t i = runs.loops.size(); i-- > 0;) {
+    const CopyLoop& loop = runs.loops[i];
+    if (loop.count == 1) continue;
+    if (kept.empty() && loop.src_stride == runs.run && loop.dst_stride == runs.run) {
+      runs.run *= loop.count;
+    } else if (!kept.empty() && loop.src_stride == kept.back().count * kept.back().src_stride &&
+               loop.dst_stride == kept.back().count * kept.back().dst_stride) {
+      kept.back().count *= loop.count;
+    } else {
+      kept.push_back(loop);
+    }
+  }
+  runs.loops.assign(kept.rbegin(), kept.rend());
+}
+
+// Loops beyond those that an entry has room for become entries of their own.
+void append(const Runs& runs, std::vector<CopyRuns>& entries) {
+  if (runs.loops.size() > CopyRuns::kLoops) {
+    const CopyLoop& outer = runs.loops.front();
+    for (int64_t i = 0; i < outer.count; ++i) {
+      append({runs.src + i * outer.src_stride,
+              runs.dst + i * outer.dst_stride,
+              runs.run,
+              {runs.loops.begin() + 1, runs.loops.end()}},
+             entries);
+    }
+    return;
+  }
+  CopyRuns entry{.src = runs.src, .dst = runs.dst, .run = runs.run};
+  const size_t first = CopyRuns::kLoops - runs.loops.size();
+  for (size_t i = 0; i < runs.loops.size(); ++i) {
+    entry.count[first + i] = runs.loops[i].count;
+    entry.src_stride[first + i] = runs.loops[i].src_stride;
+    entry.dst_stride[first + i] = runs.loops[i].dst_stride;
+  }
+  entries.push_back(entry);
+}
+
+// Whether the entries, whose other side is dense, lie in one stretch of the tensor.
+bool one_stretch(const std::vector<CopyRuns>& entries, int64_t CopyRuns::*offset) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].bytes() != entries[i].run) return false;
+    if (i > 0 && entries[i].*offset != entries[i - 1].*offset + entries[i - 1].run) return false;
+  }
+  return true;
+}
+
+// The message that consists of those of `steps` that `peer` is the source of, on the side where it
+// is not dense. It is staged at the end of `staging` where it is not one stretch of the tensor;
+// then the table gets the copies.
+Message lay_out(const std::vector<CopyStep>& steps, int peer, int64_t element_size, Dense dense,
+                int64_t& staging, std::vector<CopyRuns>& table) {
+  Message message;
+  std::vector<CopyRuns> entries;
+  for (const CopyStep& step : steps) {
+    if (step.peer != peer) continue;
+    Runs runs = runs_of(step, element_size, dense, staging + message.bytes);
+    collapse(runs);
+    append(runs, entries);
+    message.bytes += elements_of(step) * element_size;
+  }
+  if (message.bytes == 0) return message;
+  const auto offset = dense == Dense::kDestination ? &CopyRuns::src : &CopyRuns::dst;
+  if (one_stretch(entries, offset)) {
+    message.offset = entries.front().*offset;
+    return message;
+  }
+  message.staged = true;
+  message.offset = staging;
+  staging += aligned(message.bytes);
+  table.insert(table.end(), entries.begin(), entries.end());
+  return message;
+}
+
+void finish(CopyTable& table) {
+  uint64_t bits = kMessageAlignment;
+  for (CopyRuns& entry : table.entries) {
+    entry.begin = table.bytes;
+    table.bytes += entry.bytes();
+    bits |= static_cast<uint64_t>(entry.src | entry.dst | entry.run);
+    for (int i = 0; i < CopyRuns::kLoops; ++i) {
+      if (entry.count[i] > 1)
+        bits |= static_cast<uint64_t>(entry.src_stride[i] | entry.dst_stride[i]);
+    }
+  }
+  table.alignment = int64_t{1} << std::countr_zero(bits);
+}
+
+}  // namespace
+
+ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
+                           int64_t element_size) {
+  ExchangePlan plan;
+  const auto& own = steps_of[static_cast<size_t>(rank)];
+  for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
+    if (peer == rank) {
+      plan.sends.emplace_back();
+      plan.receives.emplace_back();
+      continue;
+    }
+    plan.sends.push_back(lay_out(steps_of[static_cast<size_t>(peer)], rank, element_size,
+                                 Dense::kDestination, plan.send_staging, plan.pack.entries));
+    plan.receives.push_back(lay_out(own, peer, element_size, Dense::kSource, plan.receive_staging,
+                                    plan.unpack.entries));
+  }
+  for (const CopyStep& step : own) {
+    if (step.peer != rank) continue;
+    Runs runs = runs_of(step, element_size, Dense::kNone, 0);
+    collapse(runs);
+    append(runs, plan.local.entries);
+  }
+  finish(plan.pack);
+  finish(plan.local);
+  finish(plan.unpack);
+  return plan;
+}
+
+ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int rank,
+                         int64_t element_size) {
+  ScatterPlan plan;
+  for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
+    // scatter_steps name the rank that takes as the peer.
+    plan.sends.push_back(lay_out(steps_of[static_cast<size_t>(peer)], peer, element_size,
+                                 Dense::kDestination, plan.send_staging, plan.pack.entries));
+  }
+  int64_t staging = 0;
+  plan.result = lay_out(steps_of[static_cast<size_t>(rank)], rank, element_size, Dense::kSource,
+                        staging, plan.unpack.entries);
+  finish(plan.pack);
+  finish(plan.unpack);
+  return plan;
+}
+
+void run_table(const CopyTable& table, const void* src, void* dst) {
+  for (const CopyRuns& entry : table.entries) {
+    for (int64_t i = 0; i < entry.count[0]; ++i) {
+      for (int64_t j = 0; j < entry.count[1]; ++j) {
+        for (int64_t k = 0; k < entry.count[2]; ++k) {
+          const int64_t from = entry.src + i * entry.src_stride[0] + j * entry.src_stride[1] +
+                               k * entry.src_stride[2];
+          const int64_t to = entry.dst + i * entry.dst_stride[0] + j * entry.dst_stride[1] +
+                             k * entry.dst_stride[2];
+          std::memcpy(static_cast<std::byte*>(dst) + to, static_cast<const std::byte*>(src) + from,
+                      static_cast<size_t>(entry.run));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace cleave
