@@ -25,6 +25,7 @@ struct PoolAxis {
 };
 struct PoolArgument {
   PoolAxis axes[3];
+  Divisor inner;
   int64_t results;
   int64_t index_begin;
   double power;
@@ -34,7 +35,9 @@ PoolArgument argument_of(const KernelProblem& problem, Pooling how) {
   const TensorView& x = problem.inputs[0];
   const TensorView& y = problem.outputs[0];
   const PoolGeometry geometry(how, problem.attributes, x.shape, y.shape);
+  const bool channels_last = common_format(problem) == Format::kChannelsLast;
   PoolArgument argument{.axes = {},
+                        .inner = make_divisor(channels_last ? x.shape[1] : 1),
                         .results = y.elements(),
                         .index_begin = geometry.index_begin,
                         .power = geometry.power};
@@ -71,7 +74,9 @@ std::optional<std::string> refuses(const KernelProblem& problem, Pooling how) {
     return "the result is of another type";
   }
   if (problem.outputs[0].elements() > kMostIndex) return "it has more than 2^31 elements";
-  return refuse_strides(problem);
+  if (how == Pooling::kMaxIndex) return refuse_strides(problem);
+  if (!common_format(problem)) return "operand and result are not dense in one format";
+  return std::nullopt;
 }
 
 CudaRun prepare(const KernelProblem& problem, CudaDevice& device, Pooling how) {

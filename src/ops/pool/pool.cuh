@@ -1,4 +1,5 @@
-// Poolings (behind reductions.cuh): windows over planes of three dimensions. What stands before it:
+// Poolings (behind reductions.cuh): windows over planes of three dimensions, of which `inner` lie
+// interleaved (channels that are innermost, else 1). What stands before it:
 //   using T = float;
 //   constexpr int kHow = 0;    // 0: max, 1: index of the first max, 2: average, 3: lp
 //   constexpr int kLanes = 1;  // threads a window: 1 or 32
@@ -32,6 +33,7 @@ struct PoolAxis {
 };
 struct PoolArgument {
   PoolAxis axes[3];
+  Divisor inner;
   int64_t results;
   int64_t index_begin;
   double power;
@@ -86,7 +88,9 @@ extern "C" __global__ void __launch_bounds__(256)
   if (result >= argument.results) return;
   const auto& axes = argument.axes;
   int64_t at[3], begin[3], end[3];
-  uint32_t rest = result;
+  uint32_t rest = argument.inner.divide(result);
+  const int64_t inner = argument.inner.value;
+  const uint32_t first = result - rest * argument.inner.value;
   W count = 1;
 #pragma unroll
   for (int d = 2; d >= 0; --d) {
@@ -99,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     axes[d].taps(at[d], axes[d].in, axes[d].low, begin[d], end[d]);
   }
-  const T* plane = x + int64_t(rest) * axes[0].in * axes[1].in * axes[2].in;
+  const T* plane = x + int64_t(rest) * axes[0].in * axes[1].in * axes[2].in * inner + first;
   Pooled pooled;
   const int lane = threadIdx.x % kLanes;
   if constexpr (kLanes > 1) {
@@ -113,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(256)
       const int64_t b = axes[1].position(at[1], begin[1] + row - slice * height);
       const int64_t a = axes[0].position(at[0], begin[0] + slice);
       const int64_t element = (a * axes[1].in + b) * axes[2].in + c;
-      pooled.take(widen(plane[element]), element, argument.power);
+      pooled.take(widen(plane[element * inner]), element, argument.power);
     }
   } else {
     for (int64_t i = begin[0]; i < end[0]; ++i) {
@@ -123,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(256)
         const int64_t row = (a * axes[1].in + b) * axes[2].in;
         for (int64_t k = begin[2]; k < end[2]; ++k) {
           const int64_t element = row + axes[2].position(at[2], k);
-          pooled.take(widen(plane[element]), element, argument.power);
+          pooled.take(widen(plane[element * inner]), element, argument.power);
         }
       }
     }

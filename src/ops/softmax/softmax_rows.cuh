@@ -40,11 +40,11 @@ __device__ void softmax_row(int64_t rows, int64_t length, const T* x, T* y) {
   part.store(y + row * length, length, thread, threads);
 }
 
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kWholeBlock ? 1024 : 128)
     softmax_rows(const int64_t rows, const int64_t length, const T* x, T* y) {
   softmax_row<1, kVector * kPieces>(rows, length, x, y);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kWholeBlock ? 1024 : 128)
     softmax_rows_by_vectors(const int64_t rows, const int64_t length, const T* x, T* y) {
   softmax_row<kVector, kPieces>(rows, length, x, y);
 }

@@ -13,6 +13,7 @@
 //   constexpr int kPieces = 2;          // vectors a thread
 //   constexpr bool kWholeBlock = true;  // a block a row, else a warp
 using W = Working<T>;
+constexpr int kMostThreads = kWholeBlock || kLong ? 1024 : 128;
 
 struct Rows {
   int64_t rows;
@@ -193,12 +194,12 @@ __device__ void normalise_some(const Rows& rows, int64_t splits, int64_t part,
   }
 }
 
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kMostThreads)
     normalise_rows(const Rows rows, const int64_t splits, const int64_t part,
                    const Statistics* statistics, const T* x, const S* scale, const B* bias, T* y) {
   normalise_some<1, kVector * kPieces>(rows, splits, part, statistics, x, scale, bias, y);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kMostThreads)
     normalise_rows_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
                               const Statistics* statistics, const T* x, const S* scale,
                               const B* bias, T* y) {
