@@ -1,0 +1,147 @@
+// gather_nd and scatter_nd on GPUs.
+#include <algorithm>
+
+#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/scatter.h"
+#include "backend/cuda/space.h"
+#include "backend/refusals.h"
+#include "types/row_index.h"
+
+namespace cleave::backend {
+namespace {
+
+// indexed_rows.cuh's, by the same names.
+constexpr size_t kMostDepth = 8;
+constexpr int kThreads = 128;
+constexpr int64_t kMostBlocks = 1 << 20;
+
+RowIndex row_index(const KernelProblem& problem) {
+  return RowIndex(problem.attributes, problem.inputs[0].shape, problem.inputs[1].shape);
+}
+
+// The bytes of indexed_rows.cuh's RowIndex.
+struct RowArgument {
+  IndexRange ranges[kMostDepth] = {};
+  int32_t depth;
+  Divisor items;
+
+  explicit RowArgument(const RowIndex& index)
+      : depth(static_cast<int32_t>(index.ranges.size())),
+        items(make_divisor(std::max<int64_t>(1, index.items))) {
+    std::copy(index.ranges.begin(), index.ranges.end(), ranges);
+  }
+};
+
+// Device code that moves rows in pieces of so many bytes.
+std::string source_of(const KernelProblem& problem, int64_t bytes) {
+  return scatter_source(problem.inputs[0].dtype, problem.inputs[1].dtype, problem.attributes) +
+         "using P = " + piece_type(bytes) + ";\n" + std::string(device_source("indexed_rows"));
+}
+
+// Rows in pieces of one size.
+struct Form {
+  cudaKernel_t kernel;
+  Divisor pieces;  // of a row
+  int64_t total;
+};
+
+struct Forms {
+  Form by_element;
+  Form by_piece;
+  int64_t piece;  // bytes
+
+  Forms(const KernelProblem& problem, CudaDevice& device, int64_t items, const char* kernel)
+      : piece(1) {
+    const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+    const int64_t row_bytes = row_index(problem).inner * size;
+    const auto form = [&](int64_t bytes) {
+      return Form{device.modules().get(source_of(problem, bytes), kernel),
+                  make_divisor(row_bytes / bytes), items * (row_bytes / bytes)};
+    };
+    piece = piece_bytes({row_bytes});
+    by_element = form(size);
+    by_piece = piece > size ? form(piece) : by_element;
+  }
+  const Form& of(const void* from, const void* to) const {
+    return lie_at_multiples({from, to}, piece) ? by_piece : by_element;
+  }
+};
+
+FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return {};
+  const RowIndex index = row_index(problem);
+  const Forms forms(problem, device, index.batches * index.items, "gather_rows");
+  const RowArgument argument(index);
+  return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
+    const Form& form = forms.of(inputs[0], outputs[0]);
+    launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
+                  {&argument, &form.pieces, &form.total, &inputs[0], &inputs[1], &outputs[0]});
+  }};
+}
+
+FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
+  const RowIndex index = row_index(problem);
+  const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+  const int64_t bytes = problem.outputs[0].elements() * size;
+  const int64_t items = index.items;
+  if (bytes == 0) return {};
+  if (items == 0) {
+    return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
+      device.copy(outputs[0], inputs[0], bytes, launch.stream);
+    }};
+  }
+  const bool reduces = problem.attributes.has("reduce");
+  const Forms forms(problem, device, items, "replace_rows");
+  const std::string source = source_of(problem, size);
+  const cudaKernel_t find = device.modules().get(source, "find_rows");
+  const cudaKernel_t reduce = device.modules().get(source, "reduce_rows");
+  const RowArgument argument(index);
+  const int64_t tiles = (index.inner + kThreads - 1) / kThreads;
+  const int64_t work = items * tiles;
+  const int64_t last_bytes = index.rows * static_cast<int64_t>(sizeof(int32_t));
+  const auto run = [=, &device, inner = index.inner](auto inputs, auto outputs,
+                                                     const Launch& launch) {
+    void* const last = launch.workspace;
+    void* const rows = launch.workspace + last_bytes;
+    cuda_check(cudaMemsetAsync(last, 0, static_cast<size_t>(last_bytes),
+                               static_cast<cudaStream_t>(launch.stream.native)),
+               "clearing memory");
+    launch_kernel(find, grid_for(items, device), launch.stream,
+                  {&argument, &items, &inputs[1], &rows, &last});
+    device.copy(outputs[0], inputs[0], bytes, launch.stream);
+    if (reduces) {
+      launch_kernel(reduce, {std::min(work, kMostBlocks), kThreads}, launch.stream,
+                    {&tiles, &work, &inner, &rows, &last, &inputs[0], &inputs[2], &outputs[0]});
+    } else {
+      const Form& form = forms.of(inputs[2], outputs[0]);
+      launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
+                    {&form.pieces, &form.total, &rows, &last, &inputs[2], &outputs[0]});
+    }
+  };
+  return {run, last_bytes + items * static_cast<int64_t>(sizeof(int32_t))};
+}
+
+std::optional<std::string> refuse(const KernelProblem& problem, size_t operands) {
+  if (auto reason = refuse_indexing(problem, operands)) return reason;
+  if (problem.inputs[1].rank() == 0) return "its indices are no tuples";
+  const RowIndex index = row_index(problem);
+  if (index.ranges.size() > kMostDepth) return "a tuple has more than 8 indices";
+  for (const int64_t count : {problem.outputs[0].elements(), index.batches * index.items,
+                              operands == 3 ? problem.inputs[2].elements() : 0}) {
+    if (count > kMostIndex) return "it has more than 2^31 elements";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const Kernel>> make_indexed_rows_cuda() {
+  return {std::make_shared<FunctionKernel>(
+              "gather_nd", "gather_nd.rows",
+              [](const KernelProblem& problem) { return refuse(problem, 2); }, prepare_gather),
+          std::make_shared<FunctionKernel>(
+              "scatter_nd", "scatter_nd.rows",
+              [](const KernelProblem& problem) { return refuse(problem, 3); }, prepare_scatter)};
+}
+
+}  // namespace cleave::backend

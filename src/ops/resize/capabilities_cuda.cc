@@ -1,0 +1,9 @@
+#include "capabilities/op_capabilities.h"
+
+namespace cleave::capabilities {
+
+OpCapabilitiesList make_resize_capabilities_cuda() {
+  return {{"resize", std::make_shared<AnyStrides>()}};
+}
+
+}  // namespace cleave::capabilities
