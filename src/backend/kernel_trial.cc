@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t kMostCopies = 32;
 constexpr size_t kLeastRecorded = 16;
+// Activations of a usual network; operands of a call are seldom where the call before had its own.
+constexpr int64_t kArenaBytes = int64_t{12} << 20;
 constexpr double kLongCallUs = 200;  // shorter ones are seldom interrupted
 
 double thread_us() {
@@ -78,7 +80,7 @@ KernelTrial::KernelTrial(const Kernel& kernel, const KernelProblem& problem, Ker
     }
   }
   for (const TensorView& view : problem.outputs) others += bytes_of(view);
-  const int64_t turns = turns_for(others);
+  const int64_t turns = turns_for(others, kArenaBytes);
   for (int64_t turn = 0; turn < turns; ++turn) add_turn(problem, index_extent);
 
   KernelProblem own = problem;
@@ -151,7 +153,6 @@ void KernelTrial::write_inputs() {
   constexpr size_t kStretch = 1024;
   constexpr size_t kLine = 64;
   const auto threads = static_cast<size_t>(device_.threads());
-  if (threads == 1) return;
   device_.pool().parallel_for(static_cast<int64_t>(threads), [&](int64_t thread) {
     for (const std::span<std::byte> bytes : turns_[calls_ % turns_.size()].written) {
       for (size_t i = static_cast<size_t>(thread) * kStretch; i < bytes.size();

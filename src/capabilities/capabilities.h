@@ -32,6 +32,8 @@ class Capabilities {
   // operands of which `reads_as_result` is true in the same format, others row-major.
   virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;
   virtual bool reads_as_result(std::string_view op, size_t input) const = 0;
+  // How operand 0 lies decides the time of `op`, which writes row-major results.
+  virtual bool costs_by_operand(std::string_view op) const = 0;
   // Upper bounds on the bytes that a kernel of `op` may use beside its operands while it runs, and
   // on those of the packed copy that it keeps instead of the weight `input` (0: it reads the weight
   // itself). Types are local.

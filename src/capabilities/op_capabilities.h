@@ -31,6 +31,7 @@ class OpCapabilities {
     static_cast<void>(input);
     return false;
   }
+  virtual bool costs_by_operand() const { return false; }
   virtual Dim workspace_bytes(const Attributes& attributes, std::span<const Operand> inputs) const {
     static_cast<void>(attributes);
     static_cast<void>(inputs);

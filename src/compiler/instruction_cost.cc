@@ -7,6 +7,7 @@
 #include "cost/kernel_cost.h"
 #include "cost/redistribution.h"
 #include "types/fused.h"
+#include "types/window.h"
 
 namespace cleave::compiler {
 
@@ -133,9 +134,11 @@ double InstructionCosts::op_us(const Instruction& instruction, size_t operands,
   const bool packed = operands > 1 && instruction.inputs[1].space == Space::kWeight;
   Format format = Format::kRowMajor;
   const DType made = instruction.outputs[0].type.dtype;
-  if (capabilities_.writes(instruction.op, made, Format::kChannelsLast) &&
-      lies_channels_last(instruction.inputs[0], values) &&
-      lies_channels_last(instruction.outputs[0], values)) {
+  const bool by_operand =
+      capabilities_.costs_by_operand(instruction.op) && inputs[0].rank() > kImage;
+  if ((by_operand || (capabilities_.writes(instruction.op, made, Format::kChannelsLast) &&
+                      lies_channels_last(instruction.outputs[0], values))) &&
+      lies_channels_last(instruction.inputs[0], values)) {
     format = Format::kChannelsLast;
   }
   return cost::op_us(machine_, devices_, definition,

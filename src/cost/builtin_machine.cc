@@ -63,7 +63,7 @@ void add_convolutions(DeviceModel& device, const Speeds& speeds) {
   for (const Format format : kFormats) {
     const bool lines = format == Format::kChannelsLast;
     const std::string suffix = lines ? "." + std::string(name_of(format)) : "";
-    for (const int64_t m : {64, 256, 1024, 4096, 16384}) {
+    for (const int64_t m : {1, 64, 256, 1024, 4096, 16384}) {
       for (const int64_t n : {16, 64, 256, 1024}) {
         for (const int64_t k : {16, 64, 256, 1024, 4096}) {
           const Product product{1, m, n, k, true};
@@ -71,6 +71,8 @@ void add_convolutions(DeviceModel& device, const Speeds& speeds) {
           const double us =
               product_us(speeds, product) * (lines ? 1 : 1.2) + gathered * (lines ? 1 : 4);
           device.products.push_back({product, DType::kFloat32, us, "conv" + suffix});
+          const double alone = product_us(speeds, product) * (lines ? 1 : 1.2);
+          device.products.push_back({product, DType::kFloat32, alone, "conv.pointwise" + suffix});
         }
       }
     }
@@ -154,6 +156,7 @@ MachineModel MachineModel::builtin() {
       add_rows(device, speeds, "resize" + suffix, row_major ? 0.15 : 0.3, 0.5);
       add_rows(device, speeds, "concat" + suffix, 0.4, 0);
     }
+    add_rows(device, speeds, "reduce_sum.channels_last", 0.8, 0.25);
     add_rows(device, speeds, "layer_norm", 0.5, 0.9);
     add_rows(device, speeds, "rms_norm", 0.5, 0.5);
     add_rows(device, speeds, "softmax", 0.3, 0.6);

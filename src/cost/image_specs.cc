@@ -9,18 +9,19 @@ TensorType image(int64_t channels, int64_t side) {
   return {DType::kFloat32, {1, channels, side, side}};
 }
 
-// Windows of taps × taps that leave the image as large as it is.
-Attributes window(int64_t taps, int64_t side) {
-  const std::vector<Dim> ones = {1, 1};
-  return {{"strides", ones},
-          {"dilations", ones},
+// Windows of taps × taps, at each place or at every second one along both dimensions.
+Attributes window(int64_t taps, int64_t side, int64_t stride = 1) {
+  const Dim outputs = (side + stride - 1) / stride;
+  return {{"strides", std::vector<Dim>{stride, stride}},
+          {"dilations", std::vector<Dim>{1, 1}},
           {"low", std::vector<Dim>{taps / 2, taps / 2}},
-          {"outputs", std::vector<Dim>{side, side}}};
+          {"outputs", std::vector<Dim>{outputs, outputs}}};
 }
 
 KernelSpec convolution(int64_t channels, int64_t outputs, int64_t groups, int64_t taps,
-                       int64_t side, Format format) {
-  KernelSpec spec{.op = "conv", .attributes = window(taps, side), .inputs = {}, .outputs = {}};
+                       int64_t side, Format format, int64_t stride = 1) {
+  KernelSpec spec{
+      .op = "conv", .attributes = window(taps, side, stride), .inputs = {}, .outputs = {}};
   spec.attributes.set("groups", Dim(groups));
   spec.inputs = {image(channels, side),
                  {DType::kFloat32, {outputs, channels / groups, taps, taps}}};
@@ -50,6 +51,19 @@ KernelSpec resizing(const char* mode, int64_t channels, int64_t side, Format for
   return spec;
 }
 
+// Its mean, but for a division: all places of a channel.
+KernelSpec adding_up(int64_t channels, int64_t side, Format format) {
+  KernelSpec spec{.op = "reduce_sum",
+                  .attributes = {{"axes", std::vector<Dim>{2, 3}}},
+                  .inputs = {image(channels, side)},
+                  .outputs = {}};
+  spec.format = format;
+  return spec;
+}
+
+// No network has many channels on a large image.
+bool is_usual(int64_t channels, int64_t side) { return side * side * channels <= 256 * 56 * 56; }
+
 // Of two images, along their channels.
 KernelSpec joining(int64_t channels, int64_t side, Format format) {
   KernelSpec spec{.op = "concat", .attributes = {{"axis", Dim(1)}}, .inputs = {}, .outputs = {}};
@@ -63,12 +77,20 @@ KernelSpec joining(int64_t channels, int64_t side, Format format) {
 std::vector<KernelSpec> image_specs() {
   std::vector<KernelSpec> specs;
   for (const Format format : kFormats) {
-    for (const int64_t outputs : {16, 64, 256}) {
+    // 24 columns do not fill vectors of 16, nor pairs of those.
+    for (const int64_t outputs : {16, 24, 64, 256}) {
       for (const int64_t channels : {4, 16, 64, 256}) {
         for (const int64_t side : {7, 28, 56, 112}) {
-          // What no network has: many channels on a large image.
-          if (side * side * channels > 256 * 56 * 56) continue;
-          specs.push_back(convolution(channels, outputs, 1, 3, side, format));
+          if (is_usual(channels, side)) {
+            specs.push_back(convolution(channels, outputs, 1, 3, side, format));
+          }
+        }
+      }
+      for (const int64_t channels : {16, 64, 256}) {
+        for (const int64_t side : {1, 7, 28, 112}) {
+          if (is_usual(channels, side)) {
+            specs.push_back(convolution(channels, outputs, 1, 1, side, format));
+          }
         }
       }
     }
@@ -80,9 +102,11 @@ std::vector<KernelSpec> image_specs() {
         specs.push_back(resizing(mode, 32, side, format));
       }
       specs.push_back(joining(32, side, format));
+      if (format != Format::kRowMajor) specs.push_back(adding_up(64, side, format));
     }
-    for (const int64_t taps : {3, 7}) {
-      for (const int64_t side : {7, 28, 56, 112}) {
+    for (const int64_t side : {14, 28, 56, 112}) {
+      specs.push_back(convolution(64, 64, 64, 3, side, format, 2));
+      for (const int64_t taps : {3, 7}) {
         specs.push_back(convolution(64, 64, 64, taps, side, format));
       }
     }

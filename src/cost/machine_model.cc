@@ -140,44 +140,74 @@ class OpTable {
       return std::abs(
           std::log((static_cast<double>(point.width) + 1) / (static_cast<double>(width) + 1)));
     };
+    std::vector<const OpPoint*> points;
     for (const OpPoint& point : device.ops) {
       if (point.op != op || point.bytes <= 0) continue;
-      if (!points_.empty() && point.width != points_.front()->width) {
-        if (distance(point) >= distance(*points_.front())) continue;
-        points_.clear();
+      if (!points.empty() && point.width != points.front()->width) {
+        if (distance(point) >= distance(*points.front())) continue;
+        points.clear();
       }
-      points_.push_back(&point);
+      points.push_back(&point);
     }
+    add_levels(std::move(points));
   }
-  bool empty() const { return points_.empty(); }
+  bool empty() const { return levels_.empty(); }
 
   double us(double flops, double bytes) const {
     if (bytes <= 0) return launch_;
-    std::vector<double> levels;
-    for (const OpPoint* point : points_) levels.push_back(intensity(point->flops, point->bytes));
-    const double level = intensity(flops, bytes);
-    const Bracket at = bracket(levels, level);
-    const double lower = level_us(at.lower, bytes);
-    if (at.upper > at.lower) {
-      return lower * std::pow(level_us(at.upper, bytes) / lower, at.fraction);
-    }
+    std::vector<double> intensities;
+    for (const Level& level : levels_) intensities.push_back(level.intensity_at(bytes));
+    const double wanted = intensity(flops, bytes);
+    const Bracket at = bracket(intensities, wanted);
+    const auto us_at = [&](double one) {
+      const auto found = std::find(intensities.begin(), intensities.end(), one);
+      return levels_[static_cast<size_t>(found - intensities.begin())].times.at(bytes);
+    };
+    const double lower = us_at(at.lower);
+    if (at.upper > at.lower) return lower * std::pow(us_at(at.upper) / lower, at.fraction);
     const double base = std::min(lower, launch_);
-    return base + (lower - base) * beyond(at, level);
+    return base + (lower - base) * beyond(at, wanted);
   }
 
  private:
-  double level_us(double level, double bytes) const {
-    Curve curve(launch_);
-    for (const OpPoint* point : points_) {
-      const double own = intensity(point->flops, point->bytes);
-      // Sizes are whole numbers: equal shapes have nearly equal intensities.
-      if (std::abs(own / level - 1) < 0.02) curve.add(point->bytes, point->us);
+  // Work of one shape in several sizes. What it does with each byte is not quite the same in all:
+  // weights and the borders of images are more of the small ones.
+  struct Level {
+    Curve times;
+    std::vector<std::pair<double, double>> intensities;  // by bytes
+
+    double intensity_at(double bytes) const {
+      const auto upper = std::lower_bound(
+          intensities.begin(), intensities.end(), bytes,
+          [](const std::pair<double, double>& point, double x) { return point.first < x; });
+      if (upper == intensities.begin()) return upper->second;
+      const auto lower = upper - 1;
+      if (upper == intensities.end() || upper->first == lower->first) return lower->second;
+      const double fraction =
+          std::log(bytes / lower->first) / std::log(upper->first / lower->first);
+      return lower->second * std::pow(upper->second / lower->second, fraction);
     }
-    return curve.at(bytes);
+  };
+  static constexpr double kSameLevel = 1.5;  // times the least intensity of a level
+
+  void add_levels(std::vector<const OpPoint*> points) {
+    const auto own = [](const OpPoint* point) { return intensity(point->flops, point->bytes); };
+    std::sort(points.begin(), points.end(),
+              [&](const OpPoint* a, const OpPoint* b) { return own(a) < own(b); });
+    double least = 0;
+    for (const OpPoint* point : points) {
+      if (levels_.empty() || own(point) > kSameLevel * least) {
+        levels_.push_back({Curve(launch_), {}});
+        least = own(point);
+      }
+      levels_.back().times.add(point->bytes, point->us);
+      levels_.back().intensities.emplace_back(point->bytes, own(point));
+    }
+    for (Level& level : levels_) std::sort(level.intensities.begin(), level.intensities.end());
   }
 
   double launch_;
-  std::vector<const OpPoint*> points_;
+  std::vector<Level> levels_;
 };
 
 // Element-wise kernels and movements that were not measured by name: they move their bytes as those

@@ -179,6 +179,23 @@ TEST(MachineModel, ReadsTheNearestWidth) {
   EXPECT_EQ(at_width(128), 70);
 }
 
+// Small images have more weights and borders: they do less with each byte, in the same kernel.
+TEST(MachineModel, SizesOfOneShapeAreReadTogether) {
+  MachineModel model;
+  DeviceModel device;
+  device.ops.push_back({"conv.depthwise", 1e5, 1.8e5, 10});
+  device.ops.push_back({"conv.depthwise", 1e6, 2.2e6, 100});
+  device.ops.push_back({"conv.depthwise", 1e5, 8e5, 30});
+  device.ops.push_back({"conv.depthwise", 1e6, 11e6, 400});
+  model.devices().push_back(device);
+  for (const OpPoint& point : device.ops) {
+    EXPECT_NEAR(model.kernel_us(kernel(point.op, point.bytes, point.flops), 1), point.us, 1e-9);
+  }
+  const double between = model.kernel_us(kernel("conv.depthwise", 1e6, 5e6), 1);
+  EXPECT_GT(between, 100);
+  EXPECT_LT(between, 400);
+}
+
 // What holds for every model whose points are in order: the built-in one and a measured one.
 class Models : public ::testing::TestWithParam<bool> {
  protected:

@@ -14,6 +14,7 @@ namespace cleave::cost {
 namespace {
 
 constexpr int64_t kRowElements = 512;  // of the tensors of other kernels than products
+constexpr int64_t kNarrowRow = 64;
 
 TensorType f32(std::vector<int64_t> shape) {
   return {DType::kFloat32, Shape(shape.begin(), shape.end())};
@@ -65,6 +66,7 @@ class Measurement {
   }
 
   DeviceModel run() {
+    other_kernels();
     progress("launch overhead and memory");
     launch();
     memory();
@@ -82,17 +84,20 @@ class Measurement {
   }
 
  private:
-  static constexpr size_t kOtherCalls = 300;
+  static constexpr size_t kOtherCalls = 400;
 
   void progress(const std::string& what) const {
     if (plan_.progress) plan_.progress(what);
   }
 
   // Types of the results come from the op's definition.
+  void infer(KernelSpec& spec) const {
+    if (!spec.outputs.empty()) return;
+    spec.outputs = registry_.at(spec.op).infer_types({spec.attributes, spec.inputs});
+  }
+
   std::optional<double> time(KernelSpec& spec) {
-    if (spec.outputs.empty()) {
-      spec.outputs = registry_.at(spec.op).infer_types({spec.attributes, spec.inputs});
-    }
+    infer(spec);
     return profiler_.kernel_us(spec, seconds_);
   }
 
@@ -135,6 +140,25 @@ class Measurement {
                                  int64_t rows, int64_t width) {
     KernelSpec spec = chain(ops, operands, rows, width);
     return time(spec);
+  }
+
+  // One small kernel of each kind.
+  void other_kernels() {
+    std::vector<KernelSpec> others = {chain({"exp", "tanh"}, 1, 1, 64), chain({"add"}, 2, 1, 64)};
+    const TensorType x = f32({4, 64});
+    const TensorType row = f32({64});
+    others.push_back({"layer_norm", {{"axes", Dim(1)}, {"epsilon", 1e-5}}, {x, row, row}, {}});
+    others.push_back({"softmax", {{"axis", Dim(1)}}, {x}, {}});
+    others.push_back({"reduce_sum", {{"axes", std::vector<Dim>{1}}}, {x}, {}});
+    others.push_back({"matmul", {}, {x, f32({64, 64})}, {}});
+    std::set<std::string_view> seen;
+    for (KernelSpec& spec : image_specs()) {
+      if (spec.format == Format::kChannelsLast && seen.insert(spec.op).second) {
+        others.push_back(std::move(spec));
+      }
+    }
+    for (KernelSpec& spec : others) infer(spec);
+    profiler_.run_between(others);
   }
 
   void launch() {
@@ -188,6 +212,10 @@ class Measurement {
       const Attributes norm = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
       measure_op({"layer_norm", norm, {x, row, row}, {}});
       measure_op({"rms_norm", norm, {x, row}, {}});
+      const TensorType narrow = f32({rows * kRowElements / kNarrowRow, kNarrowRow});
+      const TensorType narrow_row = f32({kNarrowRow});
+      measure_op({"layer_norm", norm, {narrow, narrow_row, narrow_row}, {}});
+      measure_op({"rms_norm", norm, {narrow, narrow_row}, {}});
       measure_op({"softmax", {{"axis", Dim(1)}}, {x}, {}});
       measure_op({"reduce_sum", {{"axes", std::vector<Dim>{1}}}, {x}, {}});
       measure_op({"reduce_sum", {{"axes", std::vector<Dim>{0}}}, {x}, {}});

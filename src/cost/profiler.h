@@ -33,6 +33,9 @@ class Profiler {
   // Devices that work at once, and the threads of each.
   virtual int64_t devices() const = 0;
   virtual int64_t threads() const = 0;
+  // Small kernels of which some run before each call that is timed, as a network runs others before
+  // it comes back to one: code is not where the last call has left it.
+  virtual void run_between(const std::vector<KernelSpec>& others) { static_cast<void>(others); }
   // Microseconds of one call, on one device while all do the same; nothing where no kernel takes
   // it or memory does not suffice. Takes about `seconds`, but at least one call.
   virtual std::optional<double> kernel_us(const KernelSpec& spec, double seconds) = 0;

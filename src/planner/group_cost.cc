@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "capabilities/view_walk.h"
+#include "types/window.h"
 
 namespace cleave::planner {
 
@@ -153,13 +154,16 @@ Format GroupCosts::format_of(const ir::Node& node, std::span<const TensorType> i
                              std::span<const TensorType> outputs) const {
   if (node.outputs.empty()) return Format::kRowMajor;
   const ir::Value& made = graph_.value(node.outputs[0]);
-  if (!capabilities_.writes(node.op, made.type.dtype, Format::kChannelsLast)) {
-    return Format::kRowMajor;
-  }
   const auto either = [](const TensorType& type) {
     const std::vector<int64_t> shape = evaluate(type.shape, {});
     return has_format(Format::kChannelsLast, shape, dense_strides(Format::kRowMajor, shape));
   };
+  if (capabilities_.costs_by_operand(node.op) && inputs[0].rank() > kImage) {
+    return either(inputs[0]) ? Format::kChannelsLast : graph_.value(node.inputs[0]).format;
+  }
+  if (!capabilities_.writes(node.op, made.type.dtype, Format::kChannelsLast)) {
+    return Format::kRowMajor;
+  }
   const bool alike = either(inputs[0]) && either(outputs[0]);
   return alike ? Format::kChannelsLast : made.format;
 }
@@ -181,6 +185,7 @@ double GroupCosts::op_us(const Case& at, size_t member) {
     outputs.push_back(type(at, node.outputs[o], placements ? &placements->outputs[o] : nullptr));
     key += outputs.back().text();
   }
+  key += node.attributes.text();
   key += packs_weight(graph_, node) ? "packed" : "";
   const Format format = format_of(node, inputs, outputs);
   key += name_of(format);

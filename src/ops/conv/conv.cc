@@ -1,6 +1,9 @@
 // conv: a window of weights slides over signals, images or volumes:
 //   y[n, o, u] = Σ x[n, c, u · stride + k · dilation − low] · w[o, c, k]
 // over the channels c of o's group and the taps k; x is 0 outside of its extent.
+#include <algorithm>
+#include <optional>
+
 #include "ops/conv/reference.h"
 #include "ops/operands.h"
 #include "ops/window.h"
@@ -102,14 +105,53 @@ class Conv : public OpDefinition {
     if (made && made->is_constant() && made->constant() >= kLeastProduct) {
       const Dim places = product(std::span(outputs[0].shape).subspan(kImage));
       work.product = Work::Product{context.inputs[0].shape[0] * groups, places, *made, terms};
+      if (is_pointwise(context, outputs[0])) work.kind = "pointwise";
     } else {
       work.kind = "depthwise";
+      // Taps outside of the image are left out.
+      if (const auto seen = taps_seen(context, outputs[0])) {
+        work.flops = Dim(2 * *seen) * outputs[0].shape[0] * outputs[0].shape[1] * w[1];
+      }
     }
     return work;
   }
 
  private:
   static constexpr int64_t kLeastProduct = 4;
+
+  // Its operand is a matrix as it lies.
+  static bool is_pointwise(const OpContext& context, const TensorType& output) {
+    const Shape& x = context.inputs[0].shape;
+    const Shape& w = context.inputs[1].shape;
+    return std::all_of(w.begin() + kImage, w.end(), [](const Dim& taps) { return taps.is(1); }) &&
+           std::equal(x.begin() + kImage, x.end(), output.shape.begin() + kImage);
+  }
+
+  // The taps that all windows of one channel see inside of the image, from sizes alone: padding is
+  // taken to be the same on both sides. Nothing where sizes are not numbers.
+  static std::optional<int64_t> taps_seen(const OpContext& context, const TensorType& output) {
+    const Window window = window_of(context);
+    int64_t seen = 1;
+    for (size_t d = 0; d < window.kernel.size(); ++d) {
+      const Dim& in = context.inputs[0].shape[kImage + d];
+      const Dim& out = output.shape[kImage + d];
+      for (const Dim* dim :
+           {&in, &out, &window.kernel[d], &window.strides[d], &window.dilations[d]}) {
+        if (!dim->is_constant()) return std::nullopt;
+      }
+      WindowAxis axis{.in = in.constant(),
+                      .out = out.constant(),
+                      .kernel = window.kernel[d].constant(),
+                      .stride = window.strides[d].constant(),
+                      .dilation = window.dilations[d].constant()};
+      const int64_t reach = (axis.kernel - 1) * axis.dilation + 1;
+      axis.low = std::max<int64_t>(0, ((axis.out - 1) * axis.stride + reach - axis.in) / 2);
+      int64_t along = 0;
+      for (int64_t tap = 0; tap < axis.kernel; ++tap) along += axis.windows(tap).size();
+      seen *= along;
+    }
+    return seen;
+  }
 };
 
 }  // namespace

@@ -46,6 +46,27 @@ TEST(Conv, AddsUpTheChannelsOfAGroup) {
             (std::vector<double>{21, 4300}));
 }
 
+TEST(Conv, Work) {
+  const Registry registry = Registry::builtin();
+  const OpDefinition& conv = registry.at("conv");
+  const auto work = [&](const Window& window, const Shape& x, const Shape& w) {
+    const Attributes attributes = attributes_of(window);
+    const std::vector<TensorType> inputs = {{DType::kFloat32, x}, {DType::kFloat32, w}};
+    const OpContext context{attributes, inputs};
+    return conv.work(context, conv.infer_types(context));
+  };
+  const Work product = work({{1, 1}, {1, 1}, {1, 1}, {4, 5}}, {1, 8, 4, 5}, {16, 8, 3, 3});
+  EXPECT_EQ(product.flops, Dim(2 * 16 * 4 * 5 * 8 * 9));
+  EXPECT_EQ(product.product->m, Dim(20));
+  EXPECT_EQ(product.kind, "");
+  EXPECT_EQ(work({{1, 1}, {1, 1}, {0, 0}, {4, 5}}, {1, 8, 4, 5}, {16, 8, 1, 1}).kind, "pointwise");
+  EXPECT_EQ(work({{2, 1}, {1, 1}, {0, 0}, {2, 5}}, {1, 8, 4, 5}, {16, 8, 1, 1}).kind, "");
+  // One channel a group: the taps inside of the image, 3 · 4 − 2 of its lines, 3 · 5 − 2 of each.
+  const Work depthwise = work({{1, 1}, {1, 1}, {1, 1}, {4, 5}, 8}, {1, 8, 4, 5}, {8, 1, 3, 3});
+  EXPECT_EQ(depthwise.kind, "depthwise");
+  EXPECT_EQ(depthwise.flops, Dim(2 * 8 * 10 * 13));
+}
+
 TEST(Conv, RefusesWhatDoesNotFit) {
   const TensorType x{DType::kFloat32, {1, 4, 8, 8}};
   const TensorType w{DType::kFloat32, {6, 2, 3, 3}};

@@ -78,6 +78,10 @@ class Normalisation final : public OpDefinition {
   Work work(const OpContext& context, std::span<const TensorType> outputs) const override {
     Work work = OpDefinition::work(context, outputs);
     work.flops = Dim(centred_ ? 7 : 4) * outputs[0].elements();
+    // What is done once a row is much of the work of short ones.
+    const Shape& shape = outputs[0].shape;
+    const auto axes = static_cast<size_t>(context.attributes.integer("axes"));
+    work.width = product(std::span(shape).last(std::min(axes, shape.size())));
     return work;
   }
 

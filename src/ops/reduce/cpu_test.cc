@@ -64,6 +64,26 @@ TEST(Reduce, LongSumsStayPrecise) {
               .outputs = {HostTensor(DType::kFloat32, {2})}});
 }
 
+// Enough places for several parts, and rows that fill no vector, one and several.
+TEST(Reduce, AddsUpTheChannelsOfImages) {
+  for (const int64_t channels : {3, 24, 64, 300}) {
+    for (const int64_t places : {1, 37, 4099}) {
+      const HostTensor x = random_tensor(DType::kFloat32, {2, places, channels}, 1, 0, 1);
+      for (const char* op : {"reduce_sum", "reduce_max", "reduce_min"}) {
+        check_case({.op = op,
+                    .attributes = {{"axes", dims({1})}},
+                    .inputs = {&x},
+                    .outputs = {HostTensor(DType::kFloat32, {2, channels})}});
+      }
+      check_case({.op = "reduce_sum",
+                  .attributes = {{"axes", dims({0, 1})}},
+                  .inputs = {&x},
+                  .outputs = {HostTensor(DType::kFloat32, {channels})},
+                  .input_lays = {Lay::kSparse}});
+    }
+  }
+}
+
 TEST(ArgExtreme, FindsTheFirst) {
   for (const char* op : {"arg_max", "arg_min"}) {
     for (DType type : {DType::kFloat32, DType::kFloat16, DType::kInt64, DType::kUInt8}) {
