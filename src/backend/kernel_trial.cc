@@ -58,10 +58,18 @@ void fill(Device& device, DType type, Buffer& buffer, int64_t index_extent, uint
   if (device.memory_is_host()) {
     return fill(type, {buffer.data(), static_cast<size_t>(buffer.bytes())}, index_extent, seed);
   }
-  std::vector<std::byte> host(static_cast<size_t>(buffer.bytes()));
+  // Large buffers repeat their beginning: no kernel takes note.
+  constexpr int64_t kFilled = int64_t{4} << 20;
+  std::vector<std::byte> host(static_cast<size_t>(std::min(buffer.bytes(), kFilled)));
   fill(type, host, index_extent, seed);
-  device.copy_to_device(buffer.data(), host.data(), buffer.bytes(), device.default_stream());
-  device.synchronize(device.default_stream());
+  const StreamHandle stream = device.default_stream();
+  auto done = static_cast<int64_t>(host.size());
+  device.copy_to_device(buffer.data(), host.data(), done, stream);
+  for (; done < buffer.bytes(); done *= 2) {
+    const int64_t more = std::min(done, buffer.bytes() - done);
+    device.copy(buffer.data() + done, buffer.data(), more, stream);
+  }
+  device.synchronize(stream);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::string measure_machine(const MeasureOptions& options) {
 
   const auto progress = [&](const std::string& what) { log(options.log, LogLevel::kInfo, what); };
   const ops::Registry registry = ops::Registry::builtin();
-  cost::MeasurePlan plan;
+  cost::MeasurePlan plan = shared ? cost::MeasurePlan{} : cost::gpu_measure_plan();
   plan.progress = progress;
   plan.seconds = options.seconds * 0.4;
   cost::MachineModel model;

@@ -15,6 +15,11 @@ double flops_of(const Product& p) {
          static_cast<double>(p.k);
 }
 
+bool is_half(DType type) { return type == DType::kFloat16 || type == DType::kBFloat16; }
+
+// Kernels of both half precisions take the same time.
+DType half_like(DType type) { return is_half(type) ? DType::kFloat16 : type; }
+
 // Where values of one axis lie outside the grid, time grows with them; below it, it does not
 // shrink: a kernel's block is not filled.
 double beyond(const Bracket& at, double x) {
@@ -28,7 +33,7 @@ class ProductGrid {
       : launch_(device.launch_us) {
     // Measured as a plain product, or in another type: better than arithmetic alone.
     for (const std::string_view measured : {op, std::string_view("matmul")}) {
-      for (const DType type : {dtype, DType::kFloat32}) {
+      for (const DType type : {dtype, half_like(dtype), DType::kFloat32}) {
         if (collect(device, measured, type, packed)) return;
         if (collect(device, measured, type, !packed)) return;
       }
@@ -225,6 +230,8 @@ double streaming_us(const DeviceModel& device, const KernelWork& work) {
 
 }  // namespace
 
+std::string name_in_type(std::string op, DType type) { return is_half(type) ? op + ".f16" : op; }
+
 int64_t MachineModel::threads(int64_t devices) const {
   return std::max<int64_t>(1, cores_ / std::max<int64_t>(1, devices));
 }
@@ -250,6 +257,10 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {
+    if (is_half(work.dtype)) {
+      const OpTable table(device, name_in_type(work.op, work.dtype), work.width);
+      if (!table.empty()) return table.us(work.flops, work.bytes);
+    }
     const OpTable table(device, work.op, work.width);
     if (!table.empty()) return table.us(work.flops, work.bytes);
   }

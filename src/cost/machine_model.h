@@ -38,6 +38,10 @@ struct KernelWork {
   int64_t width = 0;
 };
 
+// The name of an op's times where they depend on the type: half precision has ones of its own,
+// "attention.f16", which bfloat16 shares.
+std::string name_in_type(std::string op, DType type);
+
 // A measured matrix product.
 struct ProductPoint {
   Product product;

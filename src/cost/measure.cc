@@ -62,7 +62,8 @@ class Measurement {
     const size_t weighted = plan.rows.size() * plan.widths.size() * plan.widths.size();
     const size_t plain =
         plan.plain_rows.size() * plan.plain_widths.size() * plan.plain_widths.size();
-    seconds_ = plan.seconds / kRounds / static_cast<double>(weighted + plain + kOtherCalls);
+    seconds_ = plan.seconds / kRounds / static_cast<double>(plan.types.size()) /
+               static_cast<double>(weighted + plain + kOtherCalls);
   }
 
   DeviceModel run() {
@@ -72,14 +73,17 @@ class Measurement {
     memory();
     progress("element-wise kernels, normalisation, movements");
     rows_of_kernels();
-    progress("attention");
-    attention();
-    progress("convolutions");
-    images();
-    progress("matrix products with weights");
-    products(plan_.rows, plan_.widths, true);
-    progress("matrix products of activations");
-    products(plan_.plain_rows, plan_.plain_widths, false);
+    for (const DType type : plan_.types) {
+      const std::string name = plan_.types.size() > 1 ? ", " + std::string(name_of(type)) : "";
+      progress("attention" + name);
+      attention(type);
+      progress("convolutions" + name);
+      images(type);
+      progress("matrix products with weights" + name);
+      products(plan_.rows, plan_.widths, true, type);
+      progress("matrix products of activations" + name);
+      products(plan_.plain_rows, plan_.plain_widths, false, type);
+    }
     return std::move(model_);
   }
 
@@ -109,9 +113,20 @@ class Measurement {
     if (cost.has_product) {
       Product product = cost.product;
       product.packed = spec.weight;
-      model_.products.push_back({product, DType::kFloat32, *us, cost.name(spec.format)});
+      const DType type = spec.outputs[0].dtype;
+      model_.products.push_back({product, type, *us, cost.name(spec.format)});
     } else {
-      model_.ops.push_back({cost.name(spec.format), cost.bytes, cost.flops, *us, cost.width});
+      const std::string name = name_in_type(cost.name(spec.format), spec.outputs[0].dtype);
+      model_.ops.push_back({name, cost.bytes, cost.flops, *us, cost.width});
+    }
+  }
+
+  // What is float32 in it in another type.
+  static void in_type(KernelSpec& spec, DType type) {
+    for (auto* types : {&spec.inputs, &spec.outputs}) {
+      for (TensorType& one : *types) {
+        if (one.dtype == DType::kFloat32) one.dtype = type;
+      }
     }
   }
 
@@ -206,7 +221,7 @@ class Measurement {
 
   // Kernels that work on rows.
   void rows_of_kernels() {
-    for (const int64_t rows : {1, 8, 64, 512, 4096}) {
+    for (const int64_t rows : plan_.kernel_rows) {
       const TensorType x = f32({rows, kRowElements});
       const TensorType row = f32({kRowElements});
       const Attributes norm = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
@@ -241,12 +256,13 @@ class Measurement {
     if (const auto us = time(copy)) model_.ops.push_back({"copy", bytes, 0, *us, run});
   }
 
-  void images() {
+  void images(DType type) {
     const size_t begin = model_.products.size();
     const KernelSpec* before = nullptr;
     double before_us = 0;
     std::vector<KernelSpec> specs = image_specs();
     for (KernelSpec& spec : specs) {
+      in_type(spec, type);
       // Images grow, and time with them.
       const bool grows = before != nullptr && before->weight && spec.weight &&
                          before->format == spec.format && before->inputs[1] == spec.inputs[1];
@@ -265,7 +281,7 @@ class Measurement {
     monotone_ops();
   }
 
-  void attention() {
+  void attention(DType type) {
     // Keys far more than queries: one new token. Then as many as queries.
     struct Size {
       int64_t heads, queries, keys;
@@ -273,24 +289,29 @@ class Measurement {
     std::vector<Size> sizes;
     for (const int64_t heads : {1, 8, 32}) {
       for (const int64_t keys : {128, 1024}) sizes.push_back({heads, 1, keys});
-      for (const int64_t both : {16, 64, 128, 256, 512}) sizes.push_back({heads, both, both});
+      for (const int64_t both : plan_.lengths) sizes.push_back({heads, both, both});
     }
     for (const int64_t depth : {32, 64, 128}) {
       for (const auto& [heads, queries, keys] : sizes) {
-        if (heads * queries * keys > int64_t{4} << 20) continue;
+        if (heads * queries * keys > plan_.largest_scores) continue;
         const TensorType q = f32({1, heads, queries, depth});
         const TensorType kv = f32({1, heads, keys, depth});
         // As most networks have it, with a mask.
-        measure_op({"attention", {{"scale", 0.125}}, {q, kv, kv, f32({1, 1, queries, keys})}, {}});
+        KernelSpec spec = {
+            "attention", {{"scale", 0.125}}, {q, kv, kv, f32({1, 1, queries, keys})}, {}};
+        in_type(spec, type);
+        measure_op(std::move(spec));
       }
     }
     monotone_ops();
   }
 
-  void products(const std::vector<int64_t>& rows, const std::vector<int64_t>& widths, bool weight) {
+  void products(const std::vector<int64_t>& rows, const std::vector<int64_t>& widths, bool weight,
+                DType type) {
     const size_t begin = model_.products.size();
     for (const int64_t n : widths) {
       for (const int64_t k : widths) {
+        if (n * k > plan_.largest_weight) continue;
         double before_us = 0;
         int64_t before = 0;
         for (const int64_t m : rows) {
@@ -303,9 +324,10 @@ class Measurement {
                           .inputs = {f32({m, k}), f32({k, n})},
                           .outputs = {},
                           .weight = weight};
+          in_type(spec, type);
           const auto us = time(spec);
           if (!us) break;
-          model_.products.push_back({{1, m, n, k, weight}, DType::kFloat32, *us});
+          model_.products.push_back({{1, m, n, k, weight}, type, *us});
           before = m;
           before_us = *us;
         }
@@ -350,6 +372,22 @@ class Measurement {
 
 }  // namespace
 
+MeasurePlan gpu_measure_plan() {
+  MeasurePlan plan;
+  plan.rows = {1, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
+  plan.widths = {128, 512, 2048, 8192, 32768};
+  plan.plain_rows = {1, 64, 512, 2048};
+  plan.plain_widths = {64, 512, 2048};
+  plan.largest_us = 20e3;
+  plan.largest_weight = int64_t{1} << 28;
+  plan.types = {DType::kFloat32, DType::kFloat16};
+  plan.kernel_rows = {1, 8, 64, 512, 4096, 32768, 262144};
+  plan.lengths = {16, 128, 512, 1024, 2048, 4096};
+  plan.largest_scores = int64_t{1} << 28;
+  plan.largest_collective = int64_t{1} << 30;
+  return plan;
+}
+
 DeviceModel measure_device(Profiler& profiler, const ops::Registry& registry,
                            const MeasurePlan& plan) {
   DeviceModel model = Measurement(profiler, registry, plan).run();
@@ -368,7 +406,9 @@ std::vector<CollectivePoint> collectives_once(Profiler& profiler, const MeasureP
   for (int64_t ranks = 2; ranks < profiler.devices(); ranks *= 2) groups.insert(ranks);
   if (profiler.devices() >= 2) groups.insert(profiler.devices());
   std::vector<int64_t> sizes;
-  for (int64_t bytes = 1 << 10; bytes <= 16 << 20; bytes *= 4) sizes.push_back(bytes);
+  for (int64_t bytes = 1 << 10; bytes <= plan.largest_collective; bytes *= 4) {
+    sizes.push_back(bytes);
+  }
   const double seconds = plan.seconds / kRounds /
                          static_cast<double>(groups.size() * std::size(kOps) * sizes.size() + 1);
   std::vector<CollectivePoint> points;

@@ -17,8 +17,17 @@ struct MeasurePlan {
   std::vector<int64_t> plain_rows = {1, 16, 128, 512, 2048};    // of products without a weight
   std::vector<int64_t> plain_widths = {32, 128, 512, 2048};
   double largest_us = 80e3;  // products that would take longer are left out: time grows evenly
+  int64_t largest_weight = int64_t{1} << 26;     // elements, n times k
+  std::vector<DType> types = {DType::kFloat32};  // of products, convolutions and attention
+  std::vector<int64_t> kernel_rows = {1, 8, 64, 512, 4096};  // of kernels on rows
+  std::vector<int64_t> lengths = {16, 64, 128, 256, 512};    // of queries and keys
+  int64_t largest_scores = int64_t{4} << 20;                 // heads times queries times keys
+  int64_t largest_collective = int64_t{16} << 20;            // bytes
   std::function<void(const std::string&)> progress = {};
 };
+
+// What is worth measuring on GPUs: larger work, and half precision too.
+MeasurePlan gpu_measure_plan();
 
 // The profiler's devices, all at work: products, other kernels, memory, launch overhead. Times of
 // larger work are never below those of smaller: what was disturbed is put right.
