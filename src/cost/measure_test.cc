@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "cost/op_cost.h"
 
@@ -41,6 +43,14 @@ class KnownMachine final : public Profiler {
     return ++count_ % 7 == 0 && disturbed ? 3 * us : us;
   }
 
+  void run_between(const std::vector<KernelSpec>& others) override {
+    EXPECT_TRUE(calls.empty() || !between.empty());
+    for (const KernelSpec& spec : others) {
+      EXPECT_FALSE(spec.outputs.empty());
+      between.insert(spec.op);
+    }
+  }
+
   double collective_us(std::string_view op, int64_t ranks, int64_t bytes, double) override {
     EXPECT_LE(ranks, devices_);
     ++calls[std::string(op)];
@@ -49,6 +59,7 @@ class KnownMachine final : public Profiler {
   }
 
   std::map<std::string, int> calls;
+  std::set<std::string_view> between;
   std::map<int64_t, std::vector<int64_t>> groups;
   std::string refused;
   bool disturbed = false;
@@ -96,6 +107,25 @@ TEST(Measure, TimesEveryKindOfKernel) {
                          "attention", "gather", "reduce_sum", "copy"}) {
     EXPECT_GE(machine.calls[op], 5) << op;
   }
+}
+
+TEST(Measure, TimesKernelsBetweenOthers) {
+  KnownMachine profiler(1);
+  const DeviceModel model = measure_device(profiler, ops::Registry::builtin(), {.seconds = 1});
+  for (const char* op : {"fused_elementwise", "matmul", "conv", "layer_norm"}) {
+    EXPECT_TRUE(profiler.between.contains(op)) << op;
+  }
+  // Short rows and long ones, places one by one and many, each as a kind of its own.
+  std::set<int64_t> widths;
+  for (const OpPoint& point : model.ops) {
+    if (point.op == "layer_norm") widths.insert(point.width);
+  }
+  EXPECT_EQ(widths.size(), 2u);
+  const auto is = [](const char* op, int64_t m) {
+    return [=](const ProductPoint& point) { return point.op == op && point.product.m == m; };
+  };
+  EXPECT_TRUE(std::ranges::any_of(model.products, is("conv.pointwise.channels_last", 1)));
+  EXPECT_TRUE(std::ranges::any_of(model.products, is("conv.channels_last", 49)));
 }
 
 TEST(Measure, PutsDisturbedTimesInOrder) {
