@@ -79,7 +79,7 @@ class CollectiveTrial {
     }
     const int64_t bytes = 4 * elements;
     for (backend::Device* device : devices) {
-      Rank& rank = ranks_.emplace_back(Rank{*device});
+      Rank& rank = ranks_.emplace_back(*device);
       for (int64_t turn = 0; turn < backend::turns_for(2 * bytes, kExchangedBytes); ++turn) {
         rank.source.push_back(device->allocate(bytes, "a collective's operand"));
         rank.destination.push_back(device->allocate(bytes, "a collective's result"));
@@ -118,6 +118,8 @@ class CollectiveTrial {
 
  private:
   struct Rank {
+    explicit Rank(backend::Device& of) : device(of) {}
+
     backend::Device& device;
     std::vector<backend::Buffer> source;  // these take turns
     std::vector<backend::Buffer> destination;

@@ -204,20 +204,20 @@ class PreparedReduction final : public PreparedKernel {
   int64_t workspace_bytes() const override { return parts_ == 1 ? 0 : parts_ * part_bytes(); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           std::byte* workspace, ThreadPool& pool) const override {
+           const Launch& launch) const override {
     if (work_.kept.elements == 0) return;
     if (parts_ > 1) {
-      pool.parallel_for(parts_, [&](int64_t part) {
+      launch.pool.parallel_for(parts_, [&](int64_t part) {
         work_.run_part(partition(work_.reduced.elements, parts_, part), inputs[0],
-                       workspace + part * part_bytes());
+                       launch.workspace + part * part_bytes());
       });
-      work_.join(parts_, workspace, outputs[0]);
+      work_.join(parts_, launch.workspace, outputs[0]);
       return;
     }
     const int64_t grain =
         std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, work_.reduced.elements));
-    const int64_t chunks = chunks_for(work_.kept.elements, grain, pool.threads() * 4);
-    pool.parallel_for(chunks, [&](int64_t chunk) {
+    const int64_t chunks = chunks_for(work_.kept.elements, grain, launch.pool.threads() * 4);
+    launch.pool.parallel_for(chunks, [&](int64_t chunk) {
       work_.run(partition(work_.kept.elements, chunks, chunk), inputs[0], outputs[0]);
     });
   }
