@@ -11,6 +11,7 @@ namespace {
 
 // Where fewer lines than this have their updates taken one by one, most of a GPU is idle.
 constexpr int64_t kManyLines = 1 << 14;
+constexpr int kLineThreads = 128;  // of a block that takes a line
 
 // outer × count × inner indices into outer × extent × inner elements.
 struct Lines {
@@ -90,10 +91,13 @@ FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& d
   const DType type = problem.inputs[0].dtype;
   const bool widens = reduces && is_half(type);
   const std::string source = source_of(problem);
-  const cudaKernel_t scatter = device.modules().get(source, "scatter_elements");
+  const int64_t all = lines.lines();
+  const bool is_few = all < kManyLines;
+  const cudaKernel_t scatter =
+      device.modules().get(source, is_few ? "scatter_long_lines" : "scatter_elements");
+  const Grid grid = is_few ? Grid{all, kLineThreads} : grid_for(all, device, kLineThreads);
   const cudaKernel_t widen = device.modules().get(source, "widen_elements");
   const cudaKernel_t narrow = device.modules().get(source, "narrow_elements");
-  const int64_t all = lines.lines();
   const int64_t bytes = elements * static_cast<int64_t>(size_of(type));
   const auto run = [=, &device](auto inputs, auto outputs, const Launch& launch) {
     void* const to = widens ? static_cast<void*>(launch.workspace) : outputs[0];
@@ -103,7 +107,7 @@ FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& d
       device.copy(to, inputs[0], bytes, launch.stream);
     }
     if (lines.count > 0) {
-      launch_kernel(scatter, grid_for(all, device, 128), launch.stream,
+      launch_kernel(scatter, grid, launch.stream,
                     {&lines.argument, &all, &inputs[1], &inputs[2], &to});
     }
     if (widens) {
