@@ -15,11 +15,11 @@ constexpr int64_t kMostBlocks = 1 << 20;
 
 }  // namespace
 
-FunctionKernel::Work prepare_plain_attention(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_plain_attention(const KernelProblem& problem, CudaDevice& device) {
   const AttentionProblem work(problem);
   const int64_t tiles = (work.width + kTileColumns - 1) / kTileColumns;
   const int64_t items = work.batches * work.heads * work.rows * tiles;
-  if (items == 0) return {};
+  if (items == 0) return CudaRun::nothing();
   const cudaKernel_t kernel = device.modules().get(
       attention_source(work) + std::string(device_source("plain_attention")), "plain_attention");
   const AttentionArgument argument(work);
@@ -41,7 +41,7 @@ std::optional<std::string> refuse_plain_attention(const KernelProblem& problem) 
 
 std::vector<std::shared_ptr<const Kernel>> make_attention_cuda() {
   std::vector<std::shared_ptr<const Kernel>> kernels = make_tiled_attention();
-  kernels.push_back(std::make_shared<FunctionKernel>(
+  kernels.push_back(std::make_shared<SimpleCudaKernel>(
       "attention", "attention.plain", refuse_plain_attention, prepare_plain_attention));
   return kernels;
 }

@@ -73,8 +73,8 @@ struct Cut {
 };
 
 // One of the tiled kernels with what joins its splits.
-FunctionKernel::Work tiled_work(const AttentionProblem& work, const std::string& source,
-                                const char* name, int threads, const Cut& cut, CudaDevice& device) {
+CudaRun tiled_work(const AttentionProblem& work, const std::string& source, const char* name,
+                   int threads, const Cut& cut, CudaDevice& device) {
   const cudaKernel_t kernel = device.modules().get(source, name);
   const AttentionArgument argument(work);
   const Grid grid{cut.blocks, threads};
@@ -105,8 +105,8 @@ std::string constant(const char* name, int64_t value) {
   return "constexpr int " + std::string(name) + " = " + std::to_string(value) + ";\n";
 }
 
-FunctionKernel::Work prepare_tensor(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare_tensor(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const AttentionProblem work(problem);
   const int64_t depth = compiled_depth(work.depth);
   const int64_t width = compiled_depth(work.width);
@@ -116,10 +116,10 @@ FunctionKernel::Work prepare_tensor(const KernelProblem& problem, CudaDevice& de
       attention_source(work) + constant("kDepth", depth) + constant("kWidth", width) +
       constant("kKeys", keys) + std::string(device_source("attention_tiles")) +
       std::string(device_source("tensor_core")) + std::string(device_source("tensor_attention"));
-  const FunctionKernel::Work tiled = tiled_work(work, source, "tensor_attention", kTensorThreads,
-                                                Cut(work, keys, device.multiprocessors()), device);
+  const CudaRun tiled = tiled_work(work, source, "tensor_attention", kTensorThreads,
+                                   Cut(work, keys, device.multiprocessors()), device);
   // Operands that begin anywhere are rare.
-  const FunctionKernel::Work plain = prepare_plain_attention(problem, device);
+  const CudaRun plain = prepare_plain_attention(problem, device);
   const auto run = [=](auto inputs, auto outputs, const Launch& launch) {
     const bool fits = lie_at_multiples({inputs[1], inputs[2]}, kMostPieceBytes);
     (fits ? tiled : plain).run(inputs, outputs, launch);
@@ -127,8 +127,8 @@ FunctionKernel::Work prepare_tensor(const KernelProblem& problem, CudaDevice& de
   return {run, tiled.workspace_bytes};
 }
 
-FunctionKernel::Work prepare_float(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare_float(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const AttentionProblem work(problem);
   const std::string source =
       attention_source(work) + constant("kWidth", compiled_depth(work.width)) +
@@ -170,10 +170,10 @@ std::optional<std::string> refuse_tensor(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_tiled_attention() {
-  return {std::make_shared<FunctionKernel>("attention", "attention.tensor", refuse_tensor,
-                                           prepare_tensor),
-          std::make_shared<FunctionKernel>("attention", "attention.tiles", refuse_float,
-                                           prepare_float)};
+  return {std::make_shared<SimpleCudaKernel>("attention", "attention.tensor", refuse_tensor,
+                                             prepare_tensor),
+          std::make_shared<SimpleCudaKernel>("attention", "attention.tiles", refuse_float,
+                                             prepare_float)};
 }
 
 }  // namespace cleave::backend

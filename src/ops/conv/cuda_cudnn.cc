@@ -204,8 +204,8 @@ class PreparedCudnn final : public PreparedKernel {
     return false;
   }
 
-  static FunctionKernel::Work pad_work(const KernelProblem& problem, const Padding& padding,
-                                       CudaDevice& device) {
+  static CudaRun pad_work(const KernelProblem& problem, const Padding& padding,
+                          CudaDevice& device) {
     const TensorView& x = problem.inputs[0];
     std::vector<int64_t> shape = {x.shape[0], x.shape[1]};
     std::vector<Dim> low = {0, 0};
@@ -230,9 +230,9 @@ class PreparedCudnn final : public PreparedKernel {
   cudnnConvolutionFwdAlgo_t algorithm_ = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
   int64_t algorithm_bytes_ = 0;
   int64_t copy_bytes_ = 0;
-  bool is_chosen_ = false;      // false: cuDNN has no algorithm
-  FunctionKernel::Work pad_;    // where padding is not even
-  FunctionKernel::Work plain_;  // also for operands that begin anywhere
+  bool is_chosen_ = false;  // false: cuDNN has no algorithm
+  CudaRun pad_;             // where padding is not even
+  CudaRun plain_;           // also for operands that begin anywhere
 };
 
 class CudnnConv final : public Kernel {

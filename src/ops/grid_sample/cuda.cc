@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -36,8 +36,8 @@ std::vector<int64_t> argument_of(const KernelProblem& problem, int64_t& total) {
   return argument;
 }
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const TensorView& x = problem.inputs[0];
   const GridSampling sampling = GridSampling::of(problem.attributes);
   const auto constant = [](const char* name, int64_t value) {
@@ -80,7 +80,8 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_grid_sample_cuda() {
-  return {std::make_shared<FunctionKernel>("grid_sample", "grid_sample.points", refuses, prepare)};
+  return {
+      std::make_shared<SimpleCudaKernel>("grid_sample", "grid_sample.points", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

@@ -1,8 +1,8 @@
 // gather_elements and scatter_elements on GPUs.
 #include <algorithm>
 
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/scatter.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
 
@@ -44,10 +44,10 @@ std::string source_of(const KernelProblem& problem) {
          std::string(device_source("indexed_elements"));
 }
 
-FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t total = problem.outputs[0].elements();
-  if (total == 0) return {};
+  if (total == 0) return CudaRun::nothing();
   const cudaKernel_t kernel = device.modules().get(source_of(problem), "gather_elements");
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
     launch_kernel(kernel, grid_for(total, device), launch.stream,
@@ -56,11 +56,11 @@ FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& de
 }
 
 // The last update of each element is found first: for few lines.
-FunctionKernel::Work prepare_replacing(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_replacing(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t elements = problem.outputs[0].elements();
   const int64_t updates = problem.inputs[1].elements();
-  if (elements == 0) return {};
+  if (elements == 0) return CudaRun::nothing();
   const std::string source = source_of(problem);
   const cudaKernel_t find = device.modules().get(source, "find_last");
   const cudaKernel_t write = device.modules().get(source, "write_last");
@@ -82,10 +82,10 @@ FunctionKernel::Work prepare_replacing(const KernelProblem& problem, CudaDevice&
   return {run, bytes};
 }
 
-FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t elements = problem.outputs[0].elements();
-  if (elements == 0) return {};
+  if (elements == 0) return CudaRun::nothing();
   const bool reduces = problem.attributes.has("reduce");
   if (!reduces && lines.lines() < kManyLines) return prepare_replacing(problem, device);
   const DType type = problem.inputs[0].dtype;
@@ -129,10 +129,10 @@ std::optional<std::string> refuse(const KernelProblem& problem, size_t operands)
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_indexed_elements_cuda() {
-  return {std::make_shared<FunctionKernel>(
+  return {std::make_shared<SimpleCudaKernel>(
               "gather_elements", "gather_elements.elements",
               [](const KernelProblem& problem) { return refuse(problem, 2); }, prepare_gather),
-          std::make_shared<FunctionKernel>(
+          std::make_shared<SimpleCudaKernel>(
               "scatter_elements", "scatter_elements.lines",
               [](const KernelProblem& problem) { return refuse(problem, 3); }, prepare_scatter)};
 }

@@ -459,13 +459,16 @@ struct Space {
   __device__ void locate(uint32_t index, int64_t (&offsets)[kOperands]) const {
 #pragma unroll
     for (int i = 0; i < kOperands; ++i) offsets[i] = 0;
-    for (int d = dims - 1; d >= 0; --d) {
+    for (int d = dims - 1; d > 0; --d) {
       const uint32_t rest = extents[d].divide(index);
       const uint32_t at = index - rest * extents[d].value;
       index = rest;
 #pragma unroll
       for (int i = 0; i < kOperands; ++i) offsets[i] += int64_t(at) * strides[i][d];
     }
+    if (dims == 0) return;
+#pragma unroll
+    for (int i = 0; i < kOperands; ++i) offsets[i] += int64_t(index) * strides[i][0];
   }
 };
 

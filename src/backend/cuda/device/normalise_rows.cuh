@@ -1,0 +1,217 @@
+// Rows brought to mean 0 and variance 1, then scaled and shifted (behind reductions.cuh and
+// row_part.cuh). What stands before it:
+//   using T = Half;
+//   using S = float;                    // of the scale
+//   using B = float;                    // of the bias
+//   constexpr bool kCentred = true;     // else by the mean square, and the mean stays
+//   constexpr bool kScale = true;       // there is one
+//   constexpr bool kBias = true;
+//   constexpr bool kByChannel = false;  // scale and bias have an element a channel, else one for
+//                                       // each element of a row
+//   constexpr bool kLong = false;       // rows that do not fit in registers
+//   constexpr int kVector = 8;          // elements that are read at once, where they can be
+//   constexpr int kPieces = 2;          // vectors a thread
+//   constexpr bool kWholeBlock = true;  // a block a row, else a warp
+using W = Working<T>;
+constexpr int kMostThreads = kWholeBlock || kLong ? 1024 : 128;
+
+struct Rows {
+  int64_t rows;
+  int64_t length;
+  double epsilon;
+  // By channel: row r has `channels` of them, from (r % groups) · channels on, of `inner` elements
+  // each.
+  int64_t groups;
+  int64_t channels;
+  Divisor inner;
+};
+
+// The elements of the scale or the bias for kCount elements of a row from `first` on, which are of
+// one channel.
+template <class P, int kCount>
+struct Parameters {
+  Vector<P, kByChannel ? 1 : kCount> values;
+
+  __device__ Parameters(const P* parameters, const Rows& rows, int64_t row, int64_t first) {
+    if constexpr (kByChannel) {
+      const int64_t channel = row % rows.groups * rows.channels + rows.inner.divide(first);
+      values.at[0] = parameters[channel];
+    } else {
+      values = *reinterpret_cast<const Vector<P, kCount>*>(parameters + first);
+    }
+  }
+  __device__ W at(int i) const { return W(widen(values.at[kByChannel ? 0 : i])); }
+};
+
+// values[i] = (values[i] - mean) · inverse · scale + bias, kCount elements from `first` on.
+template <int kCount>
+__device__ inline void normalise(W (&values)[kCount], W mean, W inverse, const Rows& rows,
+                                 int64_t row, int64_t first, const S* scale, const B* bias) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) values[i] = (values[i] - mean) * inverse;
+  if constexpr (kScale) {
+    const Parameters<S, kCount> by(scale, rows, row, first);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values[i] *= by.at(i);
+  }
+  if constexpr (kBias) {
+    const Parameters<B, kCount> by(bias, rows, row, first);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values[i] += by.at(i);
+  }
+}
+
+template <int kCount, int kPieces_>
+__device__ void normalise_row(const Rows& rows, const T* x, const S* scale, const B* bias, T* y) {
+  const int threads = kWholeBlock ? blockDim.x : 32;
+  const int thread = threadIdx.x % threads;
+  const int64_t row = int64_t(blockIdx.x) * (blockDim.x / threads) + threadIdx.x / threads;
+  if (row >= rows.rows) return;
+  RowPart<T, kCount, kPieces_> part;
+  part.load(x + row * rows.length, rows.length, thread, threads, W(0));
+  W mean = 0;
+  if constexpr (kCentred) {
+    W sum = 0;
+#pragma unroll
+    for (int p = 0; p < kPieces_; ++p) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) sum += part.at[p][i];
+    }
+    mean = reduce_together<kSum, kWholeBlock>(sum) / W(rows.length);
+  }
+  W squares = 0;
+#pragma unroll
+  for (int p = 0; p < kPieces_; ++p) {
+    const bool inside = int64_t(p * threads + thread) * kCount < rows.length;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const W difference = part.at[p][i] - mean;
+      if (inside) squares += difference * difference;
+    }
+  }
+  const W variance = reduce_together<kSum, kWholeBlock>(squares) / W(rows.length);
+  const W inverse = W(1) / sqrt(variance + W(rows.epsilon));
+#pragma unroll
+  for (int p = 0; p < kPieces_; ++p) {
+    const int64_t first = int64_t(p * threads + thread) * kCount;
+    if (first < rows.length) normalise(part.at[p], mean, inverse, rows, row, first, scale, bias);
+  }
+  part.store(y + row * rows.length, rows.length, thread, threads);
+}
+
+// ---- Long rows are cut into `splits` parts of `part` vectors. Of each: its mean, and the sum of
+// the squares of the differences from that.
+struct Statistics {
+  W mean;
+  W squares;
+};
+
+template <int kCount>
+struct RowCut {
+  int64_t row;
+  int64_t begin;
+  int64_t end;
+
+  __device__ RowCut(const Rows& rows, int64_t splits, int64_t part, int64_t block) {
+    row = block / splits;
+    begin = block % splits * part * kCount;
+    end = begin + part * kCount < rows.length ? begin + part * kCount : rows.length;
+  }
+  __device__ int64_t elements() const { return end - begin; }
+};
+
+// The sum of a part's elements, or of their squares, less `mean`.
+template <int kCount, bool kSquares>
+__device__ W sum_of_part(const RowCut<kCount>& cut, const T* row, W mean) {
+  W sum = 0;
+#pragma unroll 4
+  for (int64_t e = cut.begin + threadIdx.x * kCount; e < cut.end; e += blockDim.x * kCount) {
+    const auto values = *reinterpret_cast<const Vector<T, kCount>*>(row + e);
+    W few = 0;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const W difference = widen(values.at[i]) - mean;
+      few += kSquares ? difference * difference : difference;
+    }
+    sum += few;
+  }
+  return reduce_in_block<kSum>(sum);
+}
+
+template <int kCount>
+__device__ void statistics_of_part(const Rows& rows, int64_t splits, int64_t part, const T* x,
+                                   Statistics* statistics) {
+  const RowCut<kCount> cut(rows, splits, part, blockIdx.x);
+  const T* row = x + cut.row * rows.length;
+  W mean = 0;
+  if constexpr (kCentred) mean = sum_of_part<kCount, false>(cut, row, W(0)) / W(cut.elements());
+  const W squares = sum_of_part<kCount, true>(cut, row, mean);
+  if (threadIdx.x == 0) statistics[blockIdx.x] = {mean, squares};
+}
+
+template <int kCount>
+__device__ void normalise_part(const Rows& rows, int64_t splits, int64_t part,
+                               const Statistics* statistics, const T* x, const S* scale,
+                               const B* bias, T* y) {
+  const RowCut<kCount> cut(rows, splits, part, blockIdx.x);
+  const Statistics* parts = statistics + cut.row * splits;
+  W mean = 0;
+  if constexpr (kCentred) {
+    for (int64_t s = 0; s < splits; ++s) {
+      const W share = W(RowCut<kCount>(rows, splits, part, s).elements()) / W(rows.length);
+      mean += parts[s].mean * share;
+    }
+  }
+  W squares = 0;
+  for (int64_t s = 0; s < splits; ++s) {
+    const W difference = parts[s].mean - mean;
+    const W elements = W(RowCut<kCount>(rows, splits, part, s).elements());
+    squares += parts[s].squares + difference * difference * elements;
+  }
+  const W inverse = W(1) / sqrt(squares / W(rows.length) + W(rows.epsilon));
+  const int64_t row = cut.row * rows.length;
+#pragma unroll 4
+  for (int64_t e = cut.begin + threadIdx.x * kCount; e < cut.end; e += blockDim.x * kCount) {
+    auto values = *reinterpret_cast<const Vector<T, kCount>*>(x + row + e);
+    W wide[kCount];
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) wide[i] = widen(values.at[i]);
+    normalise(wide, mean, inverse, rows, cut.row, e, scale, bias);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values.at[i] = narrow<T>(wide[i]);
+    *reinterpret_cast<Vector<T, kCount>*>(y + row + e) = values;
+  }
+}
+
+template <int kCount, int kPieces_>
+__device__ void normalise_some(const Rows& rows, int64_t splits, int64_t part,
+                               const Statistics* statistics, const T* x, const S* scale,
+                               const B* bias, T* y) {
+  if constexpr (kLong) {
+    normalise_part<kCount>(rows, splits, part, statistics, x, scale, bias, y);
+  } else {
+    normalise_row<kCount, kPieces_>(rows, x, scale, bias, y);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(kMostThreads)
+    normalise_rows(const Rows rows, const int64_t splits, const int64_t part,
+                   const Statistics* statistics, const T* x, const S* scale, const B* bias, T* y) {
+  normalise_some<1, kVector * kPieces>(rows, splits, part, statistics, x, scale, bias, y);
+}
+extern "C" __global__ void __launch_bounds__(kMostThreads)
+    normalise_rows_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
+                              const Statistics* statistics, const T* x, const S* scale,
+                              const B* bias, T* y) {
+  normalise_some<kVector, kPieces>(rows, splits, part, statistics, x, scale, bias, y);
+}
+extern "C" __global__ void __launch_bounds__(1024)
+    statistics(const Rows rows, const int64_t splits, const int64_t part, Statistics* statistics,
+               const T* x) {
+  if constexpr (kLong) statistics_of_part<1>(rows, splits, part, x, statistics);
+}
+extern "C" __global__ void __launch_bounds__(1024)
+    statistics_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
+                          Statistics* statistics, const T* x) {
+  if constexpr (kLong) statistics_of_part<kVector>(rows, splits, part, x, statistics);
+}

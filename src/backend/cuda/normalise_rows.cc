@@ -1,0 +1,169 @@
+#include "backend/cuda/normalise_rows.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cuda/device_sources.h"
+#include "backend/cuda/row_form.h"
+#include "backend/cuda/source_text.h"
+#include "backend/cuda/space.h"
+
+namespace cleave::backend {
+namespace {
+
+// Of rows that do not fit in registers: enough blocks for a GPU, each with enough to do.
+constexpr int64_t kBlocks = 512;
+constexpr int64_t kLeastPart = 4096;  // elements
+constexpr int64_t kMostSplits = 32;   // which every block goes through
+constexpr int kLongThreads = 512;
+
+bool has(const KernelProblem& problem, size_t i) {
+  return i < problem.inputs.size() && problem.inputs[i].present;
+}
+
+// The rows as device code has them.
+struct RowsArgument {
+  int64_t rows;
+  int64_t length;
+  double epsilon;
+  int64_t groups;
+  int64_t channels;
+  Divisor inner;
+};
+
+std::string flag(const char* name, bool value) {
+  return std::string("constexpr bool ") + name + (value ? " = true;\n" : " = false;\n");
+}
+
+struct Normalisation {
+  RowsArgument rows;
+  RowForm form;
+  bool is_long = false;
+  int64_t splits = 1;
+  int64_t part = 0;  // vectors
+  cudaKernel_t plain = nullptr;
+  cudaKernel_t vectors = nullptr;
+  cudaKernel_t plain_statistics = nullptr;
+  cudaKernel_t vector_statistics = nullptr;
+  // What x and y, the scale, and the bias must be multiples of to be read by vectors.
+  size_t alignment = 1;
+  size_t scale_alignment = 1;
+  size_t bias_alignment = 1;
+
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const Launch& launch) const {
+    const void* scale = inputs.size() > 1 ? inputs[1] : nullptr;
+    const void* bias = inputs.size() > 2 ? inputs[2] : nullptr;
+    const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment) &&
+                         are_aligned({scale}, scale_alignment) &&
+                         are_aligned({bias}, bias_alignment);
+    const int64_t units = aligned ? part : part * form.vector;
+    Grid grid = form.grid(rows.rows);
+    if (is_long) {
+      grid = {.blocks = rows.rows * splits, .threads = kLongThreads};
+      launch_kernel(aligned ? vector_statistics : plain_statistics, grid, launch.stream,
+                    {&rows, &splits, &units, &launch.workspace, &inputs[0]});
+    }
+    launch_kernel(
+        aligned ? vectors : plain, grid, launch.stream,
+        {&rows, &splits, &units, &launch.workspace, &inputs[0], &scale, &bias, &outputs[0]});
+  }
+};
+
+std::optional<std::string> refuse_normalisation(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 1, 3)) return reason;
+  const TensorView& x = problem.inputs[0];
+  const int64_t axes = problem.attributes.integer("axes");
+  if (axes < 1 || axes > static_cast<int64_t>(x.rank())) return "axes do not fit";
+  int64_t elements = 1;
+  for (size_t d = x.rank() - static_cast<size_t>(axes); d < x.rank(); ++d) elements *= x.shape[d];
+  for (const TensorView& view : problem.inputs) {
+    if (!view.present) continue;
+    if (!is_floating(view.dtype)) return "it takes floating types";
+    if ((x.dtype == DType::kFloat64) != (view.dtype == DType::kFloat64)) {
+      return "it does not mix f64 with other types";
+    }
+    if (&view != &problem.inputs[0] && view.elements() != elements) {
+      return "scale and bias have an element for each one that is normalised";
+    }
+  }
+  if (problem.outputs[0].dtype != x.dtype) return "the result is of another type";
+  return refuse_strides(problem);
+}
+
+NormalisedRows last_dimensions(const KernelProblem& problem, bool centred) {
+  const TensorView& x = problem.inputs[0];
+  const auto axes = static_cast<size_t>(problem.attributes.integer("axes"));
+  NormalisedRows result{
+      .rows = 1, .length = 1, .epsilon = problem.attributes.real("epsilon"), .centred = centred};
+  for (size_t d = 0; d < x.rank(); ++d) {
+    (d + axes < x.rank() ? result.rows : result.length) *= x.shape[d];
+  }
+  return result;
+}
+
+}  // namespace
+
+std::optional<std::string> NormalisedRows::refuses() const {
+  if (length > 0 && rows > kMostIndex / length) return "it has more than 2^31 elements";
+  return std::nullopt;
+}
+
+CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows& rows,
+                              CudaDevice& device) {
+  if (rows.rows == 0 || rows.length == 0) return CudaRun::nothing();
+  const bool by_channel = rows.channels > 0;
+  const int64_t inner = by_channel ? rows.length / rows.channels : 1;
+  const DType type = problem.inputs[0].dtype;
+  const auto size = static_cast<int64_t>(size_of(type));
+  // Elements that are read at once are of one channel.
+  const int64_t most = by_channel ? std::gcd(16 / size, inner) : 16 / size;
+  const auto form = RowForm::of(rows.length, most);
+  Normalisation work{.rows = {rows.rows, rows.length, rows.epsilon, rows.groups, rows.channels,
+                              make_divisor(inner)},
+                     .form = form.value_or(RowForm{.vector = std::gcd(most, rows.length)}),
+                     .is_long = !form};
+  const auto type_of = [&](size_t i) { return has(problem, i) ? problem.inputs[i].dtype : type; };
+  const auto vector = static_cast<size_t>(work.form.vector);
+  work.alignment = vector * size_of(type);
+  if (has(problem, 1) && !by_channel) work.scale_alignment = vector * size_of(type_of(1));
+  if (has(problem, 2) && !by_channel) work.bias_alignment = vector * size_of(type_of(2));
+  if (work.is_long) {
+    const int64_t vectors = rows.length / work.form.vector;
+    const int64_t most_splits = std::min(kMostSplits, rows.length / kLeastPart);
+    work.splits = std::clamp<int64_t>(kBlocks / rows.rows, 1, std::max<int64_t>(1, most_splits));
+    work.part = (vectors + work.splits - 1) / work.splits;
+    work.splits = (vectors + work.part - 1) / work.part;  // none without elements
+  }
+  const std::string source =
+      "using T = " + device_type(type) + ";\nusing S = " + device_type(type_of(1)) +
+      ";\nusing B = " + device_type(type_of(2)) + ";\n" + flag("kCentred", rows.centred) +
+      flag("kScale", has(problem, 1)) + flag("kBias", has(problem, 2)) +
+      flag("kByChannel", by_channel) + flag("kLong", work.is_long) + work.form.prefix() +
+      std::string(device_source("reductions")) + std::string(device_source("row_part")) +
+      std::string(device_source("normalise_rows"));
+  work.plain = device.modules().get(source, "normalise_rows");
+  work.vectors = device.modules().get(source, "normalise_rows_by_vectors");
+  work.plain_statistics = device.modules().get(source, "statistics");
+  work.vector_statistics = device.modules().get(source, "statistics_by_vectors");
+  const int64_t workspace = work.is_long ? work.rows.rows * work.splits * 2 *
+                                               std::max<int64_t>(size, int64_t{sizeof(float)})
+                                         : 0;
+  return {[work](std::span<const void* const> inputs, std::span<void* const> outputs,
+                 const Launch& launch) { work.run(inputs, outputs, launch); },
+          workspace};
+}
+
+std::shared_ptr<const Kernel> make_cuda_normalisation(const char* op, const char* name,
+                                                      bool centred) {
+  const auto refuses = [centred](const KernelProblem& problem) -> std::optional<std::string> {
+    if (auto reason = refuse_normalisation(problem)) return reason;
+    return last_dimensions(problem, centred).refuses();
+  };
+  const auto prepare = [centred](const KernelProblem& problem, CudaDevice& device) {
+    return prepare_normalisation(problem, last_dimensions(problem, centred), device);
+  };
+  return std::make_shared<SimpleCudaKernel>(op, name, refuses, prepare);
+}
+
+}  // namespace cleave::backend

@@ -1,0 +1,86 @@
+// Softmax on GPUs; sums and exponentials in float32 (float64 for float64).
+#include "backend/cuda/device_sources.h"
+#include "backend/cuda/row_form.h"
+#include "backend/cuda/simple_kernel.h"
+#include "backend/cuda/source_text.h"
+#include "backend/cuda/space.h"
+#include "types/arithmetic.h"
+
+namespace cleave::backend {
+namespace {
+
+AxisView view_of(const KernelProblem& problem) {
+  return AxisView(problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis")));
+}
+
+std::optional<std::string> refuse_types(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 1, 1)) return reason;
+  if (!is_floating(problem.inputs[0].dtype)) return "it takes floating types";
+  if (problem.outputs[0].dtype != problem.inputs[0].dtype) return "the result is of another type";
+  const AxisView view = view_of(problem);
+  if (view.outer * view.inner > kMostIndex) return "it has more than 2^31 lines";
+  return refuse_strides(problem);
+}
+
+// Rows that fit in registers.
+std::optional<RowForm> form_of(const KernelProblem& problem) {
+  const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+  return RowForm::of(std::max<int64_t>(1, view_of(problem).extent), 16 / size);
+}
+
+std::optional<std::string> refuse_rows(const KernelProblem& problem) {
+  if (auto reason = refuse_types(problem)) return reason;
+  if (view_of(problem).inner != 1) return "its lines are not rows of memory";
+  if (!form_of(problem)) return "its rows are too long for registers";
+  return std::nullopt;
+}
+
+CudaRun prepare_rows(const KernelProblem& problem, CudaDevice& device) {
+  const AxisView view = view_of(problem);
+  if (view.outer == 0 || view.extent == 0) return CudaRun::nothing();
+  const DType type = problem.inputs[0].dtype;
+  const RowForm form = *form_of(problem);
+  const std::string source = "using T = " + device_type(type) + ";\n" + form.prefix() +
+                             std::string(device_source("reductions")) +
+                             std::string(device_source("row_part")) +
+                             std::string(device_source("softmax_rows"));
+  const cudaKernel_t plain = device.modules().get(source, "softmax_rows");
+  const cudaKernel_t vectors = device.modules().get(source, "softmax_rows_by_vectors");
+  const size_t alignment = static_cast<size_t>(form.vector) * size_of(type);
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+    const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment);
+    launch_kernel(aligned ? vectors : plain, form.grid(view.outer), launch.stream,
+                  {&view.outer, &view.extent, &inputs[0], &outputs[0]});
+  }};
+}
+
+CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device) {
+  const AxisView view = view_of(problem);
+  const int64_t lines = view.outer * view.inner;
+  if (lines == 0 || view.extent == 0) return CudaRun::nothing();
+  // Few long lines get a block each, though what its threads read then lies far apart.
+  const bool whole_block = view.inner == 1 || (lines < 1024 && view.extent >= 1024);
+  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
+                             ";\nconstexpr bool kWholeBlock = " + (whole_block ? "true" : "false") +
+                             ";\n" + std::string(device_source("reductions")) +
+                             std::string(device_source("softmax_lines"));
+  const cudaKernel_t kernel = device.modules().get(source, "softmax_lines");
+  Grid grid{.blocks = (lines + 31) / 32, .threads = 256};
+  if (whole_block) grid = {.blocks = lines, .threads = 1024};
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+    launch_kernel(kernel, grid, launch.stream,
+                  {&lines, &view.extent, &view.inner, &inputs[0], &outputs[0]});
+  }};
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const Kernel>> make_softmax_cuda() {
+  return {
+      std::make_shared<SimpleCudaKernel>("softmax", "softmax.rows", refuse_rows, prepare_rows),
+      std::make_shared<SimpleCudaKernel>("softmax", "softmax.lines", refuse_types, prepare_lines)};
+}
+
+}  // namespace cleave::backend
