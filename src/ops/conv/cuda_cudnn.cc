@@ -248,7 +248,8 @@ class CudnnConv final : public Kernel {
     }
     const Padding padding(problem);
     const auto operand = TensorView::dense(DType::kFloat32, padding.operand_shape(problem));
-    if (operand.elements() > kMostIndex || problem.inputs[1].elements() > kMostIndex) {
+    if (operand.elements() > kMostIndex || problem.inputs[0].elements() > kMostIndex ||
+        problem.inputs[1].elements() > kMostIndex) {
       return "an operand has more than 2^31 elements";
     }
     if (padding.copy_bytes(problem) > most_workspace(problem) / 2) {

@@ -31,7 +31,8 @@ struct Line {
     const double at = low + (coordinate + 1) / 2 * (high - low);
     return is_nan(at) ? -kFar : double(float(clamp(at, -kFar, kFar)));
   }
-  __device__ double reflected(double at) const {
+  // Long, and called from many places.
+  __device__ __noinline__ double reflected(double at) const {
     const double length = high - low;
     if (length == 0) return low;
     const double way = fmod(fabs(at - low), 2 * length);
