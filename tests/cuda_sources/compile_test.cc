@@ -156,8 +156,7 @@ void add_moves(std::vector<Case>& cases) {
   for (int mode = 0; mode < 3; ++mode) {
     cases.push_back({{"grid_sample"},
                      type("Half") + "using G = float;\n" + number("kRank", mode + 1) +
-                         number("kMode", mode) + number("kPadding", mode) +
-                         number("kAlignsCorners", 1) + number("kChannels", 8)});
+                         number("kMode", mode) + number("kChannels", 8)});
   }
 }
 
