@@ -1,4 +1,4 @@
-// Refusals that kernels of all backends share; nothing where the problem passes.
+// Refusals that several kernels share, whatever their backend; nothing where the problem passes.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,6 @@
 
 namespace cleave::backend {
 
-// How many operands there are, and that the first `least` of them are present.
 std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
 // Any operand that is there but not dense, by position.
 std::optional<std::string> refuse_strides(const KernelProblem& problem);

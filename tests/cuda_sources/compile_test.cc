@@ -121,12 +121,77 @@ void add_others(std::vector<Case>& cases) {
       {{"reductions", "pool"}, type("uint8_t") + number("kHow", 0) + number("kLanes", 1)});
 }
 
+void add_moves(std::vector<Case>& cases) {
+  const std::string wide = type("Vector<uint64_t, 2>");
+  cases.push_back({{"indices", "gather"}, wide + "using I = int64_t;\n"});
+  for (bool interleaved : {false, true}) {
+    for (int count : {1, 8}) {
+      cases.push_back({{"rotary"},
+                       type("Half") + number("kCount", count) + flag("kInterleaved", interleaved) +
+                           flag("kAnglesFollow", count > 1)});
+    }
+  }
+  for (const char* element : {"uint8_t", "float", "BFloat16", "int64_t", "bool"}) {
+    for (bool replaces : {false, true}) {
+      const std::string before = type(element) +
+                                 "using A = Working<T>;\nusing I = int32_t;\nusing P = T;\n"
+                                 "constexpr ReduceOp kReduce = kMax;\n" +
+                                 flag("kReplaces", replaces);
+      cases.push_back({{"indices", "scatter", "indexed_elements"}, before});
+      cases.push_back({{"indices", "scatter", "indexed_rows"}, before});
+    }
+  }
+  for (const char* element : {"float", "Half", "double"}) {
+    const std::string weights = std::string(element) == "double" ? "double" : "float";
+    cases.push_back({{"resize"},
+                     type(element) + "using W = " + weights + ";\n" + number("kResized", 2) +
+                         flag("kCopies", false)});
+    cases.push_back(
+        {{"indices", "roi_align"},
+         type(element) + "using R = float;\nusing I = int64_t;\n" + flag("kTakesLargest", true)});
+  }
+  cases.push_back(
+      {{"resize"},
+       type("uint8_t") + "using W = float;\n" + number("kResized", 1) + flag("kCopies", true)});
+  for (int mode = 0; mode < 3; ++mode) {
+    cases.push_back({{"grid_sample"},
+                     type("Half") + "using G = float;\n" + number("kRank", mode + 1) +
+                         number("kMode", mode) + number("kChannels", 8)});
+  }
+}
+
+void add_products(std::vector<Case>& cases) {
+  for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
+    cases.push_back({{"plain_conv"}, type(element) + number("kOutputs", 4)});
+    cases.push_back({{"plain_matmul"}, type(element)});
+  }
+  const auto attention = [](const char* element, const char* mask, bool causal) {
+    return type(element) + "using M = " + mask + ";\n" + flag("kHasMask", !causal) +
+           flag("kCausal", causal);
+  };
+  const std::string depths = number("kDepth", 128) + number("kWidth", 64) + number("kKeys", 64);
+  for (bool causal : {false, true}) {
+    cases.push_back({{"attention", "plain_attention"}, attention("double", "double", causal)});
+    cases.push_back({{"attention", "plain_attention"}, attention("Half", "bool", causal)});
+    cases.push_back({{"attention", "attention_tiles", "float_attention"},
+                     attention("float", "float", causal) + number("kWidth", 64)});
+    for (const char* element : {"Half", "BFloat16"}) {
+      cases.push_back(
+          {{"attention", "attention_tiles", "join_splits"}, attention(element, element, causal)});
+      cases.push_back({{"attention", "attention_tiles", "tensor_core", "tensor_attention"},
+                       attention(element, element, causal) + depths});
+    }
+  }
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_copies(cases);
   add_reductions(cases);
   add_rows(cases);
   add_others(cases);
+  add_moves(cases);
+  add_products(cases);
   return cases;
 }
 

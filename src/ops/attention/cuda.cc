@@ -1,8 +1,9 @@
-// Attention on GPUs.
+// Attention on GPUs, a row of queries at a time; cuda_tiles.cc has what is fast.
 #include <algorithm>
 
-#include "backend/cuda/function_kernel.h"
+#include "ops/attention/cuda_plain.h"
 #include "ops/attention/cuda_problem.h"
+#include "ops/attention/cuda_tiles.h"
 
 namespace cleave::backend {
 namespace {
@@ -12,12 +13,13 @@ constexpr int kThreads = 128;
 constexpr int64_t kTileColumns = 4 * kThreads;
 constexpr int64_t kMostBlocks = 1 << 20;
 
-// Any type, size and strides: a block for each row of queries.
-FunctionKernel::Work prepare_plain(const KernelProblem& problem, CudaDevice& device) {
+}  // namespace
+
+CudaRun prepare_plain_attention(const KernelProblem& problem, CudaDevice& device) {
   const AttentionProblem work(problem);
   const int64_t tiles = (work.width + kTileColumns - 1) / kTileColumns;
   const int64_t items = work.batches * work.heads * work.rows * tiles;
-  if (items == 0) return {};
+  if (items == 0) return CudaRun::nothing();
   const cudaKernel_t kernel = device.modules().get(
       attention_source(work) + std::string(device_source("plain_attention")), "plain_attention");
   const AttentionArgument argument(work);
@@ -30,18 +32,18 @@ FunctionKernel::Work prepare_plain(const KernelProblem& problem, CudaDevice& dev
   }};
 }
 
-std::optional<std::string> refuse_plain(const KernelProblem& problem) {
+std::optional<std::string> refuse_plain_attention(const KernelProblem& problem) {
   if (problem.inputs.empty()) return "it takes queries, keys and values";
   const bool doubles = problem.inputs[0].dtype == DType::kFloat64;
   if (auto reason = AttentionProblem::refuses(problem, doubles)) return reason;
   return refuse_types_of_attention(problem);
 }
 
-}  // namespace
-
 std::vector<std::shared_ptr<const Kernel>> make_attention_cuda() {
-  return {std::make_shared<FunctionKernel>("attention", "attention.plain", refuse_plain,
-                                           prepare_plain)};
+  std::vector<std::shared_ptr<const Kernel>> kernels = make_tiled_attention();
+  kernels.push_back(std::make_shared<SimpleCudaKernel>(
+      "attention", "attention.plain", refuse_plain_attention, prepare_plain_attention));
+  return kernels;
 }
 
 }  // namespace cleave::backend

@@ -44,8 +44,8 @@ std::optional<std::string> refuse_plain_conv(const KernelProblem& problem) {
   return std::nullopt;
 }
 
-FunctionKernel::Work prepare_plain_conv(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const ConvProblem conv(problem);
   const int64_t at_once = outputs_at_once(conv);
   const int64_t blocks = conv.groups * conv.outputs / at_once;
@@ -69,8 +69,8 @@ FunctionKernel::Work prepare_plain_conv(const KernelProblem& problem, CudaDevice
 }
 
 std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
-  return {std::make_shared<FunctionKernel>("conv", "conv.plain", refuse_plain_conv,
-                                           prepare_plain_conv)};
+  return {std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv,
+                                             prepare_plain_conv)};
 }
 
 }  // namespace cleave::backend

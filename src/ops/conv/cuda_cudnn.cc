@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/cuda/cudnn.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/space.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
@@ -88,21 +89,20 @@ class PreparedCudnn final : public PreparedKernel {
     const Padding padding(problem);
     describe(problem, padding);
     copy_bytes_ = padding.copy_bytes(problem);
-    if (!choose(most_workspace(problem) - copy_bytes_)) {
-      plain_ = prepare_plain_conv(problem, device);
-    } else if (!padding.is_even) {
-      pad_ = pad_work(problem, padding, device);
-    }
+    plain_ = prepare_plain_conv(problem, device);
+    is_chosen_ = choose(most_workspace(problem) - copy_bytes_);
+    if (is_chosen_ && !padding.is_even) pad_ = pad_work(problem, padding, device);
   }
 
   int64_t workspace_bytes() const override {
-    return plain_ ? plain_->workspace_bytes : copy_bytes_ + algorithm_bytes_;
+    return is_chosen_ ? copy_bytes_ + algorithm_bytes_ : 0;
   }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    if (plain_) {
-      plain_->run(inputs, outputs, launch);
+    const bool fits = lie_at_multiples({inputs[0], inputs[1], outputs[0]}, kMostPieceBytes);
+    if (!is_chosen_ || !fits) {
+      plain_.run(inputs, outputs, launch);
       return;
     }
     const void* x = inputs[0];
@@ -204,8 +204,8 @@ class PreparedCudnn final : public PreparedKernel {
     return false;
   }
 
-  static FunctionKernel::Work pad_work(const KernelProblem& problem, const Padding& padding,
-                                       CudaDevice& device) {
+  static CudaRun pad_work(const KernelProblem& problem, const Padding& padding,
+                          CudaDevice& device) {
     const TensorView& x = problem.inputs[0];
     std::vector<int64_t> shape = {x.shape[0], x.shape[1]};
     std::vector<Dim> low = {0, 0};
@@ -230,8 +230,9 @@ class PreparedCudnn final : public PreparedKernel {
   cudnnConvolutionFwdAlgo_t algorithm_ = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
   int64_t algorithm_bytes_ = 0;
   int64_t copy_bytes_ = 0;
-  FunctionKernel::Work pad_;                   // where padding is not even
-  std::optional<FunctionKernel::Work> plain_;  // where cuDNN has no algorithm
+  bool is_chosen_ = false;  // false: cuDNN has no algorithm
+  CudaRun pad_;             // where padding is not even
+  CudaRun plain_;           // also for operands that begin anywhere
 };
 
 class CudnnConv final : public Kernel {
@@ -247,7 +248,8 @@ class CudnnConv final : public Kernel {
     }
     const Padding padding(problem);
     const auto operand = TensorView::dense(DType::kFloat32, padding.operand_shape(problem));
-    if (operand.elements() > kMostIndex || problem.inputs[1].elements() > kMostIndex) {
+    if (operand.elements() > kMostIndex || problem.inputs[0].elements() > kMostIndex ||
+        problem.inputs[1].elements() > kMostIndex) {
       return "an operand has more than 2^31 elements";
     }
     if (padding.copy_bytes(problem) > most_workspace(problem) / 2) {

@@ -4,11 +4,11 @@
 #include <optional>
 #include <string>
 
-#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/simple_kernel.h"
 
 namespace cleave::backend {
 
 std::optional<std::string> refuse_plain_conv(const KernelProblem& problem);
-FunctionKernel::Work prepare_plain_conv(const KernelProblem& problem, CudaDevice& device);
+CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device);
 
 }  // namespace cleave::backend

@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/pieces.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -34,12 +34,12 @@ struct Form {
         total(axis_view(problem).outer * problem.inputs[1].elements() * (row_bytes / bytes)) {}
 };
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const AxisView view = axis_view(problem);
   const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   const int64_t row_bytes = view.inner * size;
   const int64_t count = problem.inputs[1].elements();
-  if (row_bytes * view.outer * count == 0) return {};
+  if (row_bytes * view.outer * count == 0) return CudaRun::nothing();
   const Form by_element(problem, device, row_bytes, size);
   const int64_t most = piece_bytes({row_bytes});
   const Form by_piece = most > size ? Form(problem, device, row_bytes, most) : by_element;
@@ -62,7 +62,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_gather_cuda() {
-  return {std::make_shared<FunctionKernel>("gather", "gather.rows", refuses, prepare)};
+  return {std::make_shared<SimpleCudaKernel>("gather", "gather.rows", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

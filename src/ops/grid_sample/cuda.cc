@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -14,6 +14,11 @@ namespace {
 
 constexpr int64_t kChannels = 8;  // of a thread
 constexpr size_t kMostRank = 6;
+
+int32_t padding_number(GridSampling::Padding padding) {
+  if (padding == GridSampling::Padding::kZeros) return 0;
+  return padding == GridSampling::Padding::kBorder ? 1 : 2;
+}
 
 // The bytes of grid_sample.cuh's struct, which has as many extents as images have dimensions.
 std::vector<int64_t> argument_of(const KernelProblem& problem, int64_t& total) {
@@ -28,31 +33,29 @@ std::vector<int64_t> argument_of(const KernelProblem& problem, int64_t& total) {
   std::vector<int64_t> argument = {shape[0], shape[1], points, plane};
   argument.insert(argument.end(), x.shape.begin() + 2, x.shape.end());
   argument.push_back(total);
+  const GridSampling sampling = GridSampling::of(problem.attributes);
+  const int32_t flags[2] = {padding_number(sampling.padding), sampling.align_corners ? 1 : 0};
   const Divisor divisors[2] = {make_divisor(points), make_divisor(parts)};
   static_assert(sizeof divisors == 3 * sizeof(int64_t));
   const size_t at = argument.size();
-  argument.resize(at + 3);
-  std::memcpy(argument.data() + at, divisors, sizeof divisors);
+  argument.resize(at + 4);
+  std::memcpy(argument.data() + at, flags, sizeof flags);
+  std::memcpy(argument.data() + at + 1, divisors, sizeof divisors);
   return argument;
 }
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const TensorView& x = problem.inputs[0];
   const GridSampling sampling = GridSampling::of(problem.attributes);
   const auto constant = [](const char* name, int64_t value) {
     return "constexpr int " + std::string(name) + " = " + std::to_string(value) + ";\n";
   };
   using Mode = GridSampling::Mode;
-  using Padding = GridSampling::Padding;
   const int mode = sampling.mode == Mode::kNearest ? 0 : sampling.mode == Mode::kLinear ? 1 : 2;
-  const int padding = sampling.padding == Padding::kZeros    ? 0
-                      : sampling.padding == Padding::kBorder ? 1
-                                                             : 2;
   const std::string source =
       "using T = " + device_type(x.dtype) + ";\nusing G = " + device_type(problem.inputs[1].dtype) +
       ";\n" + constant("kRank", static_cast<int64_t>(x.rank()) - 2) + constant("kMode", mode) +
-      constant("kPadding", padding) + constant("kAlignsCorners", sampling.align_corners) +
       constant("kChannels", kChannels) + std::string(device_source("grid_sample"));
   const cudaKernel_t kernel = device.modules().get(source, "grid_sample");
   int64_t total = 0;
@@ -80,7 +83,8 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_grid_sample_cuda() {
-  return {std::make_shared<FunctionKernel>("grid_sample", "grid_sample.points", refuses, prepare)};
+  return {
+      std::make_shared<SimpleCudaKernel>("grid_sample", "grid_sample.points", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

@@ -1,14 +1,16 @@
 // What points of a grid of G see of images of T (types/grid_taps.h says the same for the host). A
 // thread finds what a point sees once, for kChannels channels.
 constexpr int kMostTaps = kMode == 2 ? 4 : kMode == 1 ? 2 : 1;  // cubic, linear, nearest
-constexpr bool kZeros = kPadding == 0;
-constexpr bool kReflects = kPadding == 2;
+constexpr int kZeros = 0;                                       // paddings; 1: the border
+constexpr int kReflection = 2;
 constexpr double kFar = 1073741824.0;
 
 struct Grid {
   int64_t images, channels, points, plane;
   int64_t extents[kRank];
   int64_t total;
+  int32_t padding;
+  int32_t aligns_corners;
   Divisor point_count;    // of one image
   Divisor channel_parts;  // of kChannels each
 };
@@ -18,35 +20,38 @@ __device__ inline double clamp(double value, double low, double high) {
 }
 
 struct Line {
+  int32_t padding;
   int64_t extent;
   double low, high;  // between which reflection goes to and fro
 
-  __device__ Line(int64_t elements)
-      : extent(elements),
-        low(kAlignsCorners ? 0 : -0.5),
-        high(double(elements) - (kAlignsCorners ? 1 : 0.5)) {}
+  __device__ Line(const Grid& work, int64_t elements)
+      : padding(work.padding),
+        extent(elements),
+        low(work.aligns_corners ? 0 : -0.5),
+        high(double(elements) - (work.aligns_corners ? 1 : 0.5)) {}
 
   // As float32, as rounding to the nearest depends on it.
   __device__ double position(double coordinate) const {
     const double at = low + (coordinate + 1) / 2 * (high - low);
     return is_nan(at) ? -kFar : double(float(clamp(at, -kFar, kFar)));
   }
-  __device__ double reflected(double at) const {
+  // Long, and called from many places.
+  __device__ __noinline__ double reflected(double at) const {
     const double length = high - low;
     if (length == 0) return low;
     const double way = fmod(fabs(at - low), 2 * length);
     return low + fmin(way, 2 * length - way);
   }
   __device__ double inside(double at) const {
-    if (kZeros || (at >= low && at <= high)) return at;
-    if (kReflects) return reflected(at);
+    if (padding == kZeros || (at >= low && at <= high)) return at;
+    if (padding == kReflection) return reflected(at);
     return clamp(at, 0.0, double(extent - 1));
   }
   // The element at a whole position; -1 where that counts as zero.
   __device__ int64_t element(double at) const {
     const double last = double(extent - 1);
-    if (kZeros && (at < 0 || at > last)) return -1;
-    if (kReflects) at = reflected(at);
+    if (padding == kZeros && (at < 0 || at > last)) return -1;
+    if (padding == kReflection) at = reflected(at);
     return int64_t(clamp(at, 0.0, last));
   }
 };
@@ -96,7 +101,7 @@ extern "C" __global__ void grid_sample(const Grid work, const T* x, const G* gri
     Taps taps[kRank];
     bool is_empty = false;
     for (int d = 0; d < kRank; ++d) {
-      taps[d].find(Line(work.extents[d]), double(widen(coordinates[kRank - 1 - d])));
+      taps[d].find(Line(work, work.extents[d]), double(widen(coordinates[kRank - 1 - d])));
       is_empty = is_empty || taps[d].count == 0;
     }
     A sums[kChannels] = {};

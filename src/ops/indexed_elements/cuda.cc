@@ -1,8 +1,8 @@
 // gather_elements and scatter_elements on GPUs.
 #include <algorithm>
 
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/scatter.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
 
@@ -11,6 +11,7 @@ namespace {
 
 // Where fewer lines than this have their updates taken one by one, most of a GPU is idle.
 constexpr int64_t kManyLines = 1 << 14;
+constexpr int kLineThreads = 128;  // of a block that takes a line
 
 // outer × count × inner indices into outer × extent × inner elements.
 struct Lines {
@@ -43,10 +44,10 @@ std::string source_of(const KernelProblem& problem) {
          std::string(device_source("indexed_elements"));
 }
 
-FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t total = problem.outputs[0].elements();
-  if (total == 0) return {};
+  if (total == 0) return CudaRun::nothing();
   const cudaKernel_t kernel = device.modules().get(source_of(problem), "gather_elements");
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
     launch_kernel(kernel, grid_for(total, device), launch.stream,
@@ -55,11 +56,11 @@ FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& de
 }
 
 // The last update of each element is found first: for few lines.
-FunctionKernel::Work prepare_replacing(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_replacing(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t elements = problem.outputs[0].elements();
   const int64_t updates = problem.inputs[1].elements();
-  if (elements == 0) return {};
+  if (elements == 0) return CudaRun::nothing();
   const std::string source = source_of(problem);
   const cudaKernel_t find = device.modules().get(source, "find_last");
   const cudaKernel_t write = device.modules().get(source, "write_last");
@@ -81,19 +82,22 @@ FunctionKernel::Work prepare_replacing(const KernelProblem& problem, CudaDevice&
   return {run, bytes};
 }
 
-FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t elements = problem.outputs[0].elements();
-  if (elements == 0) return {};
+  if (elements == 0) return CudaRun::nothing();
   const bool reduces = problem.attributes.has("reduce");
   if (!reduces && lines.lines() < kManyLines) return prepare_replacing(problem, device);
   const DType type = problem.inputs[0].dtype;
   const bool widens = reduces && is_half(type);
   const std::string source = source_of(problem);
-  const cudaKernel_t scatter = device.modules().get(source, "scatter_elements");
+  const int64_t all = lines.lines();
+  const bool is_few = all < kManyLines;
+  const cudaKernel_t scatter =
+      device.modules().get(source, is_few ? "scatter_long_lines" : "scatter_elements");
+  const Grid grid = is_few ? Grid{all, kLineThreads} : grid_for(all, device, kLineThreads);
   const cudaKernel_t widen = device.modules().get(source, "widen_elements");
   const cudaKernel_t narrow = device.modules().get(source, "narrow_elements");
-  const int64_t all = lines.lines();
   const int64_t bytes = elements * static_cast<int64_t>(size_of(type));
   const auto run = [=, &device](auto inputs, auto outputs, const Launch& launch) {
     void* const to = widens ? static_cast<void*>(launch.workspace) : outputs[0];
@@ -103,7 +107,7 @@ FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& d
       device.copy(to, inputs[0], bytes, launch.stream);
     }
     if (lines.count > 0) {
-      launch_kernel(scatter, grid_for(all, device, 128), launch.stream,
+      launch_kernel(scatter, grid, launch.stream,
                     {&lines.argument, &all, &inputs[1], &inputs[2], &to});
     }
     if (widens) {
@@ -125,10 +129,10 @@ std::optional<std::string> refuse(const KernelProblem& problem, size_t operands)
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_indexed_elements_cuda() {
-  return {std::make_shared<FunctionKernel>(
+  return {std::make_shared<SimpleCudaKernel>(
               "gather_elements", "gather_elements.elements",
               [](const KernelProblem& problem) { return refuse(problem, 2); }, prepare_gather),
-          std::make_shared<FunctionKernel>(
+          std::make_shared<SimpleCudaKernel>(
               "scatter_elements", "scatter_elements.lines",
               [](const KernelProblem& problem) { return refuse(problem, 3); }, prepare_scatter)};
 }

@@ -35,6 +35,41 @@ extern "C" __global__ void scatter_elements(const Lines lines, const int64_t all
   }
 }
 
+// The same for few lines: a line belongs to a block. Of updates that are taken at once, the first
+// of each element takes those behind it too.
+constexpr int kThreads = 128;
+extern "C" __global__ void __launch_bounds__(kThreads)
+    scatter_long_lines(const Lines lines, const int64_t all, const I* indices, const T* updates,
+                       A* out) {
+  __shared__ int64_t places[kThreads];
+  __shared__ T changes[kThreads];
+  const int64_t inner = lines.inner.value;
+  for (int64_t line = blockIdx.x; line < all; line += gridDim.x) {
+    const int64_t from = line / inner * lines.count.value * inner + line % inner;
+    A* to = out + line / inner * lines.range.extent * inner + line % inner;
+    for (int64_t first = 0; first < lines.count.value; first += kThreads) {
+      const int64_t e = first + threadIdx.x;
+      const bool is_there = e < lines.count.value;
+      const int64_t at = is_there ? lines.range.position(int64_t(indices[from + e * inner])) : -1;
+      places[threadIdx.x] = at;
+      changes[threadIdx.x] = is_there ? updates[from + e * inner] : T{};
+      __syncthreads();
+      bool is_first = at >= 0;
+      for (int other = 0; is_first && other < threadIdx.x; ++other) {
+        is_first = places[other] != at;
+      }
+      if (is_first) {
+        A element = to[at * inner];
+        for (int other = threadIdx.x; other < kThreads; ++other) {
+          if (places[other] == at) element = updated(element, changes[other]);
+        }
+        to[at * inner] = element;
+      }
+      __syncthreads();
+    }
+  }
+}
+
 // Where updates only replace: the number of each element's last one, counted from 1, is found by
 // all threads at once ...
 extern "C" __global__ void find_last(const Lines lines, const int64_t total, const I* indices,

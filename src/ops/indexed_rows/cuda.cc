@@ -1,8 +1,8 @@
 // gather_nd and scatter_nd on GPUs.
 #include <algorithm>
 
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/scatter.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
 #include "types/row_index.h"
@@ -67,8 +67,8 @@ struct Forms {
   }
 };
 
-FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& device) {
-  if (problem.outputs[0].elements() == 0) return {};
+CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const RowIndex index = row_index(problem);
   const Forms forms(problem, device, index.batches * index.items, "gather_rows");
   const RowArgument argument(index);
@@ -79,12 +79,12 @@ FunctionKernel::Work prepare_gather(const KernelProblem& problem, CudaDevice& de
   }};
 }
 
-FunctionKernel::Work prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
   const RowIndex index = row_index(problem);
   const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   const int64_t bytes = problem.outputs[0].elements() * size;
   const int64_t items = index.items;
-  if (bytes == 0) return {};
+  if (bytes == 0) return CudaRun::nothing();
   if (items == 0) {
     return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
       device.copy(outputs[0], inputs[0], bytes, launch.stream);
@@ -136,10 +136,10 @@ std::optional<std::string> refuse(const KernelProblem& problem, size_t operands)
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_indexed_rows_cuda() {
-  return {std::make_shared<FunctionKernel>(
+  return {std::make_shared<SimpleCudaKernel>(
               "gather_nd", "gather_nd.rows",
               [](const KernelProblem& problem) { return refuse(problem, 2); }, prepare_gather),
-          std::make_shared<FunctionKernel>(
+          std::make_shared<SimpleCudaKernel>(
               "scatter_nd", "scatter_nd.rows",
               [](const KernelProblem& problem) { return refuse(problem, 3); }, prepare_scatter)};
 }

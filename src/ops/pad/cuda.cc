@@ -27,11 +27,13 @@ struct PaddedDim {
   bool is_padded() const { return in != out || low != 0; }
 };
 
-// In the order of the result's memory; what is not padded and lies alike in both is one dimension.
+// In the order of the result's memory; what is not padded and lies alike in both is one dimension,
+// and padding with a constant goes on from one row to the next.
 std::vector<PaddedDim> dims_of(const KernelProblem& problem) {
   const TensorView& x = problem.inputs[0];
   const TensorView& y = problem.outputs[0];
   const auto low = problem.attributes.integers("low");
+  const bool is_constant = pad_mode(problem.attributes) == PadMode::kConstant;
   std::vector<PaddedDim> all;
   for (size_t d = 0; d < y.rank(); ++d) {
     const PaddedDim dim{x.shape[d], y.shape[d], low.at(d), x.strides[d], y.strides[d]};
@@ -41,11 +43,11 @@ std::vector<PaddedDim> dims_of(const KernelProblem& problem) {
                    [](const PaddedDim& a, const PaddedDim& b) { return a.y_stride > b.y_stride; });
   std::vector<PaddedDim> merged;
   for (const PaddedDim& dim : all) {
-    if (!merged.empty() && !dim.is_padded() && !merged.back().is_padded() &&
+    if (!merged.empty() && !dim.is_padded() && (is_constant || !merged.back().is_padded()) &&
         merged.back().x_stride == dim.x_stride * dim.in &&
         merged.back().y_stride == dim.y_stride * dim.out) {
-      const int64_t extent = merged.back().in * dim.in;
-      merged.back() = {extent, extent, 0, dim.x_stride, dim.y_stride};
+      merged.back() = {merged.back().in * dim.in, merged.back().out * dim.out,
+                       merged.back().low * dim.in, dim.x_stride, dim.y_stride};
     } else {
       merged.push_back(dim);
     }
@@ -54,12 +56,11 @@ std::vector<PaddedDim> dims_of(const KernelProblem& problem) {
 }
 
 // How many elements are moved at once: what follows each other in both, up to 16 bytes.
-int64_t elements_at_once(const std::vector<PaddedDim>& dims, int64_t size) {
-  if (dims.empty() || dims.back().is_padded() || dims.back().x_stride != 1 ||
-      dims.back().y_stride != 1) {
-    return 1;
-  }
-  int64_t count = std::gcd(kMostPieceBytes / size, dims.back().in);
+int64_t elements_at_once(const std::vector<PaddedDim>& dims, int64_t size, bool is_constant) {
+  if (dims.empty()) return 1;
+  const PaddedDim& last = dims.back();
+  if (last.x_stride != 1 || last.y_stride != 1 || (last.is_padded() && !is_constant)) return 1;
+  int64_t count = std::gcd(std::gcd(kMostPieceBytes / size, last.in), std::gcd(last.out, last.low));
   for (size_t d = 0; d + 1 < dims.size(); ++d) {
     count = std::gcd(std::gcd(count, dims[d].x_stride), dims[d].y_stride);
   }
@@ -85,31 +86,18 @@ struct PadDims {
       const int64_t part = is_last ? count : 1;
       const int64_t step = is_last ? 1 : count;
       at[dims++] = {make_divisor(std::max<int64_t>(1, dim.out / part)),
-                    static_cast<int32_t>(dim.in / part), dim.low, dim.x_stride / step,
+                    static_cast<int32_t>(dim.in / part), dim.low / part, dim.x_stride / step,
                     dim.y_stride / step};
     }
   }
 };
 
-const char* mode_name(PadMode mode) {
-  switch (mode) {
-    case PadMode::kReflect:
-      return "kReflect";
-    case PadMode::kEdge:
-      return "kEdge";
-    case PadMode::kWrap:
-      return "kWrap";
-    default:
-      return "kConstant";
-  }
-}
-
 }  // namespace
 
-FunctionKernel::Work prepare_pad(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_pad(const KernelProblem& problem, CudaDevice& device) {
   const TensorView& y = problem.outputs[0];
   const int64_t elements = y.elements();
-  if (elements == 0) return {};
+  if (elements == 0) return CudaRun::nothing();
   const size_t size = size_of(y.dtype);
   const std::vector<PaddedDim> all = dims_of(problem);
   struct Form {
@@ -118,13 +106,14 @@ FunctionKernel::Work prepare_pad(const KernelProblem& problem, CudaDevice& devic
     int64_t total;
   };
   const auto form = [&](int64_t count) {
-    const std::string source = "#define kMode " +
-                               std::string(mode_name(pad_mode(problem.attributes))) +
-                               "\nusing T = " + piece_type(count * static_cast<int64_t>(size)) +
+    const auto mode = static_cast<int>(pad_mode(problem.attributes));
+    const std::string source = "constexpr int kMode = " + std::to_string(mode) +
+                               ";\nusing T = " + piece_type(count * static_cast<int64_t>(size)) +
                                ";\n" + std::string(device_source("pad"));
     return Form{device.modules().get(source, "pad"), PadDims(all, count), elements / count};
   };
-  const int64_t most = elements_at_once(all, static_cast<int64_t>(size));
+  const int64_t most = elements_at_once(all, static_cast<int64_t>(size),
+                                        pad_mode(problem.attributes) == PadMode::kConstant);
   const Form one = form(1);
   const Form several = most > 1 ? form(most) : one;
   HostTensor value(y.dtype, {1});
@@ -164,7 +153,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_pad_cuda() {
-  return {std::make_shared<FunctionKernel>("pad", "pad.pieces", refuses, prepare_pad)};
+  return {std::make_shared<SimpleCudaKernel>("pad", "pad.pieces", refuses, prepare_pad)};
 }
 
 }  // namespace cleave::backend

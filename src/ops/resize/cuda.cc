@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/pieces.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -91,11 +91,11 @@ std::vector<size_t> dims_of(const KernelProblem& problem) {
   return dims;
 }
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const TensorView& x = problem.inputs[0];
   const TensorView& y = problem.outputs[0];
   const int64_t total = y.elements();
-  if (total == 0) return {};
+  if (total == 0) return CudaRun::nothing();
   const std::vector<int64_t> axes = problem.attributes.integers("axes");
   const bool doubles = x.dtype == DType::kFloat64;
   ResizeArgument argument;
@@ -157,7 +157,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_resize_cuda() {
-  return {std::make_shared<FunctionKernel>("resize", "resize.elements", refuses, prepare)};
+  return {std::make_shared<SimpleCudaKernel>("resize", "resize.elements", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -26,11 +26,11 @@ struct AlignArgument {
   Divisor channels;
 };
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const auto& x = problem.inputs[0].shape;
   const auto& y = problem.outputs[0].shape;
   const int64_t total = problem.outputs[0].elements();
-  if (total == 0) return {};
+  if (total == 0) return CudaRun::nothing();
   const RoiAlignment alignment = RoiAlignment::of(problem.attributes);
   const AlignArgument argument{.scale = alignment.scale,
                                .offset = alignment.offset,
@@ -71,7 +71,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_roi_align_cuda() {
-  return {std::make_shared<FunctionKernel>("roi_align", "roi_align.bins", refuses, prepare)};
+  return {std::make_shared<SimpleCudaKernel>("roi_align", "roi_align.bins", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

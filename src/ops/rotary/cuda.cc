@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "backend/cuda/device_sources.h"
-#include "backend/cuda/function_kernel.h"
 #include "backend/cuda/pieces.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
@@ -53,11 +53,11 @@ int64_t pairs_at_once(const KernelProblem& problem, const IndexSpace& rows) {
   return count;
 }
 
-FunctionKernel::Work prepare(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const TensorView& x = problem.inputs[0];
   const IndexSpace space = rows_of(problem);
   const int64_t half = x.shape.back() / 2;
-  if (space.elements * half == 0) return {};
+  if (space.elements * half == 0) return CudaRun::nothing();
   struct Form {
     cudaKernel_t kernel;
     Divisor pieces;  // of a row
@@ -106,7 +106,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_rotary_cuda() {
-  return {std::make_shared<FunctionKernel>("rotary", "rotary.rows", refuses, prepare)};
+  return {std::make_shared<SimpleCudaKernel>("rotary", "rotary.rows", refuses, prepare)};
 }
 
 }  // namespace cleave::backend

@@ -1,0 +1,9 @@
+#include "capabilities/op_capabilities.h"
+
+namespace cleave::capabilities {
+
+OpCapabilitiesList make_elementwise_capabilities_cuda() {
+  return {{"fused_elementwise", std::make_shared<AnyStrides>()}};
+}
+
+}  // namespace cleave::capabilities
