@@ -87,10 +87,9 @@ class PreparedCudnn final : public PreparedKernel {
   PreparedCudnn(const KernelProblem& problem, CudaDevice& device)
       : handle_(cudnn_of(device)), is_double_(problem.inputs[0].dtype == DType::kFloat64) {
     const Padding padding(problem);
-    describe(problem, padding);
     copy_bytes_ = padding.copy_bytes(problem);
     plain_ = prepare_plain_conv(problem, device);
-    is_chosen_ = choose(most_workspace(problem) - copy_bytes_);
+    is_chosen_ = describe(problem, padding) && choose(most_workspace(problem) - copy_bytes_);
     if (is_chosen_ && !padding.is_even) pad_ = pad_work(problem, padding, device);
   }
 
@@ -129,8 +128,13 @@ class PreparedCudnn final : public PreparedKernel {
   }
 
  private:
-  void describe(const KernelProblem& problem, const Padding& padding) {
+  // False where cuDNN does not take such sizes.
+  bool describe(const KernelProblem& problem, const Padding& padding) {
     const cudnnDataType_t type = data_type(problem.inputs[0].dtype);
+    bool is_taken = true;
+    const auto take = [&](cudnnStatus_t status) {
+      is_taken = is_taken && status == CUDNN_STATUS_SUCCESS;
+    };
     // One dimension is two, of which the first has an extent of 1.
     const auto with_image = [&](const TensorView& view, auto&& extent) {
       std::vector<int64_t> shape = {view.shape[0], view.shape[1]};
@@ -140,35 +144,33 @@ class PreparedCudnn final : public PreparedKernel {
     const auto set_tensor = [&](const CudnnTensor& tensor, const std::vector<int64_t>& shape) {
       const std::vector<int> dims = ints(shape);
       const std::vector<int> strides = ints(TensorView::dense(DType::kFloat32, shape).strides);
-      cudnn_check(cudnnSetTensorNdDescriptor(tensor.get(), type, static_cast<int>(dims.size()),
-                                             dims.data(), strides.data()),
-                  "describing a tensor");
+      take(cudnnSetTensorNdDescriptor(tensor.get(), type, static_cast<int>(dims.size()),
+                                      dims.data(), strides.data()));
     };
     set_tensor(x_, padding.operand_shape(problem));
     set_tensor(y_, with_image(problem.outputs[0], [](const WindowAxis& a) { return a.out; }));
     const std::vector<int> filter =
         ints(with_image(problem.inputs[1], [](const WindowAxis& a) { return a.kernel; }));
-    cudnn_check(cudnnSetFilterNdDescriptor(w_.get(), type, CUDNN_TENSOR_NCHW,
-                                           static_cast<int>(filter.size()), filter.data()),
-                "describing weights");
+    take(cudnnSetFilterNdDescriptor(w_.get(), type, CUDNN_TENSOR_NCHW,
+                                    static_cast<int>(filter.size()), filter.data()));
     std::vector<int> pads, strides, dilations;
     for (const WindowAxis& axis : padding.axes) {
       pads.push_back(padding.is_even ? static_cast<int>(axis.low) : 0);
       strides.push_back(static_cast<int>(axis.stride));
       dilations.push_back(static_cast<int>(axis.dilation));
     }
-    cudnn_check(cudnnSetConvolutionNdDescriptor(convolution_.get(), static_cast<int>(pads.size()),
-                                                pads.data(), strides.data(), dilations.data(),
-                                                CUDNN_CROSS_CORRELATION,
-                                                is_double_ ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT),
-                "describing a convolution");
+    take(cudnnSetConvolutionNdDescriptor(convolution_.get(), static_cast<int>(pads.size()),
+                                         pads.data(), strides.data(), dilations.data(),
+                                         CUDNN_CROSS_CORRELATION,
+                                         is_double_ ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT));
     const auto groups = static_cast<int>(problem.attributes.integer("groups"));
-    cudnn_check(cudnnSetConvolutionGroupCount(convolution_.get(), groups), "setting groups");
+    take(cudnnSetConvolutionGroupCount(convolution_.get(), groups));
     // Float32 stays float32.
-    const bool is_short = type == CUDNN_DATA_HALF || type == CUDNN_DATA_BFLOAT16;
-    cudnn_check(cudnnSetConvolutionMathType(convolution_.get(),
-                                            is_short ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH),
-                "choosing the arithmetic");
+    const cudnnMathType_t math = is_double_                 ? CUDNN_DEFAULT_MATH
+                                 : type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH
+                                                            : CUDNN_TENSOR_OP_MATH;
+    take(cudnnSetConvolutionMathType(convolution_.get(), math));
+    return is_taken;
   }
 
   // The algorithm that cuDNN thinks best of those that may be used; false where there is none.

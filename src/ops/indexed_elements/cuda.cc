@@ -9,8 +9,8 @@
 namespace cleave::backend {
 namespace {
 
-// Where fewer lines than this have their updates taken one by one, most of a GPU is idle.
-constexpr int64_t kManyLines = 1 << 14;
+// Of fewer lines than this each has a block, of more a thread.
+constexpr int64_t kManyLines = 1 << 10;
 constexpr int kLineThreads = 128;  // of a block that takes a line
 
 // outer × count × inner indices into outer × extent × inner elements.
@@ -55,7 +55,7 @@ CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
   }};
 }
 
-// The last update of each element is found first: for few lines.
+// The last update of each element is found first.
 CudaRun prepare_replacing(const KernelProblem& problem, CudaDevice& device) {
   const Lines lines(problem);
   const int64_t elements = problem.outputs[0].elements();
@@ -87,9 +87,9 @@ CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
   const int64_t elements = problem.outputs[0].elements();
   if (elements == 0) return CudaRun::nothing();
   const bool reduces = problem.attributes.has("reduce");
-  if (!reduces && lines.lines() < kManyLines) return prepare_replacing(problem, device);
+  if (!reduces) return prepare_replacing(problem, device);
   const DType type = problem.inputs[0].dtype;
-  const bool widens = reduces && is_half(type);
+  const bool widens = is_half(type);
   const std::string source = source_of(problem);
   const int64_t all = lines.lines();
   const bool is_few = all < kManyLines;

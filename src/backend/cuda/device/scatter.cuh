@@ -3,7 +3,7 @@
 template <class Element, class Update>
 __device__ inline Element updated(Element element, Update update) {
   if constexpr (kReplaces) {
-    return update;
+    return Element(widen(update));
   } else {
     return combine<kReduce>(element, Element(widen(update)));
   }
