@@ -13,7 +13,8 @@ namespace cleave::backend {
 namespace {
 
 constexpr int64_t kMostCopies = 32;
-constexpr size_t kLeastRecorded = 16;
+constexpr size_t kMostRecorded = 16;
+constexpr double kRecordedUs = 1000;
 // Activations of a usual network; operands of a call are seldom where the call before had its own.
 constexpr int64_t kArenaBytes = int64_t{12} << 20;
 constexpr double kLongCallUs = 200;  // shorter ones are seldom interrupted
@@ -185,11 +186,17 @@ void KernelTrial::call() {
 double KernelTrial::replay_us() {
   const StreamHandle stream = device_.default_stream();
   if (!recording_) {
-    recorded_ = std::max<size_t>({kLeastRecorded, turns_.size(), copies_.size()});
+    clock_ = device_.make_clock(stream);
+    clock_->mark();
+    call();
+    clock_->mark();
+    const double one = std::chrono::duration<double, std::micro>(clock_->read().at(1)).count();
+    // Short calls fill some time, and each operand has its turn.
+    const size_t turns = std::max<size_t>({kMostRecorded, turns_.size(), copies_.size()});
+    recorded_ = std::clamp<size_t>(static_cast<size_t>(kRecordedUs / std::max(one, 1.0)), 2, turns);
     recording_ = device_.record(stream, [&] {
       for (size_t i = 0; i < recorded_; ++i) call();
     });
-    clock_ = device_.make_clock(stream);
   }
   // What is between the marks was put on the stream before the device came that far.
   recording_->replay(stream);

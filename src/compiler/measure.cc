@@ -21,7 +21,7 @@ std::string measure_machine(const MeasureOptions& options) {
   const int cores = shared ? std::max(1, static_cast<int>(std::thread::hardware_concurrency()))
                            : std::max(devices, backend->device_count());
   std::vector<int> at_work = {1};
-  if (std::min(devices, cores) > 1) at_work.push_back(std::min(devices, cores));
+  if (shared && std::min(devices, cores) > 1) at_work.push_back(std::min(devices, cores));
 
   const auto progress = [&](const std::string& what) { log(options.log, LogLevel::kInfo, what); };
   const ops::Registry registry = ops::Registry::builtin();

@@ -20,10 +20,6 @@ TensorType f32(std::vector<int64_t> shape) {
   return {DType::kFloat32, Shape(shape.begin(), shape.end())};
 }
 
-// Another program's work on the machine lasts for seconds and only adds time: all is measured in
-// rounds, and the less disturbed one counts.
-constexpr int kRounds = 2;
-
 template <class Point, class SameWork>
 void keep_lower(std::vector<Point>& points, const std::vector<Point>& others,
                 const SameWork& same_work) {
@@ -62,7 +58,7 @@ class Measurement {
     const size_t weighted = plan.rows.size() * plan.widths.size() * plan.widths.size();
     const size_t plain =
         plan.plain_rows.size() * plan.plain_widths.size() * plan.plain_widths.size();
-    seconds_ = plan.seconds / kRounds / static_cast<double>(plan.types.size()) /
+    seconds_ = plan.seconds / plan.rounds / static_cast<double>(plan.types.size()) /
                static_cast<double>(weighted + plain + kOtherCalls);
   }
 
@@ -385,13 +381,14 @@ MeasurePlan gpu_measure_plan() {
   plan.lengths = {16, 128, 512, 1024, 2048, 4096};
   plan.largest_scores = int64_t{1} << 28;
   plan.largest_collective = int64_t{1} << 30;
+  plan.rounds = 1;  // nobody else is on them
   return plan;
 }
 
 DeviceModel measure_device(Profiler& profiler, const ops::Registry& registry,
                            const MeasurePlan& plan) {
   DeviceModel model = Measurement(profiler, registry, plan).run();
-  for (int round = 1; round < kRounds; ++round) {
+  for (int round = 1; round < plan.rounds; ++round) {
     keep_faster(model, Measurement(profiler, registry, plan).run());
   }
   return model;
@@ -409,7 +406,7 @@ std::vector<CollectivePoint> collectives_once(Profiler& profiler, const MeasureP
   for (int64_t bytes = 1 << 10; bytes <= plan.largest_collective; bytes *= 4) {
     sizes.push_back(bytes);
   }
-  const double seconds = plan.seconds / kRounds /
+  const double seconds = plan.seconds / plan.rounds /
                          static_cast<double>(groups.size() * std::size(kOps) * sizes.size() + 1);
   std::vector<CollectivePoint> points;
   for (const int64_t ranks : groups) {
@@ -433,7 +430,7 @@ std::vector<CollectivePoint> collectives_once(Profiler& profiler, const MeasureP
 
 std::vector<CollectivePoint> measure_collectives(Profiler& profiler, const MeasurePlan& plan) {
   std::vector<CollectivePoint> points = collectives_once(profiler, plan);
-  for (int round = 1; round < kRounds; ++round) {
+  for (int round = 1; round < plan.rounds; ++round) {
     keep_lower(points, collectives_once(profiler, plan),
                [](const CollectivePoint& a, const CollectivePoint& b) {
                  return a.op == b.op && a.ranks == b.ranks && a.bytes == b.bytes;
