@@ -68,6 +68,13 @@ bool same_by_nccl(DType type, ReduceOp op, int ranks) {
 void NcclCommunicator::reduce(const void* src, void* dst, int64_t count, DType type, ReduceOp op,
                               const Launch& launch) {
   const auto element_size = static_cast<int64_t>(size_of(type));
+  const Route route = group_->route_for(count * element_size);
+  if (route == Route::kFlagged) {
+    return flagged_all_reduce(group_->peers(rank_), src, dst, count, type, op, launch);
+  }
+  if (route == Route::kDirect) {
+    return direct_all_reduce(group_->peers(rank_), src, dst, count, type, op, launch);
+  }
   if (count * element_size <= kGatheredBytes) {
     return reduce_gathered(src, dst, count, type, op, launch);
   }
@@ -99,7 +106,7 @@ void NcclCommunicator::reduce_gathered(const void* src, void* dst, int64_t count
     terms.at[terms.count++] = peer == rank_ ? src : term;
     if (peer != rank_) transfers.push_back({peer, src, bytes, term, bytes});
   }
-  transfer(transfers, launch.stream);
+  transfer_by_nccl(transfers, launch.stream);
   reduce_terms(terms, count, type, op, dst, launch);
 }
 
@@ -123,9 +130,9 @@ void NcclCommunicator::reduce_slices(const std::byte* src, std::byte* dst, int64
     scatter.push_back({peer, src + begin(peer), bytes, term, own_bytes});
     gather.push_back({peer, dst + own, own_bytes, dst + begin(peer), bytes});
   }
-  transfer(scatter, launch.stream);
+  transfer_by_nccl(scatter, launch.stream);
   reduce_terms(terms, own_bytes / element_size, type, op, dst + own, launch);
-  transfer(gather, launch.stream);
+  transfer_by_nccl(gather, launch.stream);
 }
 
 void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, void* dst, DType type,
@@ -148,7 +155,7 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     if (peer == rank_ || bytes + plan.result.bytes == 0) continue;
     transfers.push_back({peer, message(peer), bytes, term, plan.result.bytes});
   }
-  if (!transfers.empty()) transfer(transfers, launch.stream);
+  if (plan.largest > 0) transfer(transfers, group_->route_for(plan.largest), plan.largest, launch);
   std::byte* const spare = received + size() * slot;
   std::byte* const result =
       plan.result.staged ? spare : static_cast<std::byte*>(dst) + plan.result.offset;
