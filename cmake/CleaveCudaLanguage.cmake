@@ -22,5 +22,7 @@ if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
 endif()
 # What the host compiler looks into anyway must not be named, or it looks there in another order.
 list(APPEND CMAKE_CUDA_IMPLICIT_INCLUDE_DIRECTORIES ${CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES})
+# Targets name the runtime themselves (CUDA::cudart).
+set(CMAKE_CUDA_RUNTIME_LIBRARY None)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_EXTENSIONS OFF)

@@ -117,4 +117,12 @@ void with_device_type(DType type, ReduceOp op, Visit&& visit) {
   }
 }
 
+// The same for each type that there is.
+template <class Visit>
+void for_each_device_type(Visit&& visit) {
+  for (int type = 0; type <= static_cast<int>(DType::kBool); ++type) {
+    with_device_type(static_cast<DType>(type), ReduceOp::kSum, visit);
+  }
+}
+
 }  // namespace cleave::nccl

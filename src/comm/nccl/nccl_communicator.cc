@@ -138,16 +138,27 @@ void NcclCommunicator::exchange(const PlacedExchange& placed, const void* src, v
   std::byte* const sends = staging_.get(plan.send_staging + plan.receive_staging);
   std::byte* const receives = sends + plan.send_staging;
   run(placed.pack, src, sends, launch);
-  if (!in_place(placed.local.table, src, dst)) run(placed.local, src, dst, launch);
+  const Route route = group_->route_for(plan.largest);
+  const CopyTable& local = placed.local.table;
   std::vector<Transfer> transfers;
+  if (!in_place(local, src, dst)) {
+    // One run is a message of the rank to itself, which spares a kernel.
+    const bool one_run = local.entries.size() == 1 && local.bytes == local.entries[0].run;
+    if (one_run && plan.largest > 0 && route != Route::kNccl) {
+      transfers.push_back({rank_, at(src, local.entries[0].src), local.bytes,
+                           at(dst, local.entries[0].dst), local.bytes});
+    } else {
+      run(placed.local, src, dst, launch);
+    }
+  }
   for (int peer = 0; peer < size(); ++peer) {
     const Message& out = plan.sends[static_cast<size_t>(peer)];
     const Message& in = plan.receives[static_cast<size_t>(peer)];
-    if (out.bytes + in.bytes == 0) continue;
+    if (out.bytes + in.bytes == 0) continue;  // itself, too
     transfers.push_back({peer, at(out.staged ? sends : src, out.offset), out.bytes,
                          at(in.staged ? receives : dst, in.offset), in.bytes});
   }
-  if (plan.largest > 0) transfer(transfers, group_->route_for(plan.largest), plan.largest, launch);
+  if (plan.largest > 0) transfer(transfers, route, plan.largest, launch);
   run(placed.unpack, receives, dst, launch);
 }
 

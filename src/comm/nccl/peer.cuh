@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "comm/nccl/check.h"
 #include "comm/nccl/peer_view.h"
 
 namespace cleave::nccl {
@@ -68,20 +69,16 @@ __device__ inline FlaggedWord load_flagged(const std::byte* from) {
   return word;
 }
 
-// Waits until the word has come; what it returns has no meaning once the group has to stop.
-__device__ inline uint64_t wait_flagged(const PeerView& view, const std::byte* from, uint32_t epoch,
-                                        FlaggedWord word) {
+// Waits until the word has come: then it is what `from` holds. Once the group has to stop it may be
+// another one, whose payload means nothing.
+__device__ inline FlaggedWord wait_flagged(const PeerView& view, const std::byte* from,
+                                           uint32_t epoch, FlaggedWord word) {
   int polls = 0;
   while (!word.has_come(epoch)) {
     if (++polls % kPollsBetweenStops == 0 && must_stop(view)) break;
     word = load_flagged(from);
   }
-  return word.payload();
-}
-
-__device__ inline uint64_t wait_flagged(const PeerView& view, const std::byte* from,
-                                        uint32_t epoch) {
-  return wait_flagged(view, from, epoch, load_flagged(from));
+  return word;
 }
 
 // The slot in the memory of `owner` for what `source` sends in this epoch.
@@ -144,11 +141,13 @@ __device__ T load_uncached(const T* from) {
 
 // ---- direct epochs ----
 
+// What this thread has done and seen is before, or after, what other GPUs do that hear of it.
+__device__ inline void fence() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+
 // What ranks tell each other: where operands are. By rank, in shared memory.
 struct Addresses {
   const std::byte* first[kMostPeers];
   std::byte* second[kMostPeers];
-  bool stopped;
 };
 
 // Tells each peer `first(peer)` and `second`, and waits for theirs. By all threads; whether it may
@@ -157,30 +156,29 @@ template <class First>
 __device__ bool swap_addresses(const PeerView& view, uint32_t epoch, First&& first,
                                std::byte* second, Addresses& told) {
   const int peer = static_cast<int>(threadIdx.x);
-  if (peer == 0) told.stopped = false;
-  __syncthreads();
+  bool stopped = false;
   if (peer < view.ranks && peer != view.rank) {
     const auto place = [&](int owner, int source) {
       const int64_t number = int64_t{epoch & 1} * kMostPeers + source;
       return view.at[owner] + kAddressesAt + number * kAddressBytes;
     };
     if (blockIdx.x == 0) {
-      // What the stream has done before is seen by whoever sees the addresses.
-      __threadfence_system();
+      fence();  // what the stream has done before is seen by whoever sees the addresses
       std::byte* const to = place(peer, view.rank);
       store_flagged(to, reinterpret_cast<uint64_t>(first(peer)), epoch);
       store_flagged(to + 16, reinterpret_cast<uint64_t>(second), epoch);
     }
     const std::byte* const from = place(view.rank, peer);
-    told.first[peer] = reinterpret_cast<const std::byte*>(wait_flagged(view, from, epoch));
-    told.second[peer] = reinterpret_cast<std::byte*>(wait_flagged(view, from + 16, epoch));
-    if (!load_flagged(from).has_come(epoch) || !load_flagged(from + 16).has_come(epoch)) {
-      told.stopped = true;
-    }
-    __threadfence_system();
+    FlaggedWord word = load_flagged(from);
+    FlaggedWord next = load_flagged(from + 16);
+    word = wait_flagged(view, from, epoch, word);
+    next = wait_flagged(view, from + 16, epoch, next);
+    told.first[peer] = reinterpret_cast<const std::byte*>(word.payload());
+    told.second[peer] = reinterpret_cast<std::byte*>(next.payload());
+    stopped = !word.has_come(epoch) || !next.has_come(epoch);
+    fence();
   }
-  __syncthreads();
-  return !told.stopped;
+  return __syncthreads_or(stopped) == 0;
 }
 
 // Tells the peers that this block has ended its part, and waits until the same block of each has.
@@ -192,7 +190,6 @@ __device__ inline void end_together(const PeerView& view, uint32_t epoch) {
   const auto place = [&](int owner, int source) {
     return view.at[owner] + kEndsAt + (int64_t{source} * kMostBlocks + blockIdx.x) * 4;
   };
-  __threadfence_system();
   asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(place(peer, view.rank)), "r"(epoch)
                : "memory");
   const std::byte* const from = place(view.rank, peer);
@@ -217,6 +214,14 @@ template <class Visit>
 void with_most_ranks(int ranks, Visit&& visit) {
   if (ranks <= 2) return visit(std::integral_constant<int, 2>{});
   visit(std::integral_constant<int, kMostPeers>{});
+}
+
+// Onto the current device.
+template <class Kernel>
+void load_kernel(Kernel* kernel) {
+  cudaFuncAttributes attributes;
+  cuda_check(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)),
+             "loading device code");
 }
 
 }  // namespace cleave::nccl

@@ -95,6 +95,13 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
+void load_direct_reduce() {
+  for_each_device_type([]<class T>(T, ReduceOp) {
+    load_kernel(direct_kernel<T, 2>);
+    load_kernel(direct_kernel<T, kMostPeers>);
+  });
+}
+
 void direct_all_reduce(const PeerView& view, const void* src, void* dst, int64_t count, DType type,
                        ReduceOp op, const Launch& launch) {
   const auto element_size = static_cast<int64_t>(size_of(type));

@@ -39,13 +39,20 @@ __global__ void __launch_bounds__(kFlaggedThreads)
     const uint64_t payload = load_word(from, word, bytes, aligned_to_words(from));
     store_flagged(slot(view, peer, view.rank, epoch) + word * 16, payload, epoch);
   }
+  const int64_t own_bytes = messages.receive_bytes[view.rank];
+  for (int64_t word = first; word * 8 < own_bytes; word += step) {
+    const auto* from = static_cast<const std::byte*>(messages.send[view.rank]);
+    auto* to = static_cast<std::byte*>(messages.receive[view.rank]);
+    const uint64_t payload = load_word(from, word, own_bytes, aligned_to_words(from));
+    store_word(to, word, own_bytes, aligned_to_words(to), payload);
+  }
   for (int64_t i = first; i < all; i += step) {
     const int peer = peer_of(i);
     const int64_t word = i % words;
     const int64_t bytes = messages.receive_bytes[peer];
     if (word >= words_of(bytes)) continue;
-    const uint64_t payload =
-        wait_flagged(view, slot(view, view.rank, peer, epoch) + word * 16, epoch);
+    const std::byte* const place = slot(view, view.rank, peer, epoch) + word * 16;
+    const uint64_t payload = wait_flagged(view, place, epoch, load_flagged(place)).payload();
     auto* to = static_cast<std::byte*>(messages.receive[peer]);
     store_word(to, word, bytes, aligned_to_words(to), payload);
   }
@@ -97,6 +104,8 @@ __global__ void __launch_bounds__(kDirectThreads)
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.send[peer]);
   };
+  copy_message(message_for(view.rank), static_cast<std::byte*>(messages.receive[view.rank]),
+               messages.receive_bytes[view.rank]);
   if (swap_addresses(view, epoch, message_for, nullptr, told)) {
     for (int distance = 1; distance < view.ranks; ++distance) {
       const int peer = (view.rank + distance) % view.ranks;
@@ -109,6 +118,11 @@ __global__ void __launch_bounds__(kDirectThreads)
 }
 
 }  // namespace
+
+void load_exchanges() {
+  load_kernel(flagged_kernel);
+  load_kernel(direct_kernel);
+}
 
 void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                       const Launch& launch) {

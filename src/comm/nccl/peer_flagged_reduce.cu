@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int r = 0; r < kRanks; ++r) {
       if (r >= view.ranks) continue;
       const uint64_t term =
-          r == view.rank ? own : wait_flagged(view, received(r), epoch, words_of[r]);
+          r == view.rank ? own : wait_flagged(view, received(r), epoch, words_of[r]).payload();
       if (r == 0) {
         sum.start(bits_as<P>(term));
       } else {
@@ -52,6 +52,13 @@ __global__ void __launch_bounds__(kThreads)
 bool aligned_to_words(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 8 == 0; }
 
 }  // namespace
+
+void load_flagged_reduce() {
+  for_each_device_type([]<class T>(T, ReduceOp) {
+    load_kernel(flagged_kernel<T, 2>);
+    load_kernel(flagged_kernel<T, kMostPeers>);
+  });
+}
 
 void flagged_all_reduce(const PeerView& view, const void* src, void* dst, int64_t count, DType type,
                         ReduceOp op, const Launch& launch) {

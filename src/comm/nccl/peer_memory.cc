@@ -86,6 +86,9 @@ void PeerMemory::make() {
     cuda_check(cudaSetDevice(number), "choosing the device");
     blocks.emplace_back(kSlotsAt + 2 * ranks * slot_bytes_);
     fill_with_zeros(blocks.back());
+    load_flagged_reduce();
+    load_direct_reduce();
+    load_exchanges();
     view.at[view.rank++] = blocks.back().data();
   }
   for (int rank = 0; rank < ranks; ++rank) {

@@ -40,13 +40,20 @@ struct PeerView {
   const uint32_t* stop = nullptr;  // in the host's memory: not 0 when waits have to end
 };
 
-// Messages between this rank and each other, by peer; those of no bytes may be null.
+// Messages between this rank and each other, by peer; those of no bytes may be null. One to the
+// rank itself is a copy.
 struct PeerMessages {
   const void* send[kMostPeers] = {};
   int64_t send_bytes[kMostPeers] = {};
   void* receive[kMostPeers] = {};
   int64_t receive_bytes[kMostPeers] = {};
 };
+
+// Loads all kernels below onto the current device. Otherwise the first start of each might wait for
+// kernels that run there, which may be waiting for this rank.
+void load_flagged_reduce();
+void load_direct_reduce();
+void load_exchanges();
 
 // One epoch each. What a rank passes besides its own pointers must be the same on all ranks.
 //
