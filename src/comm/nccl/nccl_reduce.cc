@@ -146,6 +146,22 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     const Message& out = plan.sends[static_cast<size_t>(rank)];
     return (out.staged ? sends : static_cast<const std::byte*>(src)) + out.offset;
   };
+  std::byte* const spare = received + size() * slot;
+  std::byte* const result =
+      plan.result.staged ? spare : static_cast<std::byte*>(dst) + plan.result.offset;
+  const int64_t count = plan.result.bytes / static_cast<int64_t>(size_of(type));
+  const Route route = group_->route_for(plan.largest);
+  if (size() > 1 && plan.largest > 0 && route != Route::kNccl) {
+    PeerMessages messages;
+    for (int peer = 0; peer < size(); ++peer) {
+      messages.send[peer] = message(peer);
+      messages.send_bytes[peer] = plan.sends[static_cast<size_t>(peer)].bytes;
+    }
+    const auto run = route == Route::kFlagged ? flagged_reduce_scatter : direct_reduce_scatter;
+    run(group_->peers(rank_), messages, result, count, plan.largest, type, op, launch);
+    copy_runs(placed.unpack.table, placed.unpack.on_device, spare, dst, launch);
+    return;
+  }
   Terms terms;
   std::vector<Transfer> transfers;
   for (int peer = 0; peer < size(); ++peer) {
@@ -155,12 +171,8 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     if (peer == rank_ || bytes + plan.result.bytes == 0) continue;
     transfers.push_back({peer, message(peer), bytes, term, plan.result.bytes});
   }
-  if (plan.largest > 0) transfer(transfers, group_->route_for(plan.largest), plan.largest, launch);
-  std::byte* const spare = received + size() * slot;
-  std::byte* const result =
-      plan.result.staged ? spare : static_cast<std::byte*>(dst) + plan.result.offset;
-  reduce_terms(terms, plan.result.bytes / static_cast<int64_t>(size_of(type)), type, op, result,
-               launch);
+  transfer_by_nccl(transfers, launch.stream);
+  reduce_terms(terms, count, type, op, result, launch);
   copy_runs(placed.unpack.table, placed.unpack.on_device, spare, dst, launch);
 }
 

@@ -89,6 +89,13 @@ __device__ inline std::byte* slot(const PeerView& view, int owner, int source, u
 
 // ---- 8 bytes of memory that need not be aligned, or that end before ----
 
+// The words of a message; an empty one is a word too, which says that its sender has come.
+__device__ inline int64_t words_of(int64_t bytes) { return bytes == 0 ? 1 : (bytes + 7) / 8; }
+
+__host__ __device__ inline bool aligned_to_words(const void* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % 8 == 0;
+}
+
 // `base` is aligned to 8 bytes where `aligned` says so.
 __device__ inline uint64_t load_word(const std::byte* base, int64_t word, int64_t bytes,
                                      bool aligned) {
@@ -203,6 +210,11 @@ __device__ inline void end_together(const PeerView& view, uint32_t epoch) {
 }
 
 // ---- starting kernels ----
+
+inline constexpr int kFlaggedThreads = 256;
+inline constexpr int kDirectThreads = 512;
+// Enough loads in flight to fill the links of one GPU, and few enough to leave it room.
+inline constexpr int kDirectBlocks = 64;
 
 // Blocks of `threads` for so many pieces of work, at most `most`.
 inline unsigned blocks_for(int64_t work, int threads, int most) {

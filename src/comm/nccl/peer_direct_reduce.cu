@@ -1,83 +1,27 @@
 // An all_reduce in which every rank reduces its slice of what all ranks have where it lies.
 #include "comm/nccl/arithmetic.cuh"
 #include "comm/nccl/check.h"
-#include "comm/nccl/peer.cuh"
+#include "comm/nccl/peer_slice.cuh"
 #include "comm/slice.h"
 
 namespace cleave::nccl {
 namespace {
 
-constexpr int kThreads = 512;
-// Enough loads in flight to fill the links of one GPU, and few enough to leave it room.
-constexpr int kBlocks = 64;
-
-// A rank's slice of the operands of all ranks: read from each, reduced, written to each. Nobody
-// else touches it, so that source and destination may be the same. `kRanks` is at least `ranks`.
 template <class T, int kRanks>
-struct Slice {
-  const T* from[kRanks];
-  T* to[kRanks];
-  int ranks;
-
-  __device__ bool aligned() const {
-    uintptr_t bits = 0;
-#pragma unroll
-    for (int r = 0; r < kRanks; ++r) {
-      if (r >= ranks) continue;
-      bits |= reinterpret_cast<uintptr_t>(from[r]) | reinterpret_cast<uintptr_t>(to[r]);
-    }
-    return bits % 16 == 0;
-  }
-
-  // From element `begin` on; a thread has `kUnroll` packs at once, so that many loads are under
-  // way.
-  template <int kElements, int kUnroll>
-  __device__ void reduce(int64_t begin, int64_t packs, ReduceOp op) const {
-    using P = Pack<T, kElements>;
-    const int64_t step = int64_t{gridDim.x} * kThreads;
-    const int64_t first = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-    for (int64_t i = first; i < packs; i += step * kUnroll) {
-      P terms[kUnroll][kRanks];
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) {
-#pragma unroll
-        for (int r = 0; r < kRanks; ++r) {
-          if (i + u * step >= packs || r >= ranks) continue;
-          terms[u][r] = load_uncached(reinterpret_cast<const P*>(from[r] + begin) + i + u * step);
-        }
-      }
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) {
-        if (i + u * step >= packs) continue;
-        Sum<T, kElements> sum;
-        sum.start(terms[u][0]);
-#pragma unroll
-        for (int r = 1; r < kRanks; ++r) {
-          if (r < ranks) sum.add(op, terms[u][r]);
-        }
-        const P result = sum.rounded();
-#pragma unroll
-        for (int r = 0; r < kRanks; ++r) {
-          if (r < ranks) reinterpret_cast<P*>(to[r] + begin)[i + u * step] = result;
-        }
-      }
-    }
-  }
-};
-
-template <class T, int kRanks>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDirectThreads)
     direct_kernel(const __grid_constant__ PeerView view, const T* src, T* dst, int64_t begin,
                   int64_t end, ReduceOp op) {
   constexpr int kElements = 16 / sizeof(T);
-  constexpr int kUnroll = kRanks <= 2 ? 4 : 2;
+  constexpr int kUnroll = kRanks <= 2 ? 4 : 1;
   __shared__ Addresses told;
   const uint32_t epoch = this_epoch(view);
   const auto* own = reinterpret_cast<const std::byte*>(src);
   const auto tell = [&](int) { return own; };
   if (swap_addresses(view, epoch, tell, reinterpret_cast<std::byte*>(dst), told)) {
+    // Nobody else touches it, so that source and destination may be the same.
     Slice<T, kRanks> slice;
     slice.ranks = view.ranks;
+    slice.results = view.ranks;
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       if (r >= view.ranks) continue;
@@ -108,10 +52,11 @@ void direct_all_reduce(const PeerView& view, const void* src, void* dst, int64_t
   const int64_t begin = slice_begin(count, view.rank, view.ranks);
   const int64_t end = slice_begin(count, view.rank + 1, view.ranks);
   // As many on all ranks: not by this one's slice.
-  const unsigned blocks = blocks_for(count * element_size / 16 / view.ranks, kThreads, kBlocks);
+  const unsigned blocks =
+      blocks_for(count * element_size / 16 / view.ranks, kDirectThreads, kDirectBlocks);
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
     with_most_ranks(view.ranks, [&](auto ranks) {
-      direct_kernel<T, ranks()><<<blocks, kThreads, 0, launch.stream>>>(
+      direct_kernel<T, ranks()><<<blocks, kDirectThreads, 0, launch.stream>>>(
           view, static_cast<const T*>(src), static_cast<T*>(dst), begin, end, device_op);
     });
   });

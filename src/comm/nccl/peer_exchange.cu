@@ -7,17 +7,6 @@
 namespace cleave::nccl {
 namespace {
 
-constexpr int kFlaggedThreads = 256;
-constexpr int kDirectThreads = 512;
-constexpr int kDirectBlocks = 64;
-
-// The words of a message; an empty one is a word too, which says that its sender has come.
-__device__ int64_t words_of(int64_t bytes) { return bytes == 0 ? 1 : (bytes + 7) / 8; }
-
-__device__ bool aligned_to_words(const void* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 8 == 0;
-}
-
 // `words` is the number of words of the largest message. Threads send all they have to before they
 // wait.
 __global__ void __launch_bounds__(kFlaggedThreads)

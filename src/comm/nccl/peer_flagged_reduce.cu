@@ -6,20 +6,18 @@
 namespace cleave::nccl {
 namespace {
 
-constexpr int kThreads = 256;
-
 // Every rank sends its term to all and reduces all terms; a thread has 8 bytes at a time. `kRanks`
 // is at least view.ranks.
 template <class T, int kRanks>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view, const std::byte* src, std::byte* dst,
                    int64_t bytes, ReduceOp op, bool src_aligned, bool dst_aligned) {
   constexpr int kElements = 8 / sizeof(T);
   using P = Pack<T, kElements>;
   const uint32_t epoch = this_epoch(view);
   const int64_t words = (bytes + 7) / 8;
-  const int64_t step = int64_t{gridDim.x} * kThreads;
-  for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < words; i += step) {
+  const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
+  for (int64_t i = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x; i < words; i += step) {
     const uint64_t own = load_word(src, i, bytes, src_aligned);
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
@@ -49,8 +47,6 @@ __global__ void __launch_bounds__(kThreads)
   end_epoch(view, epoch);
 }
 
-bool aligned_to_words(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 8 == 0; }
-
 }  // namespace
 
 void load_flagged_reduce() {
@@ -63,10 +59,10 @@ void load_flagged_reduce() {
 void flagged_all_reduce(const PeerView& view, const void* src, void* dst, int64_t count, DType type,
                         ReduceOp op, const Launch& launch) {
   const int64_t bytes = count * static_cast<int64_t>(size_of(type));
-  const unsigned blocks = blocks_for((bytes + 7) / 8, kThreads, kMostBlocks);
+  const unsigned blocks = blocks_for((bytes + 7) / 8, kFlaggedThreads, kMostBlocks);
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
     with_most_ranks(view.ranks, [&](auto ranks) {
-      flagged_kernel<T, ranks()><<<blocks, kThreads, 0, launch.stream>>>(
+      flagged_kernel<T, ranks()><<<blocks, kFlaggedThreads, 0, launch.stream>>>(
           view, static_cast<const std::byte*>(src), static_cast<std::byte*>(dst), bytes, device_op,
           aligned_to_words(src), aligned_to_words(dst));
     });

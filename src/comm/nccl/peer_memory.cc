@@ -88,6 +88,7 @@ void PeerMemory::make() {
     fill_with_zeros(blocks.back());
     load_flagged_reduce();
     load_direct_reduce();
+    load_scatter_reduce();
     load_exchanges();
     view.at[view.rank++] = blocks.back().data();
   }

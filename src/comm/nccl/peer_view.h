@@ -53,6 +53,7 @@ struct PeerMessages {
 // kernels that run there, which may be waiting for this rank.
 void load_flagged_reduce();
 void load_direct_reduce();
+void load_scatter_reduce();
 void load_exchanges();
 
 // One epoch each. What a rank passes besides its own pointers must be the same on all ranks.
@@ -65,11 +66,21 @@ void flagged_all_reduce(const PeerView& view, const void* src, void* dst, int64_
 void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                       const Launch& launch);
 
+// Each rank sends its term of every part, its own too, and reduces the terms of its part: `count`
+// elements.
+void flagged_reduce_scatter(const PeerView& view, const PeerMessages& messages, void* dst,
+                            int64_t count, int64_t largest, DType type, ReduceOp op,
+                            const Launch& launch);
+
 // Direct: ranks tell each other where their operands are, and then read and write them there.
 // Operands are memory of cudaMalloc.
 void direct_all_reduce(const PeerView& view, const void* src, void* dst, int64_t count, DType type,
                        ReduceOp op, const Launch& launch);
 void direct_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                      const Launch& launch);
+
+void direct_reduce_scatter(const PeerView& view, const PeerMessages& messages, void* dst,
+                           int64_t count, int64_t largest, DType type, ReduceOp op,
+                           const Launch& launch);
 
 }  // namespace cleave::nccl
