@@ -84,7 +84,12 @@ void FailureState::recover(int rank) {
       if (!in_call_[static_cast<size_t>(rank)].value.load(std::memory_order_seq_cst)) {
         recovered_[static_cast<size_t>(rank)] = true;
         if (std::find(recovered_.begin(), recovered_.end(), false) != recovered_.end()) return;
-        for_each_group([](Interruptible& group) { group.reset(); });
+        try {
+          for_each_group([](Interruptible& group) { group.reset(); });
+        } catch (...) {
+          recovered_[static_cast<size_t>(rank)] = false;  // it may be tried again
+          throw;
+        }
         failed_ = false;
         recovered_all_.notify_all();
         return;

@@ -1,5 +1,6 @@
 #include "comm/message_plan.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -83,6 +84,20 @@ void append(const Runs& runs, std::vector<CopyRuns>& entries) {
   entries.push_back(entry);
 }
 
+// The size of the largest message that one rank gets from another by the steps.
+int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
+  int64_t largest = 0;
+  for (size_t rank = 0; rank < steps_of.size(); ++rank) {
+    std::vector<int64_t> from(steps_of.size(), 0);
+    for (const CopyStep& step : steps_of[rank]) {
+      int64_t& bytes = from[static_cast<size_t>(step.peer)];
+      bytes += elements_of(step) * element_size;
+      if (static_cast<size_t>(step.peer) != rank) largest = std::max(largest, bytes);
+    }
+  }
+  return largest;
+}
+
 // Whether the entries, whose other side is dense, lie in one stretch of the tensor.
 bool one_stretch(const std::vector<CopyRuns>& entries, int64_t CopyRuns::*offset) {
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -156,6 +171,7 @@ ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int 
     collapse(runs);
     append(runs, plan.local.entries);
   }
+  plan.largest = largest_message(steps_of, element_size);
   finish(plan.pack);
   finish(plan.local);
   finish(plan.unpack);
@@ -169,6 +185,7 @@ ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int ra
     // scatter_steps name the rank that takes as the peer.
     plan.sends.push_back(lay_out(steps_of[static_cast<size_t>(peer)], peer, element_size,
                                  Dense::kDestination, plan.send_staging, plan.pack.entries));
+    if (steps_of.size() > 1) plan.largest = std::max(plan.largest, plan.sends.back().bytes);
   }
   int64_t staging = 0;
   plan.result = lay_out(steps_of[static_cast<size_t>(rank)], rank, element_size, Dense::kSource,

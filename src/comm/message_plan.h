@@ -51,6 +51,7 @@ struct ExchangePlan {
   CopyTable unpack;               // staging for receives → destination
   int64_t send_staging = 0;       // sizes of staging memory
   int64_t receive_staging = 0;
+  int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
 // `steps_of` are the steps of all ranks (comm/copy_step.h).
@@ -65,6 +66,7 @@ struct ScatterPlan {
   Message result;              // the reduced pieces; where `staged`, `unpack` spreads them
   CopyTable unpack;            // reduced pieces → destination
   int64_t send_staging = 0;
+  int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
 // `steps_of` are the scatter_steps of all ranks.

@@ -133,6 +133,7 @@ TEST(MessagePlan, SendsFromAndReceivesInPlaceWhatIsOneStretch) {
   EXPECT_EQ(plan.receives[2].offset, 2 * 2 * 8 * 4);
   EXPECT_EQ(plan.local.bytes, 2 * 8 * 4);
   EXPECT_EQ(plan.local.alignment, 16);
+  EXPECT_EQ(plan.largest, 2 * 8 * 4);
 }
 
 // A table serves tensors of many dimensions: loops that do not fit become entries.

@@ -13,11 +13,16 @@ std::vector<int> one_to_all_gpus() {
   return sizes;
 }
 
-struct NcclHarness {
+// By the routes that messages may take (NcclGroupOptions).
+template <int64_t kFlaggedBytes, int64_t kDirectBytes>
+struct Harness {
   static std::vector<int> sizes() { return one_to_all_gpus(); }
   // The ranks have met once, so that the tests' clocks do not see how long connecting takes.
   static Group make_group(int size) {
-    Group group = staged(make_nccl_group({.devices = first_gpus(size)}), first_gpus(size));
+    NcclGroupOptions options = {.devices = first_gpus(size)};
+    options.flagged_bytes = kFlaggedBytes;
+    options.direct_bytes = kDirectBytes;
+    Group group = staged(make_nccl_group(options), first_gpus(size));
     for (const auto& error : run_ranks(group, [](Communicator& rank) { rank.barrier(); })) {
       EXPECT_EQ(message_of(error), "");
     }
@@ -25,7 +30,18 @@ struct NcclHarness {
   }
 };
 
+constexpr int64_t kMiB = 1 << 20;
+
+using NcclHarness = Harness<0, 0>;
+using DirectHarness = Harness<0, 64 * kMiB>;
+using FlaggedHarness = Harness<16 * kMiB, 64 * kMiB>;
+// Some of each.
+using MixedHarness = Harness<8 << 10, 128 << 10>;
+
 CLEAVE_COMMUNICATOR_CONFORMANCE(Nccl, NcclHarness);
+CLEAVE_COMMUNICATOR_CONFORMANCE(Direct, DirectHarness);
+CLEAVE_COMMUNICATOR_CONFORMANCE(Flagged, FlaggedHarness);
+CLEAVE_COMMUNICATOR_CONFORMANCE(Mixed, MixedHarness);
 
 TEST(NcclGroup, NeedsDevicesThatExistAndOneForEachRank) {
   EXPECT_THROW(make_nccl_group({}), Error);

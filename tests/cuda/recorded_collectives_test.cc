@@ -53,7 +53,8 @@ class Graph {
   cudaGraphExec_t graph_ = nullptr;
 };
 
-class RecordedCollectives : public testing::Test {
+// The largest messages that GPUs pass by each other's memory.
+class RecordedCollectives : public testing::TestWithParam<int64_t> {
  protected:
   void SetUp() override {
     if (gpus() < 2) GTEST_SKIP() << "this machine has not two GPUs";
@@ -64,9 +65,14 @@ class RecordedCollectives : public testing::Test {
     for (const int device : first_gpus(size)) streams.emplace_back(device);
     return streams;
   }
+  static Group make_group(int size) {
+    NcclGroupOptions options = {.devices = first_gpus(size)};
+    options.direct_bytes = GetParam();
+    return make_nccl_group(options);
+  }
   static void on_all_ranks(int size, const std::function<void(Operands&)>& body) {
     std::vector<Stream> streams = streams_of(size);
-    const Group group = make_nccl_group({.devices = first_gpus(size)});
+    const Group group = make_group(size);
     const auto thrown = run_ranks(group, [&](Communicator& rank) {
       Stream& stream = streams[static_cast<size_t>(rank.rank())];
       stream.make_current();
@@ -77,7 +83,7 @@ class RecordedCollectives : public testing::Test {
   }
 };
 
-TEST_F(RecordedCollectives, AllReduceComesOutTheSameEveryTime) {
+TEST_P(RecordedCollectives, AllReduceComesOutTheSameEveryTime) {
   for (int size = 2; size <= gpus(); ++size) {
     for (const DType type : {DType::kBFloat16, DType::kFloat32, DType::kInt32}) {
       for (const int64_t count : {1, 4096, 100'003, 3'000'000}) {
@@ -110,7 +116,7 @@ TEST_F(RecordedCollectives, AllReduceComesOutTheSameEveryTime) {
 }
 
 // Replays and direct calls in turn, of different sizes, with the ranks out of step.
-TEST_F(RecordedCollectives, MixWithDirectCalls) {
+TEST_P(RecordedCollectives, MixWithDirectCalls) {
   constexpr int64_t kCount = 5000;
   on_all_ranks(gpus(), [&](Operands& on) {
     const std::vector<int32_t> ones(kCount, 1);
@@ -143,7 +149,7 @@ TEST_F(RecordedCollectives, MixWithDirectCalls) {
   });
 }
 
-TEST_F(RecordedCollectives, GathersAndScattersOfEveryMap) {
+TEST_P(RecordedCollectives, GathersAndScattersOfEveryMap) {
   for (int size = 2; size <= gpus(); ++size) {
     for (const ShardCase& test : shard_cases(size)) {
       const ReduceTest reduction =
@@ -175,9 +181,9 @@ TEST_F(RecordedCollectives, GathersAndScattersOfEveryMap) {
 }
 
 // A rank whose graph waits for a rank that has failed returns all the same.
-TEST_F(RecordedCollectives, EndWhenTheGroupFails) {
+TEST_P(RecordedCollectives, EndWhenTheGroupFails) {
   std::vector<Stream> streams = streams_of(2);
-  const Group group = make_nccl_group({.devices = first_gpus(2)});
+  const Group group = make_group(2);
   for (int round = 0; round < 2; ++round) {
     const auto start = std::chrono::steady_clock::now();
     const auto thrown = run_ranks(group, [&](Communicator& rank) {
@@ -208,6 +214,10 @@ TEST_F(RecordedCollectives, EndWhenTheGroupFails) {
     for (const auto& rank : group) rank->recover();
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Routes, RecordedCollectives,
+                         testing::Values(int64_t{0}, int64_t{1} << 20, int64_t{64} << 20),
+                         [](const auto& info) { return "direct" + std::to_string(info.param); });
 
 }  // namespace
 }  // namespace cleave::conformance

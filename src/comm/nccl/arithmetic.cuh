@@ -52,6 +52,33 @@ __device__ T combine(ReduceOp op, T a, T b) {
   }
 }
 
+// Elements that a thread loads and stores at once.
+template <class T, int kElements>
+struct alignas(sizeof(T) * kElements) Pack {
+  T at[kElements];
+};
+
+// Terms combined in order, one at a time.
+template <class T, int kElements>
+struct Sum {
+  typename Element<T>::Accumulator at[kElements];
+
+  __device__ void start(const Pack<T, kElements>& term) {
+#pragma unroll
+    for (int e = 0; e < kElements; ++e) at[e] = Element<T>::load(term.at[e]);
+  }
+  __device__ void add(ReduceOp op, const Pack<T, kElements>& term) {
+#pragma unroll
+    for (int e = 0; e < kElements; ++e) at[e] = combine(op, at[e], Element<T>::load(term.at[e]));
+  }
+  __device__ Pack<T, kElements> rounded() const {
+    Pack<T, kElements> result;
+#pragma unroll
+    for (int e = 0; e < kElements; ++e) result.at[e] = Element<T>::store(at[e]);
+    return result;
+  }
+};
+
 // Booleans are bytes 0 and 1: "or" is their maximum, "and" their minimum.
 inline ReduceOp operator_on_bytes(ReduceOp op) {
   return op == ReduceOp::kSum || op == ReduceOp::kMax ? ReduceOp::kMax : ReduceOp::kMin;
@@ -87,6 +114,14 @@ void with_device_type(DType type, ReduceOp op, Visit&& visit) {
       return visit(uint64_t{}, op);
     case DType::kBool:
       return visit(uint8_t{}, operator_on_bytes(op));
+  }
+}
+
+// The same for each type that there is.
+template <class Visit>
+void for_each_device_type(Visit&& visit) {
+  for (int type = 0; type <= static_cast<int>(DType::kBool); ++type) {
+    with_device_type(static_cast<DType>(type), ReduceOp::kSum, visit);
   }
 }
 

@@ -30,12 +30,15 @@ bool idle(const RankState& rank) {
 }  // namespace
 
 Group::Group(std::vector<int> devices, std::vector<int> ranks,
-             std::shared_ptr<FailureState> failure, std::shared_ptr<std::deque<RankState>> states)
+             std::shared_ptr<FailureState> failure, std::shared_ptr<std::deque<RankState>> states,
+             RouteLimits limits)
     : devices_(std::move(devices)),
       ranks_(std::move(ranks)),
       failure_(std::move(failure)),
       states_(std::move(states)),
+      limits_(limits),
       log_(ranks_),
+      peers_(limits_.direct_bytes > 0 ? devices_ : std::vector<int>(), limits_.flagged_bytes),
       links_(std::make_shared<Links>(devices_)) {}
 
 void Group::post(int rank, const PostedCall& call) {
@@ -122,7 +125,10 @@ void Group::fail_late(int rank) {
 
 void Group::leave_failed(int rank) {
   state(rank).enqueuing.store(false, std::memory_order_release);
-  if (!failure_->failed()) return;
+  if (failure_->failed()) drain();
+}
+
+void Group::drain() {
   const Clock::time_point end = Clock::now() + kDrainLimit;
   for (const RankState& other : *states_) {
     while (!idle(other) && Clock::now() < end) std::this_thread::sleep_for(kDrainPause);
@@ -143,7 +149,7 @@ std::shared_ptr<Group> Group::subgroup(int rank, int color, const std::vector<in
         outer.push_back(outer_rank(member));
       }
       pending.group =
-          std::make_shared<Group>(std::move(devices), std::move(outer), failure_, states_);
+          std::make_shared<Group>(std::move(devices), std::move(outer), failure_, states_, limits_);
     }
     group = pending.group;
     if (++pending.fetched == members.size()) pending_.erase(key);
@@ -153,9 +159,20 @@ std::shared_ptr<Group> Group::subgroup(int rank, int color, const std::vector<in
   return group;
 }
 
-void Group::interrupt() noexcept { links()->abort(); }
+Route Group::route_for(int64_t largest) const {
+  if (!peers_.reachable() || largest > limits_.direct_bytes) return Route::kNccl;
+  return largest * (size() - 1) <= limits_.flagged_bytes ? Route::kFlagged : Route::kDirect;
+}
 
+void Group::interrupt() noexcept {
+  peers_.stop();
+  links()->abort();
+}
+
+// Kernels that were told to stop have to see it before it is taken back.
 void Group::reset() {
+  drain();
+  peers_.clear();
   log_.reset();
   for (RankState& of : *states_) {
     of.waits.store(0, std::memory_order_relaxed);

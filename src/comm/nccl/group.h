@@ -16,8 +16,18 @@
 #include "comm/failure_state.h"
 #include "comm/nccl/call_log.h"
 #include "comm/nccl/links.h"
+#include "comm/nccl/peer_memory.h"
 
 namespace cleave::nccl {
+
+// How bytes get from one GPU to another; see comm/nccl/README.md.
+enum class Route { kFlagged, kDirect, kNccl };
+
+// The largest messages that take a route; see NcclGroupOptions.
+struct RouteLimits {
+  int64_t flagged_bytes = 0;
+  int64_t direct_bytes = 0;
+};
 
 // What a rank does, for all groups that it is in.
 struct alignas(64) RankState {
@@ -33,7 +43,7 @@ class Group final : public Interruptible {
   // `devices` are CUDA's numbers, `ranks` this group's ranks in the outermost group, whose failure
   // state and states of ranks are shared.
   Group(std::vector<int> devices, std::vector<int> ranks, std::shared_ptr<FailureState> failure,
-        std::shared_ptr<std::deque<RankState>> states);
+        std::shared_ptr<std::deque<RankState>> states, RouteLimits limits);
 
   int size() const { return static_cast<int>(devices_.size()); }
   int device(int rank) const { return devices_[static_cast<size_t>(rank)]; }
@@ -59,6 +69,12 @@ class Group final : public Interruptible {
     std::atomic<bool>& enqueuing_;
   };
 
+  // The route of messages of which the largest between any two ranks has so many bytes. Ranks have
+  // to agree on it.
+  Route route_for(int64_t largest) const;
+  // The same where ranks do not know how large the others' messages are.
+  Route route_for_unknown() const { return peers_.reachable() ? Route::kDirect : Route::kNccl; }
+  const PeerView& peers(int rank) { return peers_.view(rank); }
   // The group's way through NCCL; a new one after each recovery.
   std::shared_ptr<Links> links();
 
@@ -78,6 +94,7 @@ class Group final : public Interruptible {
 
  private:
   RankState& state(int rank) { return (*states_)[static_cast<size_t>(outer_rank(rank))]; }
+  void drain();
   void fail_late(int rank);
   void check_links(int rank);
 
@@ -85,7 +102,9 @@ class Group final : public Interruptible {
   const std::vector<int> ranks_;
   const std::shared_ptr<FailureState> failure_;
   const std::shared_ptr<std::deque<RankState>> states_;  // of the outermost group
+  const RouteLimits limits_;
   CallLog log_;
+  PeerMemory peers_;
 
   std::mutex mutex_;  // guards what follows
   std::shared_ptr<Links> links_;

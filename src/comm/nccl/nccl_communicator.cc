@@ -11,6 +11,9 @@
 namespace cleave::nccl {
 namespace {
 
+// Stands for the size of messages that only those know who send or receive them.
+constexpr int64_t kUnknownBytes = int64_t{1} << 20;
+
 int64_t element_size_of(DType type) { return static_cast<int64_t>(size_of(type)); }
 
 cudaStream_t native(StreamHandle stream) { return static_cast<cudaStream_t>(stream.native); }
@@ -85,8 +88,29 @@ void NcclCommunicator::enqueue(StreamHandle stream, Work&& work) {
   pace_.keep(native(stream), [&] { return group_->failure().failed(); });
 }
 
-// Sends and receives at once, so that none waits for another.
-void NcclCommunicator::transfer(std::span<const Transfer> transfers, cudaStream_t stream) {
+void NcclCommunicator::transfer(std::span<const Transfer> transfers, Route route, int64_t largest,
+                                const Launch& launch) {
+  if (size() == 1) return;
+  if (route == Route::kNccl) return transfer_by_nccl(transfers, launch.stream);
+  PeerMessages messages;
+  for (const Transfer& one : transfers) {
+    const auto peer = static_cast<size_t>(one.peer);
+    if (one.send_bytes > 0) {
+      messages.send[peer] = one.send;
+      messages.send_bytes[peer] = one.send_bytes;
+    }
+    if (one.receive_bytes > 0) {
+      messages.receive[peer] = one.receive;
+      messages.receive_bytes[peer] = one.receive_bytes;
+    }
+  }
+  const PeerView& peers = group_->peers(rank_);
+  if (route == Route::kFlagged) return flagged_exchange(peers, messages, largest, launch);
+  direct_exchange(peers, messages, largest, launch);
+}
+
+void NcclCommunicator::transfer_by_nccl(std::span<const Transfer> transfers, cudaStream_t stream) {
+  if (transfers.empty()) return;
   group_->links()->with(rank_, [&](ncclComm_t communicator) {
     nccl_check(ncclGroupStart(), "sending");
     ncclResult_t status = ncclSuccess;
@@ -114,16 +138,27 @@ void NcclCommunicator::exchange(const PlacedExchange& placed, const void* src, v
   std::byte* const sends = staging_.get(plan.send_staging + plan.receive_staging);
   std::byte* const receives = sends + plan.send_staging;
   run(placed.pack, src, sends, launch);
-  if (!in_place(placed.local.table, src, dst)) run(placed.local, src, dst, launch);
+  const Route route = group_->route_for(plan.largest);
+  const CopyTable& local = placed.local.table;
   std::vector<Transfer> transfers;
+  if (!in_place(local, src, dst)) {
+    // One run is a message of the rank to itself, which spares a kernel.
+    const bool one_run = local.entries.size() == 1 && local.bytes == local.entries[0].run;
+    if (one_run && plan.largest > 0 && route != Route::kNccl) {
+      transfers.push_back({rank_, at(src, local.entries[0].src), local.bytes,
+                           at(dst, local.entries[0].dst), local.bytes});
+    } else {
+      run(placed.local, src, dst, launch);
+    }
+  }
   for (int peer = 0; peer < size(); ++peer) {
     const Message& out = plan.sends[static_cast<size_t>(peer)];
     const Message& in = plan.receives[static_cast<size_t>(peer)];
-    if (out.bytes + in.bytes == 0) continue;
+    if (out.bytes + in.bytes == 0) continue;  // itself, too
     transfers.push_back({peer, at(out.staged ? sends : src, out.offset), out.bytes,
                          at(in.staged ? receives : dst, in.offset), in.bytes});
   }
-  if (!transfers.empty()) transfer(transfers, launch.stream);
+  if (plan.largest > 0) transfer(transfers, route, plan.largest, launch);
   run(placed.unpack, receives, dst, launch);
 }
 
@@ -185,6 +220,15 @@ void NcclCommunicator::broadcast(void* data, int64_t count, DType type, int root
     group_->post(rank_, {{Operation::kBroadcast, type, ReduceOp::kSum, root, count, 0}, {}});
     if (bytes == 0 || size() == 1) return;
     enqueue(stream, [&](const Launch& launch) {
+      const Route route = group_->route_for(bytes);
+      if (route != Route::kNccl) {
+        std::vector<Transfer> transfers;
+        for (int peer = 0; peer < size(); ++peer) {
+          if (root == rank_ && peer != rank_) transfers.push_back({peer, data, bytes, nullptr, 0});
+        }
+        if (root != rank_) transfers.push_back({root, nullptr, 0, data, bytes});
+        return transfer(transfers, route, bytes, launch);
+      }
       group_->links()->with(rank_, [&](ncclComm_t communicator) {
         nccl_check(ncclBroadcast(data, data, static_cast<size_t>(bytes), ncclUint8, root,
                                  communicator, launch.stream),
@@ -202,12 +246,15 @@ void NcclCommunicator::permute(const void* src, int64_t send_count, int to, void
     const int64_t receive_bytes = from == kNoRank ? 0 : bytes_of(receive_count, type);
     group_->post(rank_, {{Operation::kPermute, type}, {to, from, send_count, receive_count}});
     enqueue(stream, [&](const Launch& launch) {
-      // Who sends to itself receives from itself: else the calls do not match.
-      if (to == rank_) return copy_bytes(dst, src, receive_bytes, launch.stream);
       std::vector<Transfer> transfers;
-      if (send_bytes > 0) transfers.push_back({to, src, send_bytes, nullptr, 0});
-      if (receive_bytes > 0) transfers.push_back({from, nullptr, 0, dst, receive_bytes});
-      if (!transfers.empty()) transfer(transfers, launch.stream);
+      if (to == rank_) {
+        // Who sends to itself receives from itself: else the calls do not match.
+        copy_bytes(dst, src, receive_bytes, launch.stream);
+      } else {
+        if (send_bytes > 0) transfers.push_back({to, src, send_bytes, nullptr, 0});
+        if (receive_bytes > 0) transfers.push_back({from, nullptr, 0, dst, receive_bytes});
+      }
+      transfer(transfers, group_->route_for_unknown(), kUnknownBytes, launch);
     });
   });
 }
@@ -218,13 +265,14 @@ void NcclCommunicator::barrier(StreamHandle stream) {
     group_->post(rank_, {{Operation::kBarrier}, {}});
     if (size() == 1) return;
     enqueue(stream, [&](const Launch& launch) {
+      if (group_->route_for(0) != Route::kNccl) return transfer({}, Route::kFlagged, 0, launch);
       std::byte* const words = staging_.get((size() + 1) * kMessageAlignment);
       std::vector<Transfer> transfers;
       for (int peer = 0; peer < size(); ++peer) {
         if (peer == rank_) continue;
         transfers.push_back({peer, words, 4, words + (peer + 1) * kMessageAlignment, 4});
       }
-      transfer(transfers, launch.stream);
+      transfer_by_nccl(transfers, launch.stream);
     });
   });
 }

@@ -60,7 +60,11 @@ class NcclCommunicator final : public Communicator {
   void enqueue(StreamHandle stream, Work&& work);
 
   int outer_rank() const { return group_->outer_rank(rank_); }
-  void transfer(std::span<const Transfer> transfers, cudaStream_t stream);
+  // Sends and receives at once. Every rank calls with the same route; `largest` is the size of the
+  // largest message between any two ranks.
+  void transfer(std::span<const Transfer> transfers, Route route, int64_t largest,
+                const Launch& launch);
+  void transfer_by_nccl(std::span<const Transfer> transfers, cudaStream_t stream);
   void exchange(const PlacedExchange& placed, const void* src, void* dst, const Launch& launch);
   void scatter(const PlacedScatter& placed, const void* src, void* dst, DType type, ReduceOp op,
                const Launch& launch);

@@ -46,7 +46,8 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOption
   std::iota(names.begin(), names.end(), 0);
   auto states = std::make_shared<std::deque<nccl::RankState>>(options.devices.size());
   auto group =
-      std::make_shared<nccl::Group>(options.devices, std::move(names), failure, std::move(states));
+      std::make_shared<nccl::Group>(options.devices, std::move(names), failure, std::move(states),
+                                    nccl::RouteLimits{options.flagged_bytes, options.direct_bytes});
   failure->add(group);
   std::vector<std::unique_ptr<Communicator>> ends;
   for (int rank = 0; rank < ranks; ++rank) {

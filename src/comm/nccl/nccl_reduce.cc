@@ -68,6 +68,13 @@ bool same_by_nccl(DType type, ReduceOp op, int ranks) {
 void NcclCommunicator::reduce(const void* src, void* dst, int64_t count, DType type, ReduceOp op,
                               const Launch& launch) {
   const auto element_size = static_cast<int64_t>(size_of(type));
+  const Route route = group_->route_for(count * element_size);
+  if (route == Route::kFlagged) {
+    return flagged_all_reduce(group_->peers(rank_), src, dst, count, type, op, launch);
+  }
+  if (route == Route::kDirect) {
+    return direct_all_reduce(group_->peers(rank_), src, dst, count, type, op, launch);
+  }
   if (count * element_size <= kGatheredBytes) {
     return reduce_gathered(src, dst, count, type, op, launch);
   }
@@ -99,7 +106,7 @@ void NcclCommunicator::reduce_gathered(const void* src, void* dst, int64_t count
     terms.at[terms.count++] = peer == rank_ ? src : term;
     if (peer != rank_) transfers.push_back({peer, src, bytes, term, bytes});
   }
-  transfer(transfers, launch.stream);
+  transfer_by_nccl(transfers, launch.stream);
   reduce_terms(terms, count, type, op, dst, launch);
 }
 
@@ -123,9 +130,9 @@ void NcclCommunicator::reduce_slices(const std::byte* src, std::byte* dst, int64
     scatter.push_back({peer, src + begin(peer), bytes, term, own_bytes});
     gather.push_back({peer, dst + own, own_bytes, dst + begin(peer), bytes});
   }
-  transfer(scatter, launch.stream);
+  transfer_by_nccl(scatter, launch.stream);
   reduce_terms(terms, own_bytes / element_size, type, op, dst + own, launch);
-  transfer(gather, launch.stream);
+  transfer_by_nccl(gather, launch.stream);
 }
 
 void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, void* dst, DType type,
@@ -139,6 +146,22 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     const Message& out = plan.sends[static_cast<size_t>(rank)];
     return (out.staged ? sends : static_cast<const std::byte*>(src)) + out.offset;
   };
+  std::byte* const spare = received + size() * slot;
+  std::byte* const result =
+      plan.result.staged ? spare : static_cast<std::byte*>(dst) + plan.result.offset;
+  const int64_t count = plan.result.bytes / static_cast<int64_t>(size_of(type));
+  const Route route = group_->route_for(plan.largest);
+  if (size() > 1 && plan.largest > 0 && route != Route::kNccl) {
+    PeerMessages messages;
+    for (int peer = 0; peer < size(); ++peer) {
+      messages.send[peer] = message(peer);
+      messages.send_bytes[peer] = plan.sends[static_cast<size_t>(peer)].bytes;
+    }
+    const auto run = route == Route::kFlagged ? flagged_reduce_scatter : direct_reduce_scatter;
+    run(group_->peers(rank_), messages, result, count, plan.largest, type, op, launch);
+    copy_runs(placed.unpack.table, placed.unpack.on_device, spare, dst, launch);
+    return;
+  }
   Terms terms;
   std::vector<Transfer> transfers;
   for (int peer = 0; peer < size(); ++peer) {
@@ -148,12 +171,8 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     if (peer == rank_ || bytes + plan.result.bytes == 0) continue;
     transfers.push_back({peer, message(peer), bytes, term, plan.result.bytes});
   }
-  if (!transfers.empty()) transfer(transfers, launch.stream);
-  std::byte* const spare = received + size() * slot;
-  std::byte* const result =
-      plan.result.staged ? spare : static_cast<std::byte*>(dst) + plan.result.offset;
-  reduce_terms(terms, plan.result.bytes / static_cast<int64_t>(size_of(type)), type, op, result,
-               launch);
+  transfer_by_nccl(transfers, launch.stream);
+  reduce_terms(terms, count, type, op, result, launch);
   copy_runs(placed.unpack.table, placed.unpack.on_device, spare, dst, launch);
 }
 

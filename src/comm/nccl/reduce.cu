@@ -11,46 +11,31 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 8;
 
-// A thread combines a vector of elements at a time.
-template <class T, int kElements>
-struct alignas(sizeof(T) * kElements) Vector {
-  T at[kElements];
-};
-
 template <class T, int kElements>
 __global__ void __launch_bounds__(kThreads)
-    reduce_kernel(const Terms terms, const int64_t first, const int64_t vectors, const ReduceOp op,
+    reduce_kernel(const Terms terms, const int64_t first, const int64_t packs, const ReduceOp op,
                   T* const dst) {
-  using E = Element<T>;
-  using V = Vector<T, kElements>;
+  using P = Pack<T, kElements>;
   const int64_t step = int64_t{gridDim.x} * kThreads;
-  for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < vectors; i += step) {
+  for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < packs; i += step) {
     const auto term = [&](int t) {
-      return reinterpret_cast<const V*>(static_cast<const T*>(terms.at[t]) + first)[i];
+      return reinterpret_cast<const P*>(static_cast<const T*>(terms.at[t]) + first)[i];
     };
-    typename E::Accumulator sum[kElements];
-    V next = term(0);
-#pragma unroll
-    for (int e = 0; e < kElements; ++e) sum[e] = E::load(next.at[e]);
-    for (int t = 1; t < terms.count; ++t) {
-      next = term(t);
-#pragma unroll
-      for (int e = 0; e < kElements; ++e) sum[e] = combine(op, sum[e], E::load(next.at[e]));
-    }
-#pragma unroll
-    for (int e = 0; e < kElements; ++e) next.at[e] = E::store(sum[e]);
-    reinterpret_cast<V*>(dst + first)[i] = next;
+    Sum<T, kElements> sum;
+    sum.start(term(0));
+    for (int t = 1; t < terms.count; ++t) sum.add(op, term(t));
+    reinterpret_cast<P*>(dst + first)[i] = sum.rounded();
   }
 }
 
 template <class T, int kElements>
-void start(const Terms& terms, int64_t first, int64_t vectors, ReduceOp op, void* dst,
+void start(const Terms& terms, int64_t first, int64_t packs, ReduceOp op, void* dst,
            const Launch& launch) {
-  if (vectors == 0) return;
+  if (packs == 0) return;
   const int64_t most = int64_t{launch.multiprocessors} * kBlocksPerMultiprocessor;
-  const int64_t blocks = std::min(most, (vectors + kThreads - 1) / kThreads);
+  const int64_t blocks = std::min(most, (packs + kThreads - 1) / kThreads);
   reduce_kernel<T, kElements><<<static_cast<unsigned>(blocks), kThreads, 0, launch.stream>>>(
-      terms, first, vectors, op, static_cast<T*>(dst));
+      terms, first, packs, op, static_cast<T*>(dst));
   cuda_check(cudaGetLastError(), "starting a reduction");
 }
 
@@ -74,9 +59,9 @@ void reduce_terms(const Terms& terms, int64_t count, DType type, ReduceOp op, vo
   }
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
     constexpr int kElements = 16 / sizeof(T);
-    const int64_t vectors = all_aligned(terms, dst, 16) ? count / kElements : 0;
-    start<T, kElements>(terms, 0, vectors, device_op, dst, launch);
-    start<T, 1>(terms, vectors * kElements, count - vectors * kElements, device_op, dst, launch);
+    const int64_t packs = all_aligned(terms, dst, 16) ? count / kElements : 0;
+    start<T, kElements>(terms, 0, packs, device_op, dst, launch);
+    start<T, 1>(terms, packs * kElements, count - packs * kElements, device_op, dst, launch);
   });
 }
 

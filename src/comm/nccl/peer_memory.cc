@@ -1,0 +1,120 @@
+#include "comm/nccl/peer_memory.h"
+
+#include <algorithm>
+
+#include "comm/nccl/check.h"
+
+namespace cleave::nccl {
+namespace {
+
+bool all_reach_all(const std::vector<int>& devices) {
+  for (const int from : devices) {
+    for (const int to : devices) {
+      int reachable = 0;
+      if (from == to) continue;
+      if (cudaDeviceCanAccessPeer(&reachable, from, to) != cudaSuccess || reachable == 0) {
+        cudaGetLastError();  // the next call is not to blame
+        return false;
+      }
+    }
+  }
+  return devices.size() > 1 && devices.size() <= kMostPeers;
+}
+
+// Half of a slot is payload.
+int64_t slot_bytes_for(int64_t flagged_bytes, size_t ranks) {
+  const int64_t payload = flagged_bytes / std::max<int64_t>(1, static_cast<int64_t>(ranks) - 1);
+  return 2 * (payload / kMessageAlignment + 1) * kMessageAlignment;
+}
+
+void enable_access(const std::vector<int>& devices) {
+  for (const int from : devices) {
+    cuda_check(cudaSetDevice(from), "choosing the device");
+    for (const int to : devices) {
+      if (from == to) continue;
+      const cudaError_t status = cudaDeviceEnablePeerAccess(to, 0);
+      if (status == cudaErrorPeerAccessAlreadyEnabled) {
+        cudaGetLastError();
+      } else {
+        cuda_check(status, "giving a GPU access to another's memory");
+      }
+    }
+  }
+}
+
+void fill_with_zeros(const DeviceMemory& memory) {
+  const PrivateStream stream;
+  cuda_check(cudaMemsetAsync(memory.data(), 0, static_cast<size_t>(memory.bytes()), stream.get()),
+             "clearing memory");
+  cuda_check(cudaStreamSynchronize(stream.get()), "clearing memory");
+}
+
+}  // namespace
+
+PeerMemory::PeerMemory(std::vector<int> devices, int64_t flagged_bytes)
+    : devices_(std::move(devices)),
+      slot_bytes_(slot_bytes_for(flagged_bytes, devices_.size())),
+      reachable_(all_reach_all(devices_)) {
+  if (!reachable_) return;
+  // Made with the object, so that whoever says stop need not wait for those who make the rest.
+  void* word = nullptr;
+  cuda_check(cudaHostAlloc(&word, sizeof *stop_, cudaHostAllocPortable | cudaHostAllocMapped),
+             "allocating a word for GPUs to look at");
+  stop_ = static_cast<uint32_t*>(word);
+  std::atomic_ref(*stop_).store(0);
+}
+
+PeerMemory::~PeerMemory() {
+  if (stop_ != nullptr) cudaFreeHost(stop_);
+}
+
+const PeerView& PeerMemory::view(int rank) {
+  if (!made_.load(std::memory_order_acquire)) make();
+  return views_[static_cast<size_t>(rank)];
+}
+
+void PeerMemory::make() {
+  const std::lock_guard lock(mutex_);
+  if (made_.load()) return;
+  const RecordingPause pause;
+  const DeviceGuard device(devices_.front());
+  enable_access(devices_);
+  const auto ranks = static_cast<int>(devices_.size());
+  std::vector<DeviceMemory> blocks;
+  PeerView view{.rank = 0, .ranks = ranks, .at = {}, .slot_bytes = slot_bytes_, .stop = stop_};
+  for (const int number : devices_) {
+    cuda_check(cudaSetDevice(number), "choosing the device");
+    blocks.emplace_back(kSlotsAt + 2 * ranks * slot_bytes_);
+    fill_with_zeros(blocks.back());
+    load_flagged_reduce();
+    load_direct_reduce();
+    load_scatter_reduce();
+    load_exchanges();
+    view.at[view.rank++] = blocks.back().data();
+  }
+  for (int rank = 0; rank < ranks; ++rank) {
+    view.rank = rank;
+    views_.push_back(view);
+  }
+  blocks_ = std::move(blocks);
+  made_.store(true, std::memory_order_release);
+}
+
+void PeerMemory::stop() noexcept {
+  if (stop_ != nullptr) std::atomic_ref(*stop_).store(1);
+}
+
+void PeerMemory::clear() {
+  if (stop_ == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  if (made_.load()) {
+    const DeviceGuard device(devices_.front());
+    for (size_t rank = 0; rank < devices_.size(); ++rank) {
+      cuda_check(cudaSetDevice(devices_[rank]), "choosing the device");
+      fill_with_zeros(blocks_[rank]);
+    }
+  }
+  std::atomic_ref(*stop_).store(0);
+}
+
+}  // namespace cleave::nccl
