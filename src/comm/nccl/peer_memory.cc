@@ -54,15 +54,7 @@ void fill_with_zeros(const DeviceMemory& memory) {
 PeerMemory::PeerMemory(std::vector<int> devices, int64_t flagged_bytes)
     : devices_(std::move(devices)),
       slot_bytes_(slot_bytes_for(flagged_bytes, devices_.size())),
-      reachable_(all_reach_all(devices_)) {
-  if (!reachable_) return;
-  // Made with the object, so that whoever says stop need not wait for those who make the rest.
-  void* word = nullptr;
-  cuda_check(cudaHostAlloc(&word, sizeof *stop_, cudaHostAllocPortable | cudaHostAllocMapped),
-             "allocating a word for GPUs to look at");
-  stop_ = static_cast<uint32_t*>(word);
-  std::atomic_ref(*stop_).store(0);
-}
+      reachable_(all_reach_all(devices_)) {}
 
 PeerMemory::~PeerMemory() {
   if (stop_ != nullptr) cudaFreeHost(stop_);
@@ -79,6 +71,13 @@ void PeerMemory::make() {
   const RecordingPause pause;
   const DeviceGuard device(devices_.front());
   enable_access(devices_);
+  if (stop_ == nullptr) {
+    void* word = nullptr;
+    cuda_check(cudaHostAlloc(&word, sizeof *stop_, cudaHostAllocPortable | cudaHostAllocMapped),
+               "allocating a word for GPUs to look at");
+    stop_ = static_cast<uint32_t*>(word);
+  }
+  say_stop(stopped_);
   const auto ranks = static_cast<int>(devices_.size());
   std::vector<DeviceMemory> blocks;
   PeerView view{.rank = 0, .ranks = ranks, .at = {}, .slot_bytes = slot_bytes_, .stop = stop_};
@@ -101,11 +100,12 @@ void PeerMemory::make() {
 }
 
 void PeerMemory::stop() noexcept {
-  if (stop_ != nullptr) std::atomic_ref(*stop_).store(1);
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  say_stop(true);
 }
 
 void PeerMemory::clear() {
-  if (stop_ == nullptr) return;
   const std::lock_guard lock(mutex_);
   if (made_.load()) {
     const DeviceGuard device(devices_.front());
@@ -114,7 +114,12 @@ void PeerMemory::clear() {
       fill_with_zeros(blocks_[rank]);
     }
   }
-  std::atomic_ref(*stop_).store(0);
+  stopped_ = false;
+  say_stop(false);
+}
+
+void PeerMemory::say_stop(bool stop) {
+  if (stop_ != nullptr) std::atomic_ref(*stop_).store(stop ? 1 : 0);
 }
 
 }  // namespace cleave::nccl

@@ -34,15 +34,17 @@ class PeerMemory {
 
  private:
   void make();
+  void say_stop(bool stop);
 
   const std::vector<int> devices_;
   const int64_t slot_bytes_;
   const bool reachable_;
   std::mutex mutex_;
   std::atomic<bool> made_{false};
+  bool stopped_ = false;
   std::vector<DeviceMemory> blocks_;
   std::vector<PeerView> views_;
-  uint32_t* stop_ = nullptr;  // in the host's memory
+  uint32_t* stop_ = nullptr;  // `stopped_` in the host's memory, where kernels see it
 };
 
 }  // namespace cleave::nccl
