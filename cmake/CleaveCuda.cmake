@@ -9,10 +9,8 @@ endif()
 file(GLOB device_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend/cuda/device/*.cuh
   ${CMAKE_SOURCE_DIR}/src/ops/*/*.cuh)
 set(device_sources ${CMAKE_BINARY_DIR}/generated/cuda/device_sources.cc)
-add_custom_command(OUTPUT ${device_sources}
-  COMMAND ${CMAKE_COMMAND} "-DFILES=${device_files}" -DOUTPUT=${device_sources}
-    -P ${CMAKE_SOURCE_DIR}/cmake/EmbedDeviceSources.cmake
-  DEPENDS ${device_files} ${CMAKE_SOURCE_DIR}/cmake/EmbedDeviceSources.cmake VERBATIM)
+cleave_embed_texts(${device_sources} FUNCTION device_source HEADER backend/cuda/device_sources.h
+  NAMESPACE cleave::backend FILES ${device_files})
 
 # Every src/ops/<folder>/cuda.cc defines make_<folder>_cuda(), as for the CPU.
 cleave_write_kernel_list(cuda ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)

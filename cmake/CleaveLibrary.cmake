@@ -1,3 +1,14 @@
+# cleave_embed_texts(OUTPUT FUNCTION f HEADER h NAMESPACE n FILES file...): OUTPUT becomes a source
+# file whose function f, declared in h, gives the text of each file by its name.
+function(cleave_embed_texts output)
+  cmake_parse_arguments(ARG "" "FUNCTION;HEADER;NAMESPACE" "FILES" ${ARGN})
+  set(script ${CMAKE_SOURCE_DIR}/cmake/EmbedTexts.cmake)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} "-DFILES=${ARG_FILES}" -DOUTPUT=${output} -DFUNCTION=${ARG_FUNCTION}
+      -DHEADER=${ARG_HEADER} -DNAMESPACE=${ARG_NAMESPACE} -P ${script}
+    DEPENDS ${ARG_FILES} ${script} VERBATIM)
+endfunction()
+
 # cleave_library(NAME DEPENDS target...): the library of one folder of src/. Its sources are every
 # .cc file under the folder but tests (`*_test.cc`) and benchmarks (`bench.cc`, `*_bench.cc`).
 # EXCLUDE and INCLUDE_ONLY take regular expressions on the path, for folders whose files belong to

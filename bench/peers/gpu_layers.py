@@ -51,7 +51,9 @@ class FullyConnected:
         x = noise(self.rows, self.inputs)
         whole = noise(self.outputs, self.inputs)
         share = noise(self.outputs // ranks, self.inputs)
-        gathered = torch.empty(ranks, self.rows, self.outputs // ranks, device="cuda", dtype=x.dtype)
+        gathered = torch.empty(
+            ranks, self.rows, self.outputs // ranks, device="cuda", dtype=x.dtype
+        )
 
         def split():
             y = x @ share.t()
@@ -91,7 +93,9 @@ class Convolution:
         whole = noise(self.outputs, *shape).to(**last)
         share = whole[: self.outputs // ranks].contiguous(**last)
         places = self.batch * self.size * self.size
-        gathered = torch.empty(ranks, places * (self.outputs // ranks), device="cuda", dtype=x.dtype)
+        gathered = torch.empty(
+            ranks, places * (self.outputs // ranks), device="cuda", dtype=x.dtype
+        )
         padding = self.kernel // 2
 
         def split():

@@ -60,7 +60,7 @@ void fill(Device& device, DType type, Buffer& buffer, int64_t index_extent, uint
     return fill(type, {buffer.data(), static_cast<size_t>(buffer.bytes())}, index_extent, seed);
   }
   // Large buffers repeat their beginning: no kernel takes note.
-  constexpr int64_t kFilled = int64_t{4} << 20;
+  constexpr int64_t kFilled = int64_t{1} << 20;
   std::vector<std::byte> host(static_cast<size_t>(std::min(buffer.bytes(), kFilled)));
   fill(type, host, index_extent, seed);
   const StreamHandle stream = device.default_stream();

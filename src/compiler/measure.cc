@@ -19,7 +19,7 @@ std::string measure_machine(const MeasureOptions& options) {
   // sharing. Others share nothing.
   const bool shared = backend->name() == "cpu";
   const int cores = shared ? std::max(1, static_cast<int>(std::thread::hardware_concurrency()))
-                           : std::max(devices, backend->device_count());
+                           : static_cast<int>(DeviceList::kMaxDevices);
   std::vector<int> at_work = {1};
   if (shared && std::min(devices, cores) > 1) at_work.push_back(std::min(devices, cores));
 
@@ -29,7 +29,8 @@ std::string measure_machine(const MeasureOptions& options) {
   plan.progress = progress;
   plan.seconds = options.seconds * 0.4;
   cost::MachineModel model;
-  model.set_name("measured: " + std::to_string(cores) + (shared ? " cores" : " GPUs"));
+  model.set_name("measured: " +
+                 (shared ? std::to_string(cores) + " cores" : std::to_string(devices) + " GPUs"));
   model.set_cores(cores);
   for (const int count : at_work) {
     progress(std::to_string(count) + " device(s) at work");

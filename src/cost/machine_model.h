@@ -86,7 +86,7 @@ class MachineModel {
  public:
   // The model used where none is given: figures of a server core, the same on every machine.
   static MachineModel builtin();
-  // The same for GPUs.
+  // The same for GPUs: one that was measured and comes with Cleave (machines/).
   static MachineModel builtin_gpu();
   // Error(kInvalid) naming the key for anything that is not a machine model; figures are checked
   // (finite, positive).

@@ -130,6 +130,7 @@ class NoiseRecipe final : public Recipe {
   NoiseRecipe(DType dtype, std::vector<int64_t> shape, uint64_t seed, double scale)
       : Recipe(dtype, std::move(shape)), seed_(seed), scale_(scale) {}
   void read(const Box& box, std::span<std::byte> into) const override {
+    if (dtype() == DType::kFloat32) return read_floats(box, into);
     HostTensor element(dtype(), {1});
     const size_t size = size_of(dtype());
     std::byte* out = into.data();
@@ -146,6 +147,16 @@ class NoiseRecipe final : public Recipe {
   }
 
  private:
+  // As for every type; weights are mostly these, and many.
+  void read_floats(const Box& box, std::span<std::byte> into) const {
+    std::byte* out = into.data();
+    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      for (int64_t i = 0; i < run; ++i, out += sizeof(float)) {
+        const auto value = static_cast<float>(noise(static_cast<uint64_t>(offset + i)));
+        std::memcpy(out, &value, sizeof value);
+      }
+    });
+  }
   // splitmix64 of the element's index: the same on every machine and for every slice.
   double noise(uint64_t index) const {
     uint64_t z = seed_ + (index + 1) * 0x9e3779b97f4a7c15ull;

@@ -75,15 +75,19 @@ void HostTensor::set_integer(int64_t index, int64_t value) {
 HostTensor cast(const HostTensor& tensor, DType to) {
   if (tensor.dtype == to) return tensor;
   HostTensor result(to, tensor.shape);
-  const int64_t count = tensor.elements();
-  const bool integers = !is_floating(tensor.dtype) && !is_floating(to);
-  for (int64_t i = 0; i < count; ++i) {
-    if (integers) {
-      result.set_integer(i, tensor.get_integer(i));
-    } else {
-      result.set(i, tensor.get(i));
-    }
-  }
+  dispatch_dtype(tensor.dtype, [&]<class From>() {
+    dispatch_dtype(to, [&]<class To>() {
+      const std::span<const From> from = tensor.data<From>();
+      const std::span<To> into = result.data<To>();
+      for (size_t i = 0; i < into.size(); ++i) {
+        if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
+          into[i] = std::is_same_v<To, bool> ? from[i] != 0 : static_cast<To>(from[i]);
+        } else {
+          into[i] = from_double<To>(widened<double>(from[i]));
+        }
+      }
+    });
+  });
   return result;
 }
 

@@ -86,17 +86,22 @@ class Llama(GraphBuilder):
     def additive_mask(self, ids: str, mask: str) -> str:
         """Zero where the key is not later than the query and not padding, else the lowest:
         [batch, 1, sequence, sequence]."""
-        length = self.unsqueeze(self.size(ids, 1), 0)
+        causal = self.causal(ids)
+        present = self.add("Cast", [self.unsqueeze(mask, 1, 2)], to=9)
+        allowed = self.add("And", [causal, present])
+        return self.add("Where", [allowed, self.scalar(0.0), self.scalar(lowest(self.dtype))])
+
+    def causal(self, of: str) -> str:
+        """Whether the key is not later than the query, [1, 1, sequence, sequence]; `of` has the
+        sequence as its second dimension."""
+        length = self.unsqueeze(self.size(of, 1), 0)
         triangle = self.weight(
             "causal_mask",
             (1, 1, self._positions, self._positions),
             lambda: triangle_of(self._positions),
             np.bool_,
         )
-        causal = self.slice(self.slice(triangle, 2, 0, length), 3, 0, length)
-        present = self.add("Cast", [self.unsqueeze(mask, 1, 2)], to=9)
-        allowed = self.add("And", [causal, present])
-        return self.add("Where", [allowed, self.scalar(0.0), self.scalar(lowest(self.dtype))])
+        return self.slice(self.slice(triangle, 2, 0, length), 3, 0, length)
 
     def make_rotary_tables(self, ids: str) -> None:
         """cos and sin of each position's angles, [1, 1, sequence, size], by Gather."""

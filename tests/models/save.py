@@ -11,7 +11,10 @@ from .builder import Model, Weight
 _ALIGNMENT = 4096
 # Smaller tensors stay in the model's file whatever is asked for.
 _EXTERNAL_THRESHOLD = 1024
-WEIGHT_MODES = ("inline", "external", "sparse", "absent")
+# The smallest that are left out where only large ones are: tables and masks, which passes read, are
+# there.
+_LARGE = 16 << 20
+WEIGHT_MODES = ("inline", "external", "sparse", "absent", "large-absent")
 
 
 def save(model: Model, path: Path, weights: str = "inline") -> Path:
@@ -19,7 +22,8 @@ def save(model: Model, path: Path, weights: str = "inline") -> Path:
 
     weights: "inline", in the model's file; "external", in `<path>.data`; "sparse", in a
     `<path>.data` that has the right size but holds only zeros, and takes no room on the disk;
-    "absent", named as external although no such file is written.
+    "absent", named as external although no such file is written; "large-absent", the same for those
+    of 16 MiB and more, the others in the model's file.
     """
     if weights not in WEIGHT_MODES:
         raise ValueError(f"weights are one of {WEIGHT_MODES}, not {weights!r}")
@@ -53,15 +57,16 @@ def _tensor(weight: Weight) -> TensorProto:
 def _write_external(model: Model, proto: onnx.ModelProto, data: Path, weights: str) -> None:
     offset = 0
     placed: list[tuple[int, Weight]] = []
+    smallest = _LARGE if weights == "large-absent" else _EXTERNAL_THRESHOLD
     for weight in model.weights:
-        if weight.nbytes < _EXTERNAL_THRESHOLD:
+        if weight.nbytes < smallest:
             proto.graph.initializer.append(_inline(weight))
             continue
         offset = -(-offset // _ALIGNMENT) * _ALIGNMENT
         proto.graph.initializer.append(_reference(weight, data.name, offset))
         placed.append((offset, weight))
         offset += weight.nbytes
-    if weights == "absent":
+    if weights.endswith("absent"):
         data.unlink(missing_ok=True)
         return
     with data.open("wb") as file:

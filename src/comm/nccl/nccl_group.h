@@ -18,7 +18,7 @@ struct NcclGroupOptions {
   // through NCCL; 0: all through NCCL. A rank's messages of up to `flagged_bytes` in all, to all
   // its peers, take the way that is the fastest for small ones. For all_reduce the message is the
   // tensor.
-  int64_t direct_bytes = int64_t{8} << 20;
+  int64_t direct_bytes = int64_t{1} << 30;
   int64_t flagged_bytes = int64_t{512} << 10;
 };
 

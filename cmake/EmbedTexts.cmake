@@ -1,4 +1,5 @@
-# Writes OUTPUT, which holds the text of each of FILES by its name without the extension.
+# Writes OUTPUT, a C++ file whose FUNCTION, declared in HEADER in NAMESPACE, gives the text of each of
+# FILES by its name without the extension.
 set(entries "")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME_WE)
@@ -15,22 +16,22 @@ foreach(file ${FILES})
   string(APPEND entries "    {\"${name}\",\n${pieces}},\n")
 endforeach()
 file(WRITE ${OUTPUT}
-"// Written by cmake/EmbedDeviceSources.cmake.
-#include \"backend/cuda/device_sources.h\"
+"// Written by cmake/EmbedTexts.cmake.
+#include \"${HEADER}\"
 
 #include <map>
 
 #include \"base/check.h\"
 
-namespace cleave::backend {
+namespace ${NAMESPACE} {
 
-std::string_view device_source(std::string_view name) {
-  static const std::map<std::string_view, std::string_view> kSources = {
+std::string_view ${FUNCTION}(std::string_view name) {
+  static const std::map<std::string_view, std::string_view> kTexts = {
 ${entries}  };
-  const auto found = kSources.find(name);
-  CLEAVE_CHECK(found != kSources.end(), \"no device code of this name\");
+  const auto found = kTexts.find(name);
+  CLEAVE_CHECK(found != kTexts.end(), \"no text of this name is part of the library\");
   return found->second;
 }
 
-}  // namespace cleave::backend
+}  // namespace ${NAMESPACE}
 ")
