@@ -31,7 +31,7 @@ target_compile_options(cleave_cuda_parts PRIVATE
 target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS}
   ${NCCL_INCLUDE_DIR})
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
-  CUDA::nvrtc ${NCCL_LIBRARY})
+  ${CUDA_nvrtc_LIBRARY} ${NCCL_LIBRARY})
 if(CLEAVE_HAVE_CUDNN)
   target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
   target_link_libraries(cleave_cuda_parts PUBLIC ${CUDNN_LIBRARY})

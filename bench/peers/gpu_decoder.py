@@ -2,10 +2,10 @@
 
     python -m bench.peers.gpu_decoder [--layers 8] [--tokens 2048 1 16 64] [--no-compile]
 
-Layers of the shape of Llama-3 70B (width 8,192, 64 heads over 8, SwiGLU of 28,672), bfloat16, seeded
-noise for weights, no history. The peer is the split of Megatron over all GPUs with NCCL, eager and
-through torch.compile, each in a CUDA graph. Milliseconds on the devices, medians. Cleave's plan is its
-own choice.
+Layers of the shape of Llama-3 70B (width 8,192, 64 heads over 8, SwiGLU of 28,672), bfloat16,
+seeded noise for weights, no history. The peer is the split of Megatron over all GPUs with NCCL,
+eager and through torch.compile, each in a CUDA graph. Milliseconds on the devices, medians.
+Cleave's plan is its own choice.
 """
 
 import argparse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import device_counts, largest_difference, on_devices, profile
+from .cleave import BACKEND, device_counts, largest_difference, on_devices, profile
 
 
 @dataclass
@@ -212,7 +212,8 @@ def test_equals_onnx_runtime_and_one_device(case, cleave, models, onnx_runtime, 
             (wanted,) = onnx_runtime(path, inputs).values()
             assert largest_difference(got, wanted)[1] <= case.tolerance, (devices, sizes)
             assert largest_difference(got, one)[1] <= 1e-5, (devices, sizes)
-        if devices == 2 and case.must_split:
+        # That it pays is a matter of costs: GPUs do not split what is as small as these.
+        if devices == 2 and case.must_split and BACKEND == "cpu":
             found = cleave("inspect", engine, "--json", "-").json
             assert sum(found["collectives"].values()) > 0
 
