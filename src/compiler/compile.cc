@@ -104,6 +104,10 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
 
 // The CPU has no arithmetic in half precisions: they are honoured in what is stored.
 void apply_precision(ir::Graph& graph, const ops::Registry& registry, const BuilderConfig& config) {
+  if (config.precision.contains(Precision::kTF32)) {
+    log(config.log, LogLevel::kWarning,
+        "tf32: float32 products stay float32, no kernel has it yet");
+  }
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
   if (!half && !bfloat) return;

@@ -252,6 +252,28 @@ TEST(Builtin, IsTheSameOnEveryMachine) {
   EXPECT_EQ(MachineModel::builtin().cores(), 2);
 }
 
+// What was measured on GPUs: half precision is many times faster where arithmetic counts, twice
+// where the weights' bytes do, and devices share nothing.
+TEST(BuiltinGpu, IsOneThatWasMeasured) {
+  const MachineModel model = MachineModel::builtin_gpu();
+  const auto us = [&](int64_t rows, DType type) {
+    KernelWork work = product(rows, 8192, 8192);
+    work.dtype = type;
+    return model.kernel_us(work, 1);
+  };
+  EXPECT_GT(us(2048, DType::kFloat32), 8 * us(2048, DType::kFloat16));
+  EXPECT_NEAR(us(1, DType::kFloat32) / us(1, DType::kFloat16), 2, 0.5);
+  EXPECT_EQ(us(64, DType::kBFloat16), us(64, DType::kFloat16));
+  KernelWork attention{.op = "attention", .flops = 1e9, .bytes = 1e7};
+  const double full = model.kernel_us(attention, 1);
+  attention.dtype = DType::kFloat16;
+  EXPECT_LT(model.kernel_us(attention, 1), full);
+  EXPECT_EQ(model.kernel_us(product(64, 8192, 8192), 8),
+            model.kernel_us(product(64, 8192, 8192), 1));
+  EXPECT_GE(model.cores(), 8);
+  EXPECT_LT(model.collective_us("all_reduce", 2, 8192), 10);
+}
+
 TEST(Builtin, FewRowsCostWhatReadingTheWeightsTakes) {
   const MachineModel model = MachineModel::builtin();
   const double one = model.kernel_us(product(1, 4096, 4096), 2);
