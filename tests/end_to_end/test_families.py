@@ -76,6 +76,12 @@ CASES = [
         {"input_ids": TOKENS, "attention_mask": TOKENS},
         [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
     ),
+    Case(
+        "decoder",
+        {"layers": 1, "head_size": 64, "inner": 1536},
+        {"x": ("1x1x512", "1x32x512", "2x64x512")},
+        [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
+    ),
     # The spellings of a fused query, key and value.
     *(
         Case(

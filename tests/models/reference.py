@@ -80,10 +80,22 @@ def moe(w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.nda
 def _decoder(
     w: Weights, options: dict, input_ids: np.ndarray, attention_mask: np.ndarray, feed_forward
 ) -> np.ndarray:
-    heads, kv_heads, length = options["heads"], options["kv_heads"], input_ids.shape[1]
-    mask = np.where(attention_mask[:, None, None, :] != 0, _causal(length), -np.inf)
+    mask = np.where(attention_mask[:, None, None, :] != 0, _causal(input_ids.shape[1]), -np.inf)
     mask = np.maximum(mask, float(np.finfo(np.float32).min))
     x = _wide(w["embed_tokens.weight"])[input_ids]
+    x = _decoder_layers(w, options, x, mask, feed_forward)
+    return _project(w, "lm_head", _rms_norm(w, "norm", x))
+
+
+def decoder(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
+    options = {**options, "qkv": "separate", "gate_up": "split"}
+    return _decoder_layers(w, options, _wide(x), _causal(x.shape[1]), _gated_layers)
+
+
+def _decoder_layers(
+    w: Weights, options: dict, x: np.ndarray, mask: np.ndarray, feed_forward
+) -> np.ndarray:
+    heads, kv_heads = options["heads"], options["kv_heads"]
     for layer in range(options["layers"]):
         name = f"layers.{layer}"
         normed = _rms_norm(w, f"{name}.input_layernorm", x)
@@ -94,7 +106,7 @@ def _decoder(
         x = x + _project(w, f"{name}.self_attn.o_proj", _attend(query, key, value, mask))
         normed = _rms_norm(w, f"{name}.post_attention_layernorm", x)
         x = x + feed_forward(w, options, f"{name}.mlp", normed)
-    return _project(w, "lm_head", _rms_norm(w, "norm", x))
+    return x
 
 
 def _gated_layers(w: Weights, options: dict, name: str, x: np.ndarray) -> np.ndarray:

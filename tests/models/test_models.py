@@ -20,6 +20,7 @@ SMALL_OPTIONS = {
     "vit": {},
     "gpt2": {},
     "llama": {},
+    "decoder": {},
     "moe": {"layers": 1},
     "resnet": {"blocks": "1,2", "width": 8, "classes": 10},
     "mobilenet": {"multiplier": 0.25, "blocks": 5, "classes": 10},
