@@ -15,5 +15,8 @@ std::optional<std::string> refuse_strides(const KernelProblem& problem);
 std::optional<Format> common_format(const KernelProblem& problem);
 // What a kernel of `operands` dense operands, data and indices first, does not take.
 std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands);
+// What a normalisation of the last `axes` dimensions, with an optional scale and bias, does not
+// take.
+std::optional<std::string> refuse_normalisation(const KernelProblem& problem);
 
 }  // namespace cleave::backend

@@ -3,13 +3,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <new>
 
 #include "backend/cpu/simd/simd.h"
+#include "backend/memory_account.h"
 #include "base/check.h"
 #include "base/cpu_info.h"
 #include "base/thread_pool.h"
@@ -20,12 +19,6 @@ namespace cleave::backend {
 namespace {
 
 constexpr size_t kAlignment = 64;
-
-std::string size_text(int64_t bytes) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return buffer;
-}
 
 // All is done when a call returns: the host's clock says when.
 class HostClock final : public StreamClock {
@@ -45,9 +38,9 @@ class HostClock final : public StreamClock {
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(const DeviceOptions& options)
-      : name_("cpu:" + std::to_string(options.index)), pool_(threads_of(options)) {
-    use_.limit = options.memory_limit;
-  }
+      : name_("cpu:" + std::to_string(options.index)),
+        account_(name_, options.memory_limit),
+        pool_(threads_of(options)) {}
   ~CpuDevice() override = default;
 
   std::string name() const override { return name_; }
@@ -65,29 +58,20 @@ class CpuDevice final : public Device {
   Buffer allocate(int64_t bytes, std::string_view what) override {
     CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");
     if (bytes == 0) return {};
-    reserve(bytes, what);
+    account_.reserve(bytes, what);
     // Fresh pages of a large block are zero already, and are touched first by who uses them.
     void* data = bytes >= kZeroPages ? allocate_pages(bytes) : allocate_small(bytes);
     if (data == nullptr) {
-      give_back(bytes);
+      account_.give_back(bytes);
       throw Error(ErrorCode::kOutOfMemory,
-                  name_ + " has no " + size_text(bytes) + " left for " + std::string(what),
+                  name_ + " has no " + mebibytes(bytes) + " left for " + std::string(what),
                   "close other programs, use more devices or a smaller profile");
     }
     return {*this, static_cast<std::byte*>(data), bytes};
   }
-  MemoryUse memory() const override {
-    const std::lock_guard lock(mutex_);
-    return use_;
-  }
-  void set_memory_limit(int64_t bytes) override {
-    const std::lock_guard lock(mutex_);
-    use_.limit = bytes;
-  }
-  void reset_peak() override {
-    const std::lock_guard lock(mutex_);
-    use_.peak = use_.now;
-  }
+  MemoryUse memory() const override { return account_.use(); }
+  void set_memory_limit(int64_t bytes) override { account_.set_limit(bytes); }
+  void reset_peak() override { account_.reset_peak(); }
 
   StreamHandle default_stream() override { return {}; }
   void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
@@ -119,7 +103,7 @@ class CpuDevice final : public Device {
     } else {
       std::free(data);
     }
-    give_back(bytes);
+    account_.give_back(bytes);
   }
 
  private:
@@ -138,27 +122,9 @@ class CpuDevice final : public Device {
   static void* allocate_pages(int64_t bytes);
   static void free_pages(void* data, int64_t bytes) noexcept;
 
-  void reserve(int64_t bytes, std::string_view what) {
-    const std::lock_guard lock(mutex_);
-    if (use_.limit > 0 && bytes > use_.limit - use_.now) {
-      throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
-                      size_text(use_.now) + " of " + size_text(use_.limit) + " are in use",
-                  "allow at least " + size_text(use_.now + bytes) +
-                      ", use more devices or a smaller profile");
-    }
-    use_.now += bytes;
-    use_.peak = std::max(use_.peak, use_.now);
-  }
-  void give_back(int64_t bytes) noexcept {
-    const std::lock_guard lock(mutex_);
-    use_.now -= bytes;
-  }
-
   const std::string name_;
+  MemoryAccount account_;
   ThreadPool pool_;
-  mutable std::mutex mutex_;
-  MemoryUse use_;
 };
 
 void* CpuDevice::allocate_pages(int64_t bytes) {

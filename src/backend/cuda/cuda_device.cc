@@ -8,18 +8,13 @@
 
 #include "backend/cuda/check.h"
 #include "backend/cuda/cublas.h"
+#include "backend/memory_account.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "base/wait_word.h"
 
 namespace cleave::backend {
 namespace {
-
-std::string size_text(int64_t bytes) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return buffer;
-}
 
 cudaStream_t native(StreamHandle stream) { return static_cast<cudaStream_t>(stream.native); }
 
@@ -102,9 +97,9 @@ class Gpu final : public CudaDevice {
   Gpu(const DeviceOptions& options, std::shared_ptr<Modules> modules)
       : index_(options.index),
         name_("cuda:" + std::to_string(options.index)),
+        account_(name_, options.memory_limit),
         modules_(std::move(modules)),
         pool_(threads_of(options)) {
-    use_.limit = options.memory_limit;
     cuda_check(cudaSetDevice(index_), "choosing the device");
     cuda_check(cudaGetDeviceProperties(&properties_, index_), "asking for its properties");
     cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
@@ -146,39 +141,30 @@ class Gpu final : public CudaDevice {
   Buffer allocate(int64_t bytes, std::string_view what) override {
     CLEAVE_CHECK(bytes >= 0, "a negative number of bytes");
     if (bytes == 0) return {};
-    reserve(bytes, what);
+    account_.reserve(bytes, what);
     make_current();
     void* data = nullptr;
     const cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
     if (status != cudaSuccess) {
       cudaGetLastError();  // the next call is not to blame
-      give_back(bytes);
+      account_.give_back(bytes);
       if (status != cudaErrorMemoryAllocation) cuda_check(status, "allocating memory");
       size_t free = 0;
       size_t total = 0;
       cudaMemGetInfo(&free, &total);
       throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
-                      size_text(static_cast<int64_t>(free)) + " of " +
-                      size_text(static_cast<int64_t>(total)) + " are free",
+                  std::string(what) + " needs " + mebibytes(bytes) + " on " + name_ + ", where " +
+                      mebibytes(static_cast<int64_t>(free)) + " of " +
+                      mebibytes(static_cast<int64_t>(total)) + " are free",
                   "close other programs, use more devices or a smaller profile");
     }
     cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
     cuda_check(cudaStreamSynchronize(stream_), "clearing memory");
     return {*this, static_cast<std::byte*>(data), bytes};
   }
-  MemoryUse memory() const override {
-    const std::lock_guard lock(mutex_);
-    return use_;
-  }
-  void set_memory_limit(int64_t bytes) override {
-    const std::lock_guard lock(mutex_);
-    use_.limit = bytes;
-  }
-  void reset_peak() override {
-    const std::lock_guard lock(mutex_);
-    use_.peak = use_.now;
-  }
+  MemoryUse memory() const override { return account_.use(); }
+  void set_memory_limit(int64_t bytes) override { account_.set_limit(bytes); }
+  void reset_peak() override { account_.reset_peak(); }
 
   StreamHandle default_stream() override { return {stream_}; }
   void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
@@ -226,7 +212,7 @@ class Gpu final : public CudaDevice {
   void free(std::byte* data, int64_t bytes) noexcept override {
     cudaSetDevice(index_);
     cudaFree(data);
-    give_back(bytes);
+    account_.give_back(bytes);
   }
 
  private:
@@ -240,25 +226,10 @@ class Gpu final : public CudaDevice {
     if (bytes == 0) return;
     cuda_check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, native(stream)), during);
   }
-  void reserve(int64_t bytes, std::string_view what) {
-    const std::lock_guard lock(mutex_);
-    if (use_.limit > 0 && bytes > use_.limit - use_.now) {
-      throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + size_text(bytes) + " on " + name_ + ", where " +
-                      size_text(use_.now) + " of " + size_text(use_.limit) + " are in use",
-                  "allow at least " + size_text(use_.now + bytes) +
-                      ", use more devices or a smaller profile");
-    }
-    use_.now += bytes;
-    use_.peak = std::max(use_.peak, use_.now);
-  }
-  void give_back(int64_t bytes) noexcept {
-    const std::lock_guard lock(mutex_);
-    use_.now -= bytes;
-  }
 
   const int index_;
   const std::string name_;
+  MemoryAccount account_;
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
@@ -266,7 +237,6 @@ class Gpu final : public CudaDevice {
   std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
   ThreadPool pool_;
   mutable std::mutex mutex_;
-  MemoryUse use_;
 };
 
 void require_device(int index) {

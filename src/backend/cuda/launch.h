@@ -51,4 +51,11 @@ inline void launch_kernel(cudaKernel_t kernel, const Grid& grid, StreamHandle st
   launch_kernel(kernel, grid, stream, std::span(arguments.begin(), arguments.size()));
 }
 
+// Whether all pointers given are multiples of `bytes`; null is.
+inline bool are_aligned(std::initializer_list<const void*> pointers, int64_t bytes) {
+  uintptr_t bits = 0;
+  for (const void* pointer : pointers) bits |= reinterpret_cast<uintptr_t>(pointer);
+  return bits % static_cast<uintptr_t>(bytes) == 0;
+}
+
 }  // namespace cleave::backend

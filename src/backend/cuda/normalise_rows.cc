@@ -70,27 +70,6 @@ struct Normalisation {
   }
 };
 
-std::optional<std::string> refuse_normalisation(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 1, 3)) return reason;
-  const TensorView& x = problem.inputs[0];
-  const int64_t axes = problem.attributes.integer("axes");
-  if (axes < 1 || axes > static_cast<int64_t>(x.rank())) return "axes do not fit";
-  int64_t elements = 1;
-  for (size_t d = x.rank() - static_cast<size_t>(axes); d < x.rank(); ++d) elements *= x.shape[d];
-  for (const TensorView& view : problem.inputs) {
-    if (!view.present) continue;
-    if (!is_floating(view.dtype)) return "it takes floating types";
-    if ((x.dtype == DType::kFloat64) != (view.dtype == DType::kFloat64)) {
-      return "it does not mix f64 with other types";
-    }
-    if (&view != &problem.inputs[0] && view.elements() != elements) {
-      return "scale and bias have an element for each one that is normalised";
-    }
-  }
-  if (problem.outputs[0].dtype != x.dtype) return "the result is of another type";
-  return refuse_strides(problem);
-}
-
 NormalisedRows last_dimensions(const KernelProblem& problem, bool centred) {
   const TensorView& x = problem.inputs[0];
   const auto axes = static_cast<size_t>(problem.attributes.integer("axes"));

@@ -34,10 +34,4 @@ inline int64_t piece_bytes(std::initializer_list<int64_t> sizes) {
   return bytes;
 }
 
-inline bool lie_at_multiples(std::initializer_list<const void*> pointers, int64_t bytes) {
-  uintptr_t bits = 0;
-  for (const void* pointer : pointers) bits |= reinterpret_cast<uintptr_t>(pointer);
-  return bits % static_cast<uintptr_t>(bytes) == 0;
-}
-
 }  // namespace cleave::backend

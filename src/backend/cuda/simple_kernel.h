@@ -67,14 +67,6 @@ class SimpleCudaKernel final : public Kernel {
   Prepare prepare_;
 };
 
-// Whether all pointers given are multiples of `bytes`; null is.
-inline bool are_aligned(std::initializer_list<const void*> pointers, size_t bytes) {
-  for (const void* pointer : pointers) {
-    if (reinterpret_cast<uintptr_t>(pointer) % bytes != 0) return false;
-  }
-  return true;
-}
-
 // The least power of two that is no less than `value`.
 inline int64_t power_of_two(int64_t value) {
   int64_t result = 1;

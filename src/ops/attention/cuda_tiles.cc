@@ -121,7 +121,7 @@ CudaRun prepare_tensor(const KernelProblem& problem, CudaDevice& device) {
   // Operands that begin anywhere are rare.
   const CudaRun plain = prepare_plain_attention(problem, device);
   const auto run = [=](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = lie_at_multiples({inputs[1], inputs[2]}, kMostPieceBytes);
+    const bool fits = are_aligned({inputs[1], inputs[2]}, kMostPieceBytes);
     (fits ? tiled : plain).run(inputs, outputs, launch);
   };
   return {run, tiled.workspace_bytes};

@@ -99,7 +99,7 @@ class PreparedCudnn final : public PreparedKernel {
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    const bool fits = lie_at_multiples({inputs[0], inputs[1], outputs[0]}, kMostPieceBytes);
+    const bool fits = are_aligned({inputs[0], inputs[1], outputs[0]}, kMostPieceBytes);
     if (!is_chosen_ || !fits) {
       plain_.run(inputs, outputs, launch);
       return;

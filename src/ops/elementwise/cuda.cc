@@ -42,10 +42,6 @@ int64_t vector_elements(const IndexSpace& space, const std::vector<DType>& types
   return elements;
 }
 
-bool is_aligned(const void* pointer, size_t bytes) {
-  return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
-}
-
 // The device code of a chain whose operand i lies along the last dimension as `along[i]` says: by
 // its stride (0 or 1), or -1 where that is an argument like the others.
 std::string source_of(const FusedProgram& program, const std::vector<DType>& inputs,
@@ -169,7 +165,7 @@ class PreparedElementwise final : public PreparedKernel {
       const bool input = i < inputs_.size();
       const DType type = input ? inputs_[i] : outputs_[i - inputs_.size()];
       const void* pointer = input ? inputs[i] : outputs[i - inputs_.size()];
-      if (!is_aligned(pointer, size_of(type) * static_cast<size_t>(vectors_->elements)))
+      if (!are_aligned({pointer}, static_cast<int64_t>(size_of(type)) * vectors_->elements))
         return false;
     }
     return true;

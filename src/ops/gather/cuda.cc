@@ -46,7 +46,7 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const IndexRange range = IndexRange::of(problem.attributes, view.extent);
   const Divisor rows = make_divisor(count);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = lie_at_multiples({inputs[0], outputs[0]}, most);
+    const bool fits = are_aligned({inputs[0], outputs[0]}, most);
     const Form& form = fits ? by_piece : by_element;
     launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
                   {&inputs[0], &inputs[1], &outputs[0], &form.total, &form.pieces, &rows, &range});

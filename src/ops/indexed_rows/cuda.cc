@@ -63,7 +63,7 @@ struct Forms {
     by_piece = piece > size ? form(piece) : by_element;
   }
   const Form& of(const void* from, const void* to) const {
-    return lie_at_multiples({from, to}, piece) ? by_piece : by_element;
+    return are_aligned({from, to}, piece) ? by_piece : by_element;
   }
 };
 

@@ -124,7 +124,7 @@ CudaRun prepare_pad(const KernelProblem& problem, CudaDevice& device) {
   }
   const int64_t bytes = most * static_cast<int64_t>(size);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const Form& chosen = lie_at_multiples({inputs[0], outputs[0]}, bytes) ? several : one;
+    const Form& chosen = are_aligned({inputs[0], outputs[0]}, bytes) ? several : one;
     launch_kernel(chosen.kernel, grid_for(chosen.total, device), launch.stream,
                   {&chosen.dims, &chosen.total, pattern.data(), &inputs[0], &outputs[0]});
   }};

@@ -4,6 +4,7 @@
 #include "backend/cpu/simple_kernel.h"
 #include "backend/index_space.h"
 #include "base/thread_pool.h"
+#include "ops/rotary/kernel_rows.h"
 #include "types/host_tensor.h"
 
 namespace cleave::backend {
@@ -36,29 +37,14 @@ struct Rotary {
   }
 };
 
-std::vector<int64_t> leading(std::vector<int64_t> strides) {
-  strides.pop_back();
-  return strides;
-}
-
-// Strides of cos or sin along x's dimensions but the last.
-std::vector<int64_t> angle_strides(const TensorView& angles, const TensorView& x) {
-  std::vector<int64_t> shape = x.shape;
-  shape.back() = angles.shape.back();
-  return leading(broadcast_strides(angles, shape));
-}
-
 RunFunction prepare(const KernelProblem& problem) {
   const TensorView& x = problem.inputs[0];
-  const Rotary work{
-      .type = x.dtype,
-      .depth = x.shape.back(),
-      .interleaved = problem.attributes.integer("interleaved", 0) != 0,
-      .rows = IndexSpace(std::span(x.shape).first(x.rank() - 1),
-                         {angle_strides(problem.inputs[1], x), angle_strides(problem.inputs[2], x),
-                          leading(x.strides), leading(problem.outputs[0].strides)}),
-      .cos_stride = problem.inputs[1].strides.back(),
-      .sin_stride = problem.inputs[2].strides.back()};
+  const Rotary work{.type = x.dtype,
+                    .depth = x.shape.back(),
+                    .interleaved = problem.attributes.integer("interleaved", 0) != 0,
+                    .rows = rotary_rows(problem),
+                    .cos_stride = problem.inputs[1].strides.back(),
+                    .sin_stride = problem.inputs[2].strides.back()};
   return [work](std::span<const void* const> inputs, std::span<void* const> outputs,
                 ThreadPool& pool) {
     if (work.rows.elements == 0 || work.depth == 0) return;

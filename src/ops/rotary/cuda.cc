@@ -9,29 +9,10 @@
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/refusals.h"
+#include "ops/rotary/kernel_rows.h"
 
 namespace cleave::backend {
 namespace {
-
-std::vector<int64_t> leading(std::vector<int64_t> strides) {
-  strides.pop_back();
-  return strides;
-}
-
-// Strides of cos or sin along x's dimensions but the last.
-std::vector<int64_t> angle_strides(const TensorView& angles, const TensorView& x) {
-  std::vector<int64_t> shape = x.shape;
-  shape.back() = angles.shape.back();
-  return leading(broadcast_strides(angles, shape));
-}
-
-// Operands cos, sin, x, y.
-IndexSpace rows_of(const KernelProblem& problem) {
-  const TensorView& x = problem.inputs[0];
-  return IndexSpace(std::span(x.shape).first(x.rank() - 1),
-                    {angle_strides(problem.inputs[1], x), angle_strides(problem.inputs[2], x),
-                     leading(x.strides), leading(problem.outputs[0].strides)});
-}
 
 int64_t last_stride(const TensorView& view) {
   return view.shape.back() == 1 ? 0 : view.strides.back();
@@ -55,7 +36,7 @@ int64_t pairs_at_once(const KernelProblem& problem, const IndexSpace& rows) {
 
 CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const TensorView& x = problem.inputs[0];
-  const IndexSpace space = rows_of(problem);
+  const IndexSpace space = rotary_rows(problem);
   const int64_t half = x.shape.back() / 2;
   if (space.elements * half == 0) return CudaRun::nothing();
   struct Form {
@@ -81,7 +62,7 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const int64_t cos_stride = last_stride(problem.inputs[1]);
   const int64_t sin_stride = last_stride(problem.inputs[2]);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = lie_at_multiples({inputs[0], inputs[1], inputs[2], outputs[0]}, bytes);
+    const bool fits = are_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, bytes);
     const Form& chosen = fits ? several : one;
     launch_kernel(chosen.kernel, grid_for(chosen.total, device), launch.stream,
                   {rows.data(), &chosen.pieces, &chosen.total, &half, &cos_stride, &sin_stride,
@@ -100,7 +81,7 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
     return "elements of a row do not follow each other";
   }
   if (x.elements() > kMostIndex) return "it has more than 2^31 elements";
-  return refuse_space(rows_of(problem));
+  return refuse_space(rotary_rows(problem));
 }
 
 }  // namespace
