@@ -161,6 +161,7 @@ void KernelTrial::add_copy(const Kernel& kernel, KernelProblem problem, KernelCa
 void KernelTrial::write_inputs() {
   constexpr size_t kStretch = 1024;
   constexpr size_t kLine = 64;
+  if (!device_.memory_is_host()) return;
   const auto threads = static_cast<size_t>(device_.threads());
   device_.pool().parallel_for(static_cast<int64_t>(threads), [&](int64_t thread) {
     for (const std::span<std::byte> bytes : turns_[calls_ % turns_.size()].written) {

@@ -10,6 +10,9 @@
 namespace cleave::onnx {
 namespace {
 
+// Of floating constants that are repeated where they are imported.
+constexpr int64_t kMostRepeatedBytes = 256;
+
 bool is_small_constant(const ir::Graph& graph, ir::ValueId id) {
   if (!id.valid() || !graph.value(id).is_constant()) return false;
   const ir::RecipePtr& constant = graph.value(id).constant;
@@ -226,6 +229,11 @@ std::optional<std::vector<ir::ValueId>> Conversion::fold(std::string_view op,
       if (!size) return std::nullopt;
       bytes = checked_add(bytes, *size);
       if (bytes > ir::kSmallConstantBytes) return std::nullopt;
+      // A bias as large as what it is added to would be one more tensor to read, and lie in one
+      // format: passes see through the op.
+      if (op == "broadcast" && is_floating(type.dtype) && *size > kMostRepeatedBytes) {
+        return std::nullopt;
+      }
       outputs.emplace_back(type.dtype, evaluate(type.shape, {}));
     }
     evaluated = attributes.evaluated({});
