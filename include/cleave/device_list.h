@@ -26,9 +26,10 @@ class DeviceList {
   static DeviceList parse(std::string_view text);
   // cpu:0 to cpu:(count - 1).
   static DeviceList cpu(int count);
-  // All CUDA devices of this machine; where there are none, or they cannot be used, cpu:0 to
-  // cpu:(cpus - 1).
-  static DeviceList of_machine(int cpus = 1);
+  // Devices 0 to count - 1 of a backend. Error(kUsage) as for `parse`.
+  static DeviceList of(std::string_view backend, int count);
+  // All CUDA devices of this machine; cpu:0 where there are none, or they cannot be used.
+  static DeviceList of_machine();
   // The first of them alone.
   DeviceList first() const { return DeviceList({devices_[0]}); }
 

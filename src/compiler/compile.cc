@@ -220,6 +220,12 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
     input.machine =
         input.backend == "cuda" ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin();
   }
+  if (input.machine.backend() != input.backend) {
+    throw Error(ErrorCode::kUsage,
+                "the machine model is of " + input.machine.backend() +
+                    " devices, the devices are " + config.devices.text(),
+                "give devices of that kind, by number for example: --devices=2");
+  }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
   input.options.random_costs = overrides.random_costs;

@@ -31,6 +31,7 @@ std::string measure_machine(const MeasureOptions& options) {
   cost::MachineModel model;
   model.set_name("measured: " +
                  (shared ? std::to_string(cores) + " cores" : std::to_string(devices) + " GPUs"));
+  model.set_backend(std::string(backend->name()));
   model.set_cores(cores);
   for (const int count : at_work) {
     progress(std::to_string(count) + " device(s) at work");

@@ -88,6 +88,7 @@ std::string MachineModel::to_json() const {
   ordered_json out;
   out["cleave_machine"] = kVersion;
   out["name"] = name_;
+  out["backend"] = backend_;
   out["cores"] = cores_;
   out["devices"] = ordered_json::array();
   for (const DeviceModel& device : devices_) out["devices"].push_back(to_object(device));
@@ -101,6 +102,10 @@ MachineModel MachineModel::parse(std::string_view text, const std::string& name)
   if (reader.count(in, "cleave_machine") != kVersion) reader.fail("it is of another version");
   MachineModel model;
   model.name_ = reader.text(in, "name");
+  model.backend_ = in.contains("backend") ? reader.text(in, "backend") : "cpu";
+  if (model.backend_ != "cpu" && model.backend_ != "cuda") {
+    reader.fail("'backend' is neither cpu nor cuda");
+  }
   model.cores_ = reader.count(in, "cores");
   for (const json& device : reader.list(in, "devices")) {
     model.devices_.push_back(device_of(reader, device));

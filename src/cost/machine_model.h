@@ -105,11 +105,14 @@ class MachineModel {
   int64_t threads(int64_t devices) const;
   double memory_bytes() const { return memory_bytes_; }
   const std::string& name() const { return name_; }
+  // Of the devices that it is of: "cpu".
+  const std::string& backend() const { return backend_; }
 
   std::vector<DeviceModel>& devices() { return devices_; }
   const std::vector<DeviceModel>& devices() const { return devices_; }
   void set_cores(int64_t cores) { cores_ = cores; }
   void set_name(std::string name) { name_ = std::move(name); }
+  void set_backend(std::string backend) { backend_ = std::move(backend); }
   // Every collective `factor` times slower: what a slower link would change.
   void slow_link(double factor);
 
@@ -117,6 +120,7 @@ class MachineModel {
   const DeviceModel& device_for(int64_t devices) const;
 
   std::string name_ = "built-in";
+  std::string backend_ = "cpu";
   int64_t cores_ = 2;
   double memory_bytes_ = 16e9;
   double link_factor_ = 1;

@@ -92,9 +92,14 @@ DeviceList DeviceList::cpu(int count) {
   return DeviceList(std::move(devices));
 }
 
-DeviceList DeviceList::of_machine(int cpus) {
+DeviceList DeviceList::of(std::string_view backend, int count) {
+  if (count < 1) return cpu(count);  // says what is wrong
+  return parse(std::string(backend) + ":0-" + std::to_string(count - 1));
+}
+
+DeviceList DeviceList::of_machine() {
   const int gpus = std::min<int>(runtime::cuda_device_count(), kMaxDevices);
-  return gpus > 0 ? parse("cuda:0-" + std::to_string(gpus - 1)) : cpu(cpus);
+  return gpus > 0 ? of("cuda", gpus) : cpu(1);
 }
 
 std::string DeviceList::text() const {

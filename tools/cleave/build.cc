@@ -51,7 +51,7 @@ void run(const Options& options) {
         "give --timingCacheFile FILE here and to the runs of the engine, or --tune to them");
   }
   TimingCache timings = options.tuning.read(options.log.sink());
-  const DeviceList devices = options.devices.list(1, /*by_count=*/!options.build.machine.empty());
+  const DeviceList devices = options.devices.list({}, options.build.machine_backend());
   options.log.progress(fmt::format("reading {}", options.model));
   const Model model = load_model(options.model, options.build, devices, options.log.sink());
   options.log.progress(fmt::format("planning for {} device(s)", devices.size()));

@@ -20,7 +20,10 @@ struct Options {
 
 std::string model_of(const Options& options) {
   const DeviceList devices = options.devices.list();
-  if (options.builtin) return cost::MachineModel::builtin().to_json();
+  if (options.builtin) {
+    const bool gpus = devices.backend() == "cuda";
+    return (gpus ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin()).to_json();
+  }
   return measure_machine({devices, options.seconds, options.log.sink()});
 }
 

@@ -130,6 +130,10 @@ Model load_model(const std::filesystem::path& path, const BuildOptions& options,
   }
 }
 
+DeviceList devices_of(const Engine& engine) {
+  return DeviceList::of(engine.backend(), static_cast<int>(engine.devices()));
+}
+
 void check_devices(const Engine& engine, const DeviceList& devices) {
   if (engine.devices() == static_cast<int64_t>(devices.size())) return;
   throw Error(ErrorCode::kUsage,

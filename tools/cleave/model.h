@@ -25,6 +25,9 @@ Model load_model(const std::filesystem::path& path, const BuildOptions& options,
                  const DeviceList& devices, const LogSink& log,
                  const NamedShapes& input_shapes = {});
 
+// Those that an engine is for, from the first on.
+DeviceList devices_of(const Engine& engine);
+
 // Error(kUsage) unless as many devices are given as the engine runs on.
 void check_devices(const Engine& engine, const DeviceList& devices);
 

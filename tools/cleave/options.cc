@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "cleave/error.h"
+#include "cost/machine_model.h"
 
 namespace cleave::cli {
 namespace {
@@ -90,15 +91,19 @@ void DeviceOptions::add(CLI::App& app) {
   app.add_option("--mesh", mesh, "how they are arranged: their number")->type_name("SIZES");
 }
 
-DeviceList DeviceOptions::list(int otherwise, bool by_count) const {
+DeviceList DeviceOptions::list(const std::optional<DeviceList>& otherwise,
+                               const std::string& counted) const {
   const auto parse = [&](const std::string& text) {
-    const auto count = by_count ? parse_count(text) : std::nullopt;
-    return count ? DeviceList::cpu(*count) : DeviceList::parse(text);
+    const auto count = counted.empty() ? std::nullopt : parse_count(text);
+    return count ? DeviceList::of(counted, *count) : DeviceList::parse(text);
   };
   const char* environment = devices_from_environment();
   const auto chosen = [&] {
     if (!devices.empty()) return parse(devices);
-    if (environment == nullptr) return DeviceList::of_machine(otherwise);
+    if (environment == nullptr) {
+      if (otherwise) return *otherwise;
+      return counted.empty() ? DeviceList::of_machine() : DeviceList::of(counted, 1);
+    }
     try {
       return parse(environment);
     } catch (const Error& error) {
@@ -134,6 +139,10 @@ void BuildOptions::add_shapes(CLI::App& app) {
   add_repeatable(app, "--minShapes", min_shapes, "smallest shapes")->type_name(type);
   add_repeatable(app, "--optShapes", opt_shapes, "usual shapes")->type_name(type);
   add_repeatable(app, "--maxShapes", max_shapes, "largest shapes")->type_name(type);
+}
+
+std::string BuildOptions::machine_backend() const {
+  return machine.empty() ? "" : cost::MachineModel::load(machine).backend();
 }
 
 NamedShapes BuildOptions::static_shapes() const {

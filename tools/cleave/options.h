@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,11 @@ struct DeviceOptions {
   std::string mesh;
 
   void add(CLI::App& app);
-  // Those given, by option or environment; else `otherwise` CPU devices. With `by_count` a number
-  // alone is how many. Error(kUsage) also for a mesh that does not fit.
-  DeviceList list(int otherwise = 1, bool by_count = false) const;
+  // Those given, by option or environment; else `otherwise`, or those of this machine. Where
+  // `counted` names a backend, a number alone is how many of it. Error(kUsage) also for a mesh that
+  // does not fit.
+  DeviceList list(const std::optional<DeviceList>& otherwise = {},
+                  const std::string& counted = {}) const;
 };
 
 // What a build is made by.
@@ -79,6 +82,8 @@ struct BuildOptions {
   // from what is given. Error(kUnsupported) for more than one profile.
   std::vector<InputProfile> profile() const;
   int64_t memory_limit() const;  // 0: none
+  // Of the devices that --machine is of; empty where none is given.
+  std::string machine_backend() const;
   // Without the profile.
   BuilderConfig config(const DeviceList& devices, LogSink log) const;
 };

@@ -17,7 +17,7 @@ struct PlanOptions {
 };
 
 void run(const PlanOptions& options) {
-  const DeviceList devices = options.devices.list(1, /*by_count=*/!options.build.machine.empty());
+  const DeviceList devices = options.devices.list({}, options.build.machine_backend());
   const Model model = load_model(options.model, options.build, devices, options.log.sink());
   if (!options.explain.empty()) {
     return print(explain(model.network, model.config, options.explain));

@@ -51,7 +51,7 @@ TensorMap read_inputs(const SessionOptions& options) {
 Session open_session(const SessionOptions& options) {
   if (is_engine_file(options.target)) {
     Engine engine = load_engine(options);
-    DeviceList devices = options.devices.list(static_cast<int>(engine.devices()));
+    DeviceList devices = options.devices.list(devices_of(engine));
     check_devices(engine, devices);
     TensorMap inputs = make_inputs(engine, read_inputs(options), options.inputs,
                                    options.build.static_shapes(), options.build.seed);

@@ -45,9 +45,14 @@ void check(const Options& options) {
 }
 
 // --deployments=D: D execution contexts that work as one tensor-parallel group.
-DeviceList device_list(const Options& options, int otherwise) {
-  const DeviceList devices =
-      options.devices.list(options.deployments > 0 ? options.deployments : otherwise);
+DeviceList device_list(const Options& options, std::optional<DeviceList> otherwise) {
+  if (options.deployments > 0) {
+    // GPUs where there are enough.
+    const DeviceList machine = DeviceList::of_machine();
+    const bool enough = machine.size() >= static_cast<size_t>(options.deployments);
+    otherwise = DeviceList::of(enough ? machine.backend() : "cpu", options.deployments);
+  }
+  const DeviceList devices = options.devices.list(otherwise);
   if (options.deployments > 0 && static_cast<size_t>(options.deployments) != devices.size()) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("--deployments={} does not equal the number of devices, {}: {}",
@@ -60,11 +65,11 @@ DeviceList device_list(const Options& options, int otherwise) {
 Engine get_engine(const Options& options, DeviceList& devices) {
   if (!options.load_engine.empty()) {
     Engine engine = Engine::load(options.load_engine);
-    devices = device_list(options, static_cast<int>(engine.devices()));
+    devices = device_list(options, devices_of(engine));
     check_devices(engine, devices);
     return engine;
   }
-  devices = device_list(options, 1);
+  devices = device_list(options, std::nullopt);
   const Model model = load_model(options.onnx, options.build, devices, options.log());
   Engine engine = build(model.network, model.config);
   if (options.save_engine.empty()) return engine;

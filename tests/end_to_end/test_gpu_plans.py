@@ -1,0 +1,47 @@
+"""Planning for GPUs needs none: costs come from a machine that was measured."""
+
+import os
+
+from .conftest import ROOT
+
+MACHINE = ROOT / "machines" / "h200-x2-2026-11-26.json"
+# No driver is looked for where devices are named.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_plans_for_the_machine_that_comes_with_it(cleave, models):
+    path, _ = models("decoder", layers=1, heads=16, kv_heads=4, head_size=128, inner=8192)
+    options = ("--shapes=x:1x64x2048", "--fp16", "--json", "-")
+    one, two = (
+        cleave("plan", path, f"--devices=cuda:0-{last}", *options, env=NO_GPU).json
+        for last in (0, 1)
+    )
+    assert two["optimal"]
+    assert two["cost_us"] < one["cost_us"] == two["unsplit_us"]
+    # The same machine by its file: a number alone is how many of its devices.
+    counted = cleave("plan", path, f"--machine={MACHINE}", "--devices=2", *options).json
+    assert counted["cost_us"] == two["cost_us"]
+    # Half precision halves what weights take and is several times faster.
+    full = cleave("plan", path, "--devices=0,1", options[0], "--json", "-", env=NO_GPU).json
+    assert full["cost_us"] > 1.5 * two["cost_us"]
+
+
+def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):
+    path, _ = models("mlp")
+    cleave.fails(
+        2,
+        "plan",
+        path,
+        f"--machine={MACHINE}",
+        "--devices=cpu:0,cpu:1",
+        mentions=("cuda", "cpu:0,cpu:1"),
+    )
+
+
+def test_engines_for_gpus_are_built_anywhere_and_run_where_there_are_some(cleave, models, tmp_path):
+    path, _ = models("mlp")
+    engine = tmp_path / "mlp.cleave"
+    cleave("build", path, "-o", engine, "--devices=0,1", "--bf16", "--shapes=x:4x128")
+    assert cleave("inspect", engine, "--json", "-").json["devices"] == 2
+    if not os.path.exists("/dev/nvidiactl"):
+        cleave.fails(6, "run", engine, mentions="driver")
