@@ -8,8 +8,8 @@
 #include <mutex>
 
 #include "backend/builtin_kernels.h"
-#include "backend/cuda/check.h"
 #include "backend/cuda/cuda_device.h"
+#include "comm/nccl/cuda_check.h"
 #include "comm/nccl/nccl_group.h"
 
 namespace cleave::backend {

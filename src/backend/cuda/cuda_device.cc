@@ -6,12 +6,11 @@
 #include <map>
 #include <mutex>
 
-#include "backend/cuda/check.h"
-#include "backend/cuda/cublas.h"
 #include "backend/memory_account.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "base/wait_word.h"
+#include "comm/nccl/cuda_check.h"
 
 namespace cleave::backend {
 namespace {
@@ -107,7 +106,6 @@ class Gpu final : public CudaDevice {
   ~Gpu() override {
     cudaSetDevice(index_);
     libraries_.clear();
-    if (cublas_ != nullptr) cublasLtDestroy(cublas_);
     cudaStreamDestroy(stream_);
   }
 
@@ -125,11 +123,6 @@ class Gpu final : public CudaDevice {
   int index() const override { return index_; }
   int multiprocessors() const override { return properties_.multiProcessorCount; }
   Modules& modules() override { return *modules_; }
-  cublasLtHandle_t cublas() override {
-    const std::lock_guard lock(mutex_);
-    if (cublas_ == nullptr) cublas_check(cublasLtCreate(&cublas_), "making a handle");
-    return cublas_;
-  }
   void* library(std::string_view name,
                 const std::function<std::shared_ptr<void>()>& make) override {
     const std::lock_guard lock(mutex_);
@@ -233,7 +226,6 @@ class Gpu final : public CudaDevice {
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
-  cublasLtHandle_t cublas_ = nullptr;  // made when it is first needed
   std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
   ThreadPool pool_;
   mutable std::mutex mutex_;

@@ -1,8 +1,6 @@
 // A GPU as a device: its memory, a stream, and what kernels on it share.
 #pragma once
 
-#include <cublasLt.h>
-
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -18,9 +16,8 @@ class CudaDevice : public Device {
   virtual int index() const = 0;            // CUDA's
   virtual int multiprocessors() const = 0;  // to size grids by
   virtual Modules& modules() = 0;           // compiled device code
-  virtual cublasLtHandle_t cublas() = 0;    // may be used by several threads at once
-  // What a library that not every build has keeps for this device, by the library's name: made when
-  // it is first asked for, and gone before the device is.
+  // What a library keeps for this device, by the library's name: made when it is first asked for,
+  // and gone before the device is.
   virtual void* library(std::string_view name,
                         const std::function<std::shared_ptr<void>()>& make) = 0;
 };

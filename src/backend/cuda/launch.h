@@ -8,9 +8,9 @@
 #include <initializer_list>
 #include <span>
 
-#include "backend/cuda/check.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/kernel.h"
+#include "comm/nccl/cuda_check.h"
 
 namespace cleave::backend {
 

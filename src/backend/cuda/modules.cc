@@ -9,9 +9,9 @@
 #include <fstream>
 #include <system_error>
 
-#include "backend/cuda/check.h"
 #include "backend/cuda/device_sources.h"
 #include "base/hash.h"
+#include "comm/nccl/cuda_check.h"
 
 namespace cleave::backend {
 namespace {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <exception>
+#include <utility>
 
 #include "base/hash.h"
+#include "comm/guarded_call.h"
 #include "comm/reduce.h"
 #include "comm/slice.h"
 
@@ -28,27 +29,9 @@ LocalCommunicator::LocalCommunicator(std::shared_ptr<Rendezvous> rendezvous, int
 
 template <class Body>
 void LocalCommunicator::call(Body&& body) {
-  FailureState& failure = rendezvous_->failure();
-  failure.enter(outer_rank());
-  struct Leave {
-    FailureState& failure;
-    int rank;
-    ~Leave() { failure.leave(rank); }
-  } leave{failure, outer_rank()};
-  try {
-    body();
-  } catch (const Interrupted&) {
-    rendezvous_->leave_failed(rank_);
-    throw failure.error();
-  } catch (const Error& why) {
-    abort(why);
-    rendezvous_->leave_failed(rank_);
-    throw;
-  } catch (const std::exception& why) {
-    abort(Error(ErrorCode::kDevice, why.what()));
-    rendezvous_->leave_failed(rank_);
-    throw;
-  }
+  guarded_call(
+      *this, rendezvous_->failure(), outer_rank(), [&] { rendezvous_->leave_failed(rank_); },
+      std::forward<Body>(body));
 }
 
 const void* const* LocalCommunicator::collect_terms() {

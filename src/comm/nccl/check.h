@@ -1,4 +1,4 @@
-// Failed calls of CUDA and NCCL as errors, and what the calling thread's device is.
+// Failed calls of NCCL as errors, and what the calling thread's device is.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,17 +7,9 @@
 #include <string>
 
 #include "cleave/error.h"
+#include "comm/nccl/cuda_check.h"
 
 namespace cleave::nccl {
-
-inline void cuda_check(cudaError_t status, const char* during) {
-  if (status == cudaSuccess) return;
-  const bool memory = status == cudaErrorMemoryAllocation;
-  throw Error(memory ? ErrorCode::kOutOfMemory : ErrorCode::kDevice,
-              std::string("CUDA: ") + cudaGetErrorString(status) + " (" + during + ")",
-              memory ? "close other programs, use more devices or a smaller profile"
-                     : "see `cleave doctor`; the device may have to be used by a new process");
-}
 
 inline void nccl_check(ncclResult_t status, const char* during) {
   if (status == ncclSuccess) return;

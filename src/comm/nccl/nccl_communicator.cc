@@ -1,10 +1,11 @@
 #include "comm/nccl/nccl_communicator.h"
 
 #include <algorithm>
-#include <exception>
+#include <utility>
 
 #include "base/hash.h"
 #include "comm/call.h"
+#include "comm/guarded_call.h"
 #include "comm/nccl/check.h"
 #include "comm/step_cache.h"
 
@@ -55,27 +56,9 @@ NcclCommunicator::~NcclCommunicator() = default;
 
 template <class Body>
 void NcclCommunicator::call(Body&& body) {
-  FailureState& failure = group_->failure();
-  failure.enter(outer_rank());
-  struct Leave {
-    FailureState& failure;
-    int rank;
-    ~Leave() { failure.leave(rank); }
-  } leave{failure, outer_rank()};
-  try {
-    body();
-  } catch (const Interrupted&) {
-    group_->leave_failed(rank_);
-    throw failure.error();
-  } catch (const Error& why) {
-    abort(why);
-    group_->leave_failed(rank_);
-    throw;
-  } catch (const std::exception& why) {
-    abort(Error(ErrorCode::kDevice, why.what()));
-    group_->leave_failed(rank_);
-    throw;
-  }
+  guarded_call(
+      *this, group_->failure(), outer_rank(), [&] { group_->leave_failed(rank_); },
+      std::forward<Body>(body));
 }
 
 template <class Work>

@@ -19,7 +19,7 @@ void check_devices(const std::vector<int>& devices) {
                 "1 to " + std::to_string(nccl::kMostRanks) + " are");
   }
   int count = 0;
-  nccl::cuda_check(cudaGetDeviceCount(&count), "looking for devices");
+  cuda_check(cudaGetDeviceCount(&count), "looking for devices");
   std::set<int> seen;
   for (const int device : devices) {
     if (device < 0 || device >= count) {

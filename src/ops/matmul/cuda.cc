@@ -209,7 +209,7 @@ class PreparedCublas final : public PreparedKernel {
       : plan_(plan),
         size_(static_cast<int64_t>(size_of(type))),
         product_(plan, type),
-        handle_(device.cublas()) {
+        handle_(cublas_of(device)) {
     const auto element = static_cast<uint32_t>(size_);
     const bool aligned = product_.choose(handle_, kAligned, aligned_);
     const bool any = product_.choose(handle_, element, unaligned_);

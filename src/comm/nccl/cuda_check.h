@@ -1,4 +1,4 @@
-// Failed calls of CUDA's libraries as errors.
+// Failed calls of CUDA as errors.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,7 +7,7 @@
 
 #include "cleave/error.h"
 
-namespace cleave::backend {
+namespace cleave {
 
 // "CUDA: an illegal memory access was encountered (in a copy to the host)"
 inline void cuda_check(cudaError_t status, const char* during) {
@@ -19,4 +19,4 @@ inline void cuda_check(cudaError_t status, const char* during) {
                      : "see `cleave doctor`; the device may have to be used by a new process");
 }
 
-}  // namespace cleave::backend
+}  // namespace cleave
