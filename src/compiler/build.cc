@@ -37,9 +37,8 @@ PlanReport plan(const Network& network, const BuilderConfig& config) {
 
 std::string explain(const Network& network, const BuilderConfig& config, const std::string& node) {
   const compiler::PlanningInput input = compiler::prepare(*network.impl(), config);
-  const auto capabilities = capabilities::of_backend(input.backend);
-  auto costs = planner::explain(input.graph, network.impl()->registry, *capabilities, input.machine,
-                                input.options, node);
+  auto costs = planner::explain(input.graph, network.impl()->registry, *input.capabilities,
+                                input.machine, input.options, node);
   std::stable_sort(costs.begin(), costs.end(),
                    [](const auto& a, const auto& b) { return a.second < b.second; });
   std::string out = "strategies of " + node + ", with the cost of the best plan that has each:\n";

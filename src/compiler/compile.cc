@@ -125,7 +125,7 @@ void apply_precision(ir::Graph& graph, const ops::Registry& registry, const Buil
 class Compiler {
  public:
   Compiler(const NetworkImpl& network, PlanningInput& input)
-      : network_(network), input_(input), capabilities_(capabilities::of_backend(input.backend)) {}
+      : network_(network), input_(input), capabilities_(input.capabilities) {}
 
   // Everything from a graph to a program. Throws NoRoom where no plan keeps to so many bytes of
   // constants a rank.
@@ -207,7 +207,8 @@ class Compiler {
 
 PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
                       const Overrides& overrides) {
-  PlanningInput input{network.graph, config.devices.backend(), {}, {}, {}};
+  const std::string& backend = config.devices.backend();
+  PlanningInput input{network.graph, capabilities::of_backend(backend), {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
   input.symbols = make_symbols(input.graph, config);
@@ -218,9 +219,9 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
     input.machine = cost::MachineModel::load(config.machine);
   } else {
     input.machine =
-        input.backend == "cuda" ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin();
+        backend == "cuda" ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin();
   }
-  if (input.machine.backend() != input.backend) {
+  if (input.machine.backend() != backend) {
     throw Error(ErrorCode::kUsage,
                 "the machine model is of " + input.machine.backend() +
                     " devices, the devices are " + config.devices.text(),
@@ -230,8 +231,8 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
   input.options.random_costs = overrides.random_costs;
   input.options.devices = overrides.devices_at_work;
-  planner::choose_formats(input.graph, network.registry, *capabilities::of_backend(input.backend),
-                          input.machine, input.options);
+  planner::choose_formats(input.graph, network.registry, *input.capabilities, input.machine,
+                          input.options);
   return input;
 }
 

@@ -38,7 +38,7 @@ Engine build(const std::shared_ptr<const NetworkImpl>& network, const BuilderCon
 // What planning needs, for `explain`.
 struct PlanningInput {
   ir::Graph graph;
-  std::string backend;  // of the devices
+  std::shared_ptr<const capabilities::Capabilities> capabilities;  // of the devices' backend
   std::vector<program::Symbol> symbols;
   cost::MachineModel machine;
   planner::Options options;

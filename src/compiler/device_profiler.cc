@@ -187,7 +187,7 @@ class DeviceProfiler final : public cost::Profiler {
     for (int64_t r = 0; r < ranks; ++r) members.push_back(devices_[static_cast<size_t>(r)].get());
     CollectiveTrial trial(op, members, bytes / 4);
     const auto group = backend_->make_group(members, {});
-    if (members[0]->records()) return replay_collective(trial, group, seconds);
+    if (members[0]->records()) return replay_collective(trial, group);
     // All ranks make the same number of calls: first a few, which say how many there is time for.
     const double first = time_collective(trial, group, 4);
     const double calls = seconds * 1e6 / std::max(4 * first, 1.0);
@@ -252,13 +252,12 @@ class DeviceProfiler final : public cost::Profiler {
     return typical(times);
   }
 
-  // The mean of calls that follow each other in a recording, of the slowest rank.
+  // The mean of calls that follow each other in a recording, of the slowest rank. A few replays are
+  // steady enough.
   double replay_collective(CollectiveTrial& trial,
-                           const std::vector<std::unique_ptr<Communicator>>& group,
-                           double seconds) {
+                           const std::vector<std::unique_ptr<Communicator>>& group) {
     constexpr size_t kRecorded = 20;
     constexpr size_t kReplays = 7;
-    static_cast<void>(seconds);  // a few replays are steady enough
     std::vector<std::vector<double>> times(group.size());
     rethrow_first(on_all([&](int rank) {
       const auto r = static_cast<size_t>(rank);

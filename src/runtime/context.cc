@@ -44,7 +44,8 @@ ExecutionContext::Impl::Impl(std::shared_ptr<runtime::RuntimeCore> core,
       group_(core_->make_group()),
       arenas_(static_cast<size_t>(core_->ranks())),
       io_(static_cast<size_t>(core_->ranks())),
-      recordings_(static_cast<size_t>(core_->ranks())) {
+      recordings_(static_cast<size_t>(core_->ranks())),
+      clocks_(static_cast<size_t>(core_->ranks())) {
   const int64_t bytes = engine.activation_bytes();
   core_->run_on_all([&](int rank) {
     arenas_[static_cast<size_t>(rank)] = core_->device(rank).allocate(bytes, "activations");
@@ -128,13 +129,15 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
         at_step.reset();
       });
     } else {
-      const auto clock = run.device_timed ? device.make_clock(stream) : nullptr;
-      if (clock) clock->mark();
+      auto& kept = clocks_[r];
+      if (run.device_timed && !kept) kept = device.make_clock(stream);
+      backend::StreamClock* const clock = run.device_timed ? kept.get() : nullptr;
+      if (clock != nullptr) clock->mark();
       execute(run, rank, run.prepared->ranks[r], at_step);
-      if (clock) clock->mark();
+      if (clock != nullptr) clock->mark();
       io_[r].end(device, stream);
       communicator.wait(stream);
-      if (clock) run.device_us[r] = us(clock->read().at(1));
+      if (clock != nullptr) run.device_us[r] = us(clock->read().at(1));
       return;
     }
     io_[r].end(device, stream);
@@ -142,6 +145,7 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
   } catch (const runtime::Cancelled&) {
   } catch (...) {
     recordings_[r].clear();  // a failed group's collectives are not to be replayed
+    clocks_[r].reset();      // nor are its marks to be counted
     int nobody = -1;
     const bool first = run.first_failed.compare_exchange_strong(nobody, rank);
     run.failed.store(true);

@@ -39,7 +39,8 @@ struct ExecutionContext::Impl {
   std::vector<backend::Buffer> arenas_;  // these by rank
   std::vector<runtime::RankIo> io_;
   std::vector<runtime::Recordings> recordings_;
-  std::mutex mutex_;  // one run at a time
+  std::vector<std::unique_ptr<backend::StreamClock>> clocks_;  // where devices were timed
+  std::mutex mutex_;                                           // one run at a time
 };
 
 }  // namespace cleave

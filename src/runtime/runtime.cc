@@ -1,7 +1,6 @@
 #include "cleave/runtime.h"
 
-#include <cstdio>
-
+#include "backend/memory_account.h"
 #include "cleave/error.h"
 #include "program/weight_layout.h"
 #include "runtime/backends.h"
@@ -11,12 +10,6 @@
 namespace cleave {
 
 namespace {
-
-std::string mebibytes(int64_t bytes) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return buffer;
-}
 
 void require_devices(const Engine& engine, const runtime::RuntimeCore& core) {
   if (engine.backend() != core.devices().backend()) {
@@ -45,9 +38,10 @@ void require_memory(const Engine& engine, const runtime::RuntimeCore& core) {
   for (size_t rank = 0; rank < weights.size() && limit > 0; ++rank) {
     if (weights[rank] + activations <= limit) continue;
     throw Error(ErrorCode::kOutOfMemory,
-                "the engine needs at least " + mebibytes(weights[rank] + activations) +
-                    " (weights " + mebibytes(weights[rank]) + ", activations " +
-                    mebibytes(activations) + "), the limit is " + mebibytes(limit),
+                "the engine needs at least " + backend::mebibytes(weights[rank] + activations) +
+                    " (weights " + backend::mebibytes(weights[rank]) + ", activations " +
+                    backend::mebibytes(activations) + "), the limit is " +
+                    backend::mebibytes(limit),
                 "build it for more devices, or raise --memory")
         .at(core.devices()[rank].text());
   }
