@@ -88,6 +88,8 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
     const auto thrown = core_->threads().run([&](int rank) { run_rank(run, rank); });
     run.ended = Clock::now();
     if (run.failed.load()) {
+      // Also of a rank that was done before another failed.
+      for (int rank = 0; rank < core_->ranks(); ++rank) forget(rank);
       const int first = run.first_failed.load();
       Error error = runtime::error_of(thrown[static_cast<size_t>(first)], core_->device(first));
       error.at("rank " + std::to_string(first));
@@ -143,9 +145,9 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
     io_[r].end(device, stream);
     communicator.wait(stream);
   } catch (const runtime::Cancelled&) {
+    forget(rank);
   } catch (...) {
-    recordings_[r].clear();  // a failed group's collectives are not to be replayed
-    clocks_[r].reset();      // nor are its marks to be counted
+    forget(rank);
     int nobody = -1;
     const bool first = run.first_failed.compare_exchange_strong(nobody, rank);
     run.failed.store(true);
@@ -155,6 +157,12 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
     if (first) communicator.abort(error);
     throw error;
   }
+}
+
+// A failed group's collectives are not to be replayed, nor the marks of a run cut short counted.
+void ExecutionContext::Impl::forget(int rank) {
+  recordings_[static_cast<size_t>(rank)].clear();
+  clocks_[static_cast<size_t>(rank)].reset();
 }
 
 // A program that is run as it was before, and that nobody looks into, is replayed where the device

@@ -28,6 +28,7 @@ struct ExecutionContext::Impl {
   struct Run;  // one run's inputs, outputs and failure
 
   void run_rank(Run& run, int rank);
+  void forget(int rank);
   void execute(Run& run, int rank, const runtime::RankProgram& program,
                std::optional<uint32_t>& at_step);
   std::string place_of(const Run& run, uint32_t number) const;
