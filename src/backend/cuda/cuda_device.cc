@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "backend/memory_account.h"
 #include "base/check.h"
@@ -105,7 +106,7 @@ class Gpu final : public CudaDevice {
   }
   ~Gpu() override {
     cudaSetDevice(index_);
-    libraries_.clear();
+    while (!libraries_.empty()) libraries_.pop_back();
     cudaStreamDestroy(stream_);
   }
 
@@ -126,9 +127,11 @@ class Gpu final : public CudaDevice {
   void* library(std::string_view name,
                 const std::function<std::shared_ptr<void>()>& make) override {
     const std::lock_guard lock(mutex_);
-    auto found = libraries_.find(name);
-    if (found == libraries_.end()) found = libraries_.emplace(name, make()).first;
-    return found->second.get();
+    for (const auto& [known, library] : libraries_) {
+      if (known == name) return library.get();
+    }
+    libraries_.emplace_back(name, make());
+    return libraries_.back().second.get();
   }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
@@ -226,7 +229,8 @@ class Gpu final : public CudaDevice {
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
-  std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
+  // In the order in which they were made: later ones may use earlier ones, and are gone before.
+  std::vector<std::pair<std::string, std::shared_ptr<void>>> libraries_;
   ThreadPool pool_;
   mutable std::mutex mutex_;
 };
