@@ -7,6 +7,7 @@
 
 #include "backend/cuda/cudnn.h"
 #include "backend/cuda/pieces.h"
+#include "ops/conv/cuda_cudnn.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/cuda_stages.h"
 
@@ -42,7 +43,7 @@ class PreparedCudnn final : public PreparedKernel {
     const bool pads = !image.is_padded_evenly();
     stages_.emplace(problem, cache, pads, /*chains=*/true);
     is_chosen_ = describe(problem, image, pads) && choose(stages_->most_algorithm_bytes());
-    plain_ = prepare_plain_conv(problem, cuda_device(cache), stages_->format());
+    plain_ = prepare_plain_conv(problem, cuda_device(cache), stages_->views().format);
   }
 
   int64_t workspace_bytes() const override {
@@ -90,11 +91,11 @@ class PreparedCudnn final : public PreparedKernel {
       take(cudnnSetTensorNdDescriptor(tensor.get(), type, static_cast<int>(dims.size()),
                                       dims.data(), strides.data()));
     };
-    set_tensor(x_, stages_->x());
-    set_tensor(y_, stages_->y());
-    const std::vector<int> filter = ints(stages_->w().shape);
+    set_tensor(x_, stages_->views().x);
+    set_tensor(y_, stages_->views().y);
+    const std::vector<int> filter = ints(stages_->views().w.shape);
     const cudnnTensorFormat_t format =
-        stages_->format() == Format::kChannelsLast ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW;
+        stages_->views().format == Format::kChannelsLast ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW;
     take(cudnnSetFilterNdDescriptor(w_.get(), type, format, static_cast<int>(filter.size()),
                                     filter.data()));
     std::vector<int> pads_before, strides, dilations;
@@ -168,16 +169,25 @@ class CudnnConv final : public Kernel {
   std::string_view op() const override { return "conv"; }
   std::string_view name() const override { return "conv.cudnn"; }
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
-    if (auto reason = refuse_plain_conv(problem)) return reason;
-    return ConvStages::refuses(problem);
+    return refuse_cudnn_conv(problem);
   }
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
-    return std::make_unique<PreparedCudnn>(problem, cache);
+    return prepare_cudnn_conv(problem, cache);
   }
 };
 
 }  // namespace
+
+std::optional<std::string> refuse_cudnn_conv(const KernelProblem& problem) {
+  if (auto reason = refuse_plain_conv(problem)) return reason;
+  return ConvStages::refuses(problem);
+}
+
+std::unique_ptr<PreparedKernel> prepare_cudnn_conv(const KernelProblem& problem,
+                                                   KernelCache& cache) {
+  return std::make_unique<PreparedCudnn>(problem, cache);
+}
 
 std::vector<std::shared_ptr<const Kernel>> make_conv_cuda_cudnn() {
   return {std::make_shared<CudnnConv>()};

@@ -18,6 +18,12 @@ bool has_its_windows(const WindowAxis& axis, int64_t high) {
   return axis.low >= 0 && room >= 0 && room / axis.stride + 1 == axis.out;
 }
 
+TensorView lying(Format format, DType type, std::vector<int64_t> shape) {
+  TensorView view = TensorView::dense(type, std::move(shape));
+  view.strides = dense_strides(format, view.shape);
+  return view;
+}
+
 }  // namespace
 
 int64_t most_conv_workspace(const KernelProblem& problem) {
@@ -49,6 +55,18 @@ bool CudnnImage::is_padded() const {
 
 std::vector<int64_t> CudnnImage::padded_shape(const KernelProblem& problem) const {
   return shape(problem.inputs[0], seen);
+}
+
+CudnnViews::CudnnViews(const KernelProblem& problem, const CudnnImage& image, bool pads)
+    : format(ConvProblem::format(problem).value_or(Format::kRowMajor)) {
+  const DType type = problem.inputs[0].dtype;
+  const auto make = [&](std::vector<int64_t> shape) {
+    return lying(format, type, std::move(shape));
+  };
+  x = make(pads ? image.padded_shape(problem)
+                : image.shape(problem.inputs[0], [](const WindowAxis& axis) { return axis.in; }));
+  w = make(image.shape(problem.inputs[1], [](const WindowAxis& axis) { return axis.kernel; }));
+  y = make(image.shape(problem.outputs[0], [](const WindowAxis& axis) { return axis.out; }));
 }
 
 }  // namespace cleave::backend

@@ -38,4 +38,13 @@ class CudnnImage {
   std::vector<WindowAxis> axes_;
 };
 
+// How cuDNN is given the operands: with the image's dimensions, in the format of all.
+struct CudnnViews {
+  Format format = Format::kRowMajor;
+  TensorView x, w, y;  // all of the operand's type
+
+  // `pads`: it is given the operand with its padding.
+  CudnnViews(const KernelProblem& problem, const CudnnImage& image, bool pads);
+};
+
 }  // namespace cleave::backend

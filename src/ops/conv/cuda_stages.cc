@@ -15,12 +15,6 @@ int64_t bytes_of(const TensorView& view) {
   return view.elements() * static_cast<int64_t>(size_of(view.dtype));
 }
 
-TensorView lying(Format format, DType type, std::vector<int64_t> shape) {
-  TensorView view = TensorView::dense(type, std::move(shape));
-  view.strides = dense_strides(format, view.shape);
-  return view;
-}
-
 }  // namespace
 
 std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
@@ -42,19 +36,10 @@ std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
 }
 
 ConvStages::ConvStages(const KernelProblem& problem, KernelCache& cache, bool pads, bool chains)
-    : format_(ConvProblem::format(problem).value_or(Format::kRowMajor)),
-      image_(problem),
+    : image_(problem),
+      views_(problem, image_, pads),
       most_algorithm_bytes_(most_conv_workspace(problem)) {
   CudaDevice& device = cuda_device(cache);
-  const DType type = problem.inputs[0].dtype;
-  const auto extent = [](int64_t WindowAxis::*which) {
-    return [which](const WindowAxis& axis) { return axis.*which; };
-  };
-  x_ = lying(format_, type,
-             pads ? image_.padded_shape(problem)
-                  : image_.shape(problem.inputs[0], extent(&WindowAxis::in)));
-  w_ = lying(format_, type, image_.shape(problem.inputs[1], extent(&WindowAxis::kernel)));
-  y_ = lying(format_, type, image_.shape(problem.outputs[0], extent(&WindowAxis::out)));
   if (pads) {
     make_pad(problem, device);
     most_algorithm_bytes_ -= bytes_;
@@ -74,31 +59,31 @@ int64_t ConvStages::room(int64_t bytes) {
 }
 
 void ConvStages::make_pad(const KernelProblem& problem, CudaDevice& device) {
-  room(bytes_of(x_));
+  room(bytes_of(views_.x));
   std::vector<Dim> low = {0, 0};
   for (const WindowAxis& axis : image_.axes()) low.emplace_back(axis.low);
   const Attributes attributes = {{"low", low}};
-  const auto in = [](const WindowAxis& axis) { return axis.in; };
+  const CudnnViews given(problem, image_, /*pads=*/false);
   pad_ = prepare_pad({.op = "pad",
                       .attributes = attributes,
-                      .inputs = {lying(format_, x_.dtype, image_.shape(problem.inputs[0], in))},
-                      .outputs = {x_}},
+                      .inputs = {given.x},
+                      .outputs = {views_.x}},
                      device);
 }
 
 void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, CudaDevice& device) {
-  if (w_.is_dense()) return;
-  const TensorView from = TensorView::dense(w_.dtype, w_.shape);
+  if (views_.w.is_dense()) return;
+  const TensorView from = TensorView::dense(views_.w.dtype, views_.w.shape);
   std::vector<CopyPiece> pieces;
-  pieces.push_back({.space = IndexSpace(w_.shape, {from.strides, w_.strides})});
-  reorder_.emplace(std::move(pieces), size_of(w_.dtype), device);
+  pieces.push_back({.space = IndexSpace(views_.w.shape, {from.strides, views_.w.strides})});
+  reorder_.emplace(std::move(pieces), size_of(views_.w.dtype), device);
   if (!problem.is_constant(1) || problem.key(1) == 0) {
-    weight_at_ = room(bytes_of(w_));
+    weight_at_ = room(bytes_of(views_.w));
     return;
   }
-  const uint64_t key = hash_combine(problem.key(1), hash_bytes("channels last of " + w_.text()));
+  const uint64_t key = hash_combine(problem.key(1), hash_bytes("channels last of " + views_.w.text()));
   kept_weight_ =
-      cache.packed(key, bytes_of(w_), "a weight in channels-last order", [&](std::byte* to) {
+      cache.packed(key, bytes_of(views_.w), "a weight in channels-last order", [&](std::byte* to) {
         const void* weight = problem.constant(1);
         void* target = to;
         const StreamHandle stream = device.default_stream();

@@ -21,11 +21,7 @@ class ConvStages {
   // `pads`: cuDNN is given the operand with its padding. `chains`: the chain is not cuDNN's own.
   ConvStages(const KernelProblem& problem, KernelCache& cache, bool pads, bool chains);
 
-  Format format() const { return format_; }
-  // How cuDNN is given its operands: with the image's dimensions, in the format of all.
-  const TensorView& x() const { return x_; }
-  const TensorView& w() const { return w_; }
-  const TensorView& y() const { return y_; }
+  const CudnnViews& views() const { return views_; }
 
   // What cuDNN itself may use.
   int64_t most_algorithm_bytes() const { return most_algorithm_bytes_; }
@@ -55,9 +51,8 @@ class ConvStages {
   void make_weight(const KernelProblem& problem, KernelCache& cache, CudaDevice& device);
   int64_t room(int64_t bytes);
 
-  Format format_;
   CudnnImage image_;
-  TensorView x_, w_, y_;
+  CudnnViews views_;
   std::optional<CudaRun> pad_;
   std::optional<CudaCopies> reorder_;
   std::shared_ptr<const Buffer> kept_weight_;
