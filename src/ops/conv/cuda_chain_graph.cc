@@ -6,6 +6,7 @@
 
 #include "backend/index_space.h"
 #include "ops/conv/cuda_epilogue.h"
+#include "types/window.h"
 
 namespace cleave::backend {
 namespace {
