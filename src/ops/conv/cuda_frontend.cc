@@ -27,7 +27,7 @@ namespace fe = cudnn_frontend;
 
 constexpr const char* kName = "conv.cudnn_graph";
 // Plans that tuning tries of each variant: cuDNN's best comes early.
-constexpr size_t kMostPlans = 8;
+constexpr size_t kMostPlans = 16;
 
 enum Uid : int64_t { kX = 1, kW, kY, kOperands };
 
