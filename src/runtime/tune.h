@@ -9,8 +9,8 @@
 
 namespace cleave::runtime {
 
-// The times of all kernels that take the problem, and of all their algorithms, as below; empty where
-// none does, or memory does not suffice.
+// The times of all kernels that take the problem, and of all their algorithms, as below; empty
+// where none does, or memory does not suffice.
 backend::KernelTimes time_problem(const backend::KernelProblem& problem,
                                   const backend::KernelRegistry& kernels, backend::Device& device,
                                   const LogSink& log);

@@ -169,10 +169,15 @@ void add_moves(std::vector<Case>& cases) {
 void add_products(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
     for (const bool last : {false, true}) {
-      cases.push_back({{"plain_conv"},
-                       type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
+      cases.push_back(
+          {{"plain_conv"}, type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
     }
     cases.push_back({{"plain_matmul"}, type(element)});
+  }
+  for (const char* element : {"float", "Half", "double"}) {
+    cases.push_back({{"depthwise_conv"},
+                     type(element) + number("kVector", 2) + number("kPlaces", 4) +
+                         number("kTaps", 7) + number("kStride", 2) + number("kDilation", 1)});
   }
   const auto attention = [](const char* element, const char* mask, bool causal) {
     return type(element) + "using M = " + mask + ";\n" + flag("kHasMask", !causal) +

@@ -30,8 +30,8 @@ bool succeeded(const fe::error_object& status, const char* during) {
   }
 }
 
-// Describes what is asked for and asks cuDNN for its plans; null where none will do. `all`: also for
-// those that its other heuristic, which takes longer, puts first.
+// Describes what is asked for and asks cuDNN for its plans; null where none will do. `all`: also
+// for those that its other heuristic, which takes longer, puts first.
 std::shared_ptr<fe::graph::Graph> planned(CudaDevice& device, const CudnnGraph& asked, bool all) {
   constexpr const char* kDuring = "building a plan";
   std::vector<fe::HeurMode_t> modes = {fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK};

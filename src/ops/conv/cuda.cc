@@ -87,8 +87,8 @@ std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
   const auto prepare = [](const KernelProblem& problem, CudaDevice& device) {
     return prepare_plain_conv(problem, device);
   };
-  return {make_depthwise_conv_cuda(), std::make_shared<SimpleCudaKernel>(
-                                          "conv", "conv.plain", refuse_plain_conv, prepare)};
+  return {make_depthwise_conv_cuda(),
+          std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv, prepare)};
 }
 
 }  // namespace cleave::backend

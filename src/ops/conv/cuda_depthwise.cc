@@ -92,8 +92,7 @@ class PreparedDepthwise final : public PreparedKernel {
     void* const y = epilogue_.sums(outputs, launch.workspace + weight_bytes_);
     const Form& form = are_aligned({inputs[0], w, y}, alignment_) ? vectors_ : plain_;
     constexpr int kThreads = 256;
-    const Grid grid{.blocks = (form.argument.total + kThreads - 1) / kThreads,
-                    .threads = kThreads};
+    const Grid grid{.blocks = (form.argument.total + kThreads - 1) / kThreads, .threads = kThreads};
     launch_kernel(form.kernel, grid, launch.stream, {&form.argument, &inputs[0], &w, &y});
     epilogue_.run(y, inputs, outputs, launch);
   }

@@ -17,10 +17,10 @@ struct DepthwiseAxis {
 struct Depthwise {
   DepthwiseAxis axes[3];
   int64_t channels;
-  int64_t total;     // pieces of work
-  Divisor vectors;   // of channels
-  Divisor strips;    // of kPlaces results of a row
-  Divisor high;      // rows of the result
+  int64_t total;    // pieces of work
+  Divisor vectors;  // of channels
+  Divisor strips;   // of kPlaces results of a row
+  Divisor high;     // rows of the result
   Divisor deep;
 };
 
@@ -48,7 +48,8 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int64_t ky = 0; ky < high.kernel; ++ky) {
       const int64_t line = high.position(row, ky);
       if (line < 0 || line >= high.in) continue;
-      const T* from = x + ((image * deep.in + z) * high.in + line) * wide.in * conv.channels + channel;
+      const T* from =
+          x + ((image * deep.in + z) * high.in + line) * wide.in * conv.channels + channel;
       const T* taps = w + (kz * high.kernel + ky) * kTaps * conv.channels + channel;
       V weights[kTaps];
 #pragma unroll

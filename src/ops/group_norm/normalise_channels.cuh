@@ -1,5 +1,5 @@
-// Groups of channels that lie innermost brought to mean 0 and variance 1, then scaled and shifted by
-// channel (behind reductions.cuh). A block has some places of an image and a slice of channels,
+// Groups of channels that lie innermost brought to mean 0 and variance 1, then scaled and shifted
+// by channel (behind reductions.cuh). A block has some places of an image and a slice of channels,
 // which is whole groups. What stands before it:
 //   using T = Half;
 //   constexpr int kVector = 8;       // channels that are read at once
@@ -7,11 +7,11 @@
 using W = Working<T>;
 
 struct Channels {
-  int64_t places;   // of an image
-  int64_t channels; // of a place
-  int64_t slice;    // channels of a block
-  int64_t group;    // channels of a group
-  int64_t chunk;    // places of a block
+  int64_t places;    // of an image
+  int64_t channels;  // of a place
+  int64_t slice;     // channels of a block
+  int64_t group;     // channels of a group
+  int64_t chunk;     // places of a block
   int32_t slices;
   int32_t chunks;
   double epsilon;
@@ -87,7 +87,7 @@ __device__ void sum_groups(const Channels& work, const Part& part, const T* x, W
     int32_t groups[kVector];
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
-      groups[i] = int32_t((part.column * kVector + i) / work.group);
+      groups[i] = int32_t(uint32_t(part.column * kVector + i) / uint32_t(work.group));
     }
     each_place(work, part, int64_t(part.column) * kVector, [&](int64_t at) {
       const auto values = *reinterpret_cast<const Vector<T, kVector>*>(x + at);
@@ -181,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(512)
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
       const int64_t channel = v * kVector + i;
-      const int64_t group = channel / work.group;
+      const uint32_t group = uint32_t(channel) / uint32_t(work.group);
       mean[i] = means[group];
       factor[i] = inverses[group] * W(widen(scale[part.first_channel + channel]));
       shift[i] = W(widen(bias[part.first_channel + channel]));
