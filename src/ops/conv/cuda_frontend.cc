@@ -238,14 +238,22 @@ class Asked {
   std::string chain_text_;
 };
 
-// In the order in which they are tried.
+bool is_half_in_planes(const KernelProblem& problem) {
+  const DType type = problem.inputs[0].dtype;
+  return type != DType::kFloat32 && ConvProblem::refuses(problem, Format::kChannelsLast);
+}
+
+// In the order in which they are tried. In half precision cuDNN's kernels that carry out chains are
+// for channels-last.
 std::vector<Variant> variants(const KernelProblem& problem) {
   const CudnnImage image(problem);
+  const bool has_chain = CudaConvEpilogue::is_there(problem);
+  const bool may_chain = !has_chain || !is_half_in_planes(problem);
   std::vector<Variant> variants;
   for (const bool pads : {false, true}) {
     if (pads ? image.is_padded_evenly() : !image.is_padded() && !image.is_padded_evenly()) continue;
-    variants.push_back({.chains = true, .pads = pads});
-    if (CudaConvEpilogue::is_there(problem)) variants.push_back({.chains = false, .pads = pads});
+    if (may_chain) variants.push_back({.chains = true, .pads = pads});
+    if (has_chain) variants.push_back({.chains = false, .pads = pads});
   }
   return variants;
 }
@@ -316,6 +324,10 @@ class GraphConv final : public Kernel {
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
     if (auto reason = refuse_cudnn_conv(problem)) return reason;
     if (problem.inputs[0].dtype == DType::kFloat64) return "it takes f32, f16 and bf16";
+    const ConvProblem conv(problem);
+    if (conv.groups > 1 && conv.channels == 1 && is_half_in_planes(problem)) {
+      return "groups of one channel are channels-last in half precision";
+    }
     return std::nullopt;
   }
 

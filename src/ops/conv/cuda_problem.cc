@@ -60,6 +60,11 @@ std::vector<int64_t> CudnnImage::padded_shape(const KernelProblem& problem) cons
 CudnnViews::CudnnViews(const KernelProblem& problem, const CudnnImage& image, bool pads)
     : format(ConvProblem::format(problem).value_or(Format::kRowMajor)) {
   const DType type = problem.inputs[0].dtype;
+  // Images of one place lie in both: tensor cores take channels-last as it is.
+  const bool is_half = type == DType::kFloat16 || type == DType::kBFloat16;
+  if (is_half && !ConvProblem::refuses(problem, Format::kChannelsLast)) {
+    format = Format::kChannelsLast;
+  }
   const auto make = [&](std::vector<int64_t> shape) {
     return lying(format, type, std::move(shape));
   };
