@@ -205,14 +205,19 @@ class Measurement {
     functions();
   }
 
-  // A function's cost is what it adds to a chain.
+  // A function's cost is what it adds to a chain, of so much work that what a kernel costs at all
+  // does not hide it.
   void functions() {
-    constexpr int64_t kRows = 128;
-    const auto plain = chain_us({"relu"}, 1, kRows, kRowElements);
-    const auto with = chain_us({"tanh", "gelu", "exp", "erf"}, 1, kRows, kRowElements);
-    if (!plain || !with) return;
-    const double more = std::max(*with - *plain, 0.05 * *with);
-    model_.scalar_flops_per_us = 4.0 * kRows * kRowElements / more;
+    constexpr double kLaunches = 20;
+    constexpr int64_t kMostRows = 1 << 15;
+    for (int64_t rows = 128; rows <= kMostRows; rows *= 4) {
+      const auto plain = chain_us({"relu"}, 1, rows, kRowElements);
+      const auto with = chain_us({"tanh", "gelu", "exp", "erf"}, 1, rows, kRowElements);
+      if (!plain || !with) return;
+      const double more = std::max(*with - *plain, 0.05 * *with);
+      model_.scalar_flops_per_us = 4.0 * static_cast<double>(rows * kRowElements) / more;
+      if (*plain >= kLaunches * model_.launch_us) return;
+    }
   }
 
   // Kernels that work on rows.
