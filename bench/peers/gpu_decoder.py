@@ -1,15 +1,18 @@
-"""Decoder layers on GPUs: Cleave beside hand-written tensor parallelism in PyTorch, in one run.
+"""Decoder layers on GPUs: Cleave beside tensor parallelism in PyTorch and JAX, in one run.
 
     python -m bench.peers.gpu_decoder [--layers 8] [--tokens 2048 1 16 64] [--no-compile]
 
 Layers of the shape of Llama-3 70B (width 8,192, 64 heads over 8, SwiGLU of 28,672), bfloat16,
 seeded noise for weights, no history. The peer is the split of Megatron over all GPUs with NCCL,
-eager and through torch.compile, each in a CUDA graph. Milliseconds on the devices, medians.
-Cleave's plan is its own choice.
+eager and through torch.compile, each in a CUDA graph, and, where JAX is there, GSPMD by the
+weights' shardings (`jax_decoder.py`). Milliseconds, medians. Cleave's plan is its own choice.
 """
 
 import argparse
+import importlib.util
 import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import torch.distributed._functional_collectives as collectives
 import torch.nn.functional as functional
 
 from .gpu_ranks import cleave_ms, graph_ms, on_every_gpu, options_of, write_model
+from .models import ROOT
 
 WIDTH, HEADS, KV_HEADS, SIZE, INNER = 8192, 64, 8, 128, 28672
 DTYPE = torch.bfloat16
@@ -99,6 +103,20 @@ def peer_times(ranks: int, layers: int, tokens: list[int], compiles: bool) -> di
     return {str(count): times_of(peer, count, compiles) for count in tokens}
 
 
+def jax_times(layers: int, tokens: list[int]) -> dict[str, dict]:
+    """Those of `jax_decoder`, in a process of its own; none where JAX is not there."""
+    if importlib.util.find_spec("jax") is None:
+        return {}
+    command = [sys.executable, "-m", "bench.peers.jax_decoder", "--layers", str(layers)]
+    done = subprocess.run(
+        [*command, "--tokens", *map(str, tokens)], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        print(done.stderr)
+        return {}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     parser = options_of("gpu_decoder", __doc__)
     parser.add_argument("--layers", type=int, default=8)
@@ -119,6 +137,8 @@ def main() -> None:
                 for name, count in (("one", 1), ("split", ranks))
             }
     peers = on_every_gpu(peer_times, options.layers, options.tokens, options.compile)
+    for tokens, times in jax_times(options.layers, options.tokens).items():
+        peers[tokens] |= times
     for tokens, times in own.items():
         beside = ", ".join(
             f"{name} {ms:.3f} (ratio {times['split'] / ms:.2f})"
