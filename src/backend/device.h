@@ -72,6 +72,11 @@ class StreamClock {
   virtual ~StreamClock() = default;
   // Marks when all that was put on the stream so far is done.
   virtual void mark() = 0;
+  // What is put on the stream now waits for release(), so that a device which is faster than its
+  // work is put on the stream does not wait for that between two marks. Not for long: a fraction of
+  // a second later the stream goes on by itself.
+  virtual void hold() {}
+  virtual void release() {}
   // Waits for the stream; when each mark was, counted from the first. The next mark is the first
   // again.
   virtual std::vector<Duration> read() = 0;

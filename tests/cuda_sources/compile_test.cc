@@ -39,6 +39,7 @@ std::string row(int64_t vector, int64_t pieces, bool whole_block) {
 }
 
 void add_copies(std::vector<Case>& cases) {
+  cases.push_back({{"hold"}, ""});
   for (const char* unit : {"uint8_t", "uint16_t", "uint64_t", "Vector<uint64_t, 2>"}) {
     cases.push_back({{"strided_copy"}, type(unit) + number("kRepeat", 1) + number("kPieces", 8)});
     cases.push_back({{"pad"}, type(unit) + number("kMode", 0)});
