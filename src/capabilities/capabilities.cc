@@ -16,6 +16,10 @@ class FromOps final : public Capabilities {
   std::string_view backend() const override { return backend_; }
   bool merges_products() const override { return merges_products_; }
   bool fuses_epilogue(std::string_view op) const override { return of(op).fuses_epilogue(); }
+  bool fuses_chain(std::string_view op, const FusedProgram& chain, const TensorType& result,
+                   std::span<const ChainOperand> operands) const override {
+    return of(op).fuses_epilogue() && of(op).fuses_chain(chain, result, operands);
+  }
   bool reads_strided(std::string_view op, size_t input) const override {
     return of(op).reads_strided(input);
   }
