@@ -63,6 +63,17 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   c.lowered.program.unsplit_us = c.plan.unsplit_us;
 }
 
+// By rank, where all that ranks hold of a constant can be made on a device; else nothing.
+std::vector<Noise> noise_of(const ir::Value& value, int64_t ranks) {
+  std::vector<Noise> result;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    std::optional<Noise> noise = value.held({{std::string(kRankSymbol), rank}})->noise();
+    if (!noise) return {};
+    result.push_back(std::move(*noise));
+  }
+  return result;
+}
+
 void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   program::EngineData& data = c.data;
   data = {};
@@ -82,6 +93,7 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
     weight.name = value.name;
     weight.dtype = value.type.dtype;
     weight.placement = c.origins.at(id.index()).placement;
+    weight.noise = noise_of(value, c.plan.ranks);
     std::vector<uint64_t> content;
     for (int64_t rank = 0; rank < c.plan.ranks; ++rank) {
       weight.shapes.push_back(partition::constant_shape(value, rank));

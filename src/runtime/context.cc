@@ -249,6 +249,7 @@ TensorMap ExecutionContext::run(const TensorMap& inputs, const RunOptions& optio
   return impl_->run(inputs, options);
 }
 void ExecutionContext::prepare(const TensorMap& inputs) { impl_->prepare(inputs); }
+std::vector<WeightLoad> ExecutionContext::weight_loads() const { return impl_->weight_loads(); }
 const Engine& ExecutionContext::engine() const { return impl_->engine; }
 
 }  // namespace cleave

@@ -112,6 +112,10 @@ void add_others(std::vector<Case>& cases) {
     cases.push_back({{"iota"}, type(element)});
   }
   cases.push_back({{"given_bytes"}, ""});
+  for (const char* element : {"float", "Half", "BFloat16", "double"}) {
+    cases.push_back(
+        {{"noise"}, type(element) + "__device__ inline double rounded(double v) { return v; }\n"});
+  }
   for (int how = 0; how < 4; ++how) {
     for (const char* element : {"float", "Half", "double"}) {
       cases.push_back({{"reductions", "pool"},

@@ -7,6 +7,8 @@
 #include <mutex>
 
 #include "backend/cuda/cuda_clock.h"
+#include "backend/cuda/noise.h"
+#include "backend/cuda/staging.h"
 #include "backend/memory_account.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
@@ -41,13 +43,15 @@ class Gpu final : public CudaDevice {
         name_("cuda:" + std::to_string(options.index)),
         account_(name_, options.memory_limit),
         modules_(std::move(modules)),
-        pool_(threads_of(options)) {
+        pool_(threads_of(options)),
+        staging_(pool_.threads() + kSpareSlots) {
     cuda_check(cudaSetDevice(index_), "choosing the device");
     cuda_check(cudaGetDeviceProperties(&properties_, index_), "asking for its properties");
     cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
   ~Gpu() override {
     cudaSetDevice(index_);
+    cudaStreamSynchronize(stream_);  // what is staged is read
     libraries_.clear();
     hold_.reset();
     cudaStreamDestroy(stream_);
@@ -122,6 +126,23 @@ class Gpu final : public CudaDevice {
                                  cudaMemcpyDeviceToDevice, native(stream)),
                "copying rows");
   }
+  void upload(std::span<const HostPiece> pieces, const FillPiece& fill,
+              StreamHandle stream) override {
+    pool_.parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const HostPiece& piece = pieces[static_cast<size_t>(i)];
+      if (piece.bytes == 0) return fill(static_cast<size_t>(i), {});
+      make_current();
+      staging_.with_slot([&](Staging::Slot& slot) {
+        const auto bytes = static_cast<size_t>(piece.bytes);
+        fill(static_cast<size_t>(i), slot.reserve(bytes));
+        slot.copy(piece.to, bytes, native(stream));
+      });
+    });
+  }
+  bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,
+                  StreamHandle stream) override {
+    return make_noise_on(*this, noise, shape, to, stream);
+  }
   void synchronize(StreamHandle stream) override {
     cuda_check(cudaStreamSynchronize(native(stream)), "waiting for the device");
   }
@@ -154,6 +175,9 @@ class Gpu final : public CudaDevice {
   }
 
  private:
+  // Slots that are copied from while all threads fill others.
+  static constexpr int kSpareSlots = 2;
+
   // Threads of the host that read and check weights.
   static int threads_of(const DeviceOptions& options) {
     if (options.threads > 0) return options.threads;
@@ -174,6 +198,7 @@ class Gpu final : public CudaDevice {
   std::unique_ptr<StreamHold> hold_;  // where a clock was made
   std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
   ThreadPool pool_;
+  Staging staging_;
   mutable std::mutex mutex_;
 };
 
