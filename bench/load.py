@@ -38,9 +38,7 @@ def write_model(path: Path, layers: int, width: int, with_values: bool) -> None:
         weights.append(weight)
         names = [f"x{layer}", f"w{layer}"], [f"x{layer + 1}"]
         nodes.append(helper.make_node("MatMul", *names, name=f"layer.{layer}"))
-    infos = [
-        helper.make_tensor_value_info(name, half, [1, width]) for name in ("x0", f"x{layers}")
-    ]
+    infos = [helper.make_tensor_value_info(name, half, [1, width]) for name in ("x0", f"x{layers}")]
     graph = helper.make_graph(nodes, "chain", [infos[0]], [infos[1]], weights)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     if with_values:

@@ -139,6 +139,18 @@ class Gpu final : public CudaDevice {
       });
     });
   }
+  void download(std::span<const DevicePiece> pieces, const ReadPiece& read,
+                StreamHandle stream) override {
+    pool_.parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const DevicePiece& piece = pieces[static_cast<size_t>(i)];
+      if (piece.bytes == 0) return read(static_cast<size_t>(i), {});
+      make_current();
+      staging_.with_slot([&](Staging::Slot& slot) {
+        const auto bytes = static_cast<size_t>(piece.bytes);
+        read(static_cast<size_t>(i), slot.fetch(piece.from, bytes, native(stream)));
+      });
+    });
+  }
   bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,
                   StreamHandle stream) override {
     return make_noise_on(*this, noise, shape, to, stream);
