@@ -1,6 +1,6 @@
 """Loads an engine of many bytes: gigabytes a second and device, and the host's memory meanwhile.
 
-    python -m bench.load [--gigabytes 16] [--devices cuda:0,cuda:1] [--folder /dev/shm] [--json FILE]
+    python -m bench.load [--gigabytes 16] [--devices cuda:0,cuda:1] [--folder /dev/shm]
     python -m bench.load --gigabytes 60 --random     the weights made on the devices instead
 
 The network is a chain of square float16 layers. Their values are windows of one file of random
