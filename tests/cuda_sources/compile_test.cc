@@ -185,6 +185,9 @@ void add_products(std::vector<Case>& cases) {
           {{"attention", "attention_tiles", "join_splits"}, attention(element, element, causal)});
       cases.push_back({{"attention", "attention_tiles", "tensor_core", "tensor_attention"},
                        attention(element, element, causal) + depths});
+      cases.push_back({{"attention", "attention_bias"},
+                       type(element) + "using M = " + (causal ? "bool" : element) + ";\n" +
+                           flag("kHasMask", true) + flag("kCausal", causal)});
     }
   }
 }

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "backend/cuda/cuda_clock.h"
 #include "backend/cuda/noise.h"
@@ -52,7 +53,7 @@ class Gpu final : public CudaDevice {
   ~Gpu() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(stream_);  // what is staged is read
-    libraries_.clear();
+    while (!libraries_.empty()) libraries_.pop_back();
     hold_.reset();
     cudaStreamDestroy(stream_);
   }
@@ -74,9 +75,11 @@ class Gpu final : public CudaDevice {
   void* library(std::string_view name,
                 const std::function<std::shared_ptr<void>()>& make) override {
     const std::lock_guard lock(mutex_);
-    auto found = libraries_.find(name);
-    if (found == libraries_.end()) found = libraries_.emplace(name, make()).first;
-    return found->second.get();
+    for (const auto& [known, library] : libraries_) {
+      if (known == name) return library.get();
+    }
+    libraries_.emplace_back(name, make());
+    return libraries_.back().second.get();
   }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
@@ -208,7 +211,8 @@ class Gpu final : public CudaDevice {
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<StreamHold> hold_;  // where a clock was made
-  std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
+  // In the order in which they were made: later ones may use earlier ones, and are gone before.
+  std::vector<std::pair<std::string, std::shared_ptr<void>>> libraries_;
   ThreadPool pool_;
   Staging staging_;
   mutable std::mutex mutex_;
