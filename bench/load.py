@@ -1,6 +1,6 @@
 """Loads an engine of many bytes: gigabytes a second and device, and the host's memory meanwhile.
 
-    python -m bench.load [--gigabytes 16] [--devices cuda:0,cuda:1] [--folder /dev/shm] [--json FILE]
+    python -m bench.load [--gigabytes 16] [--devices cuda:0,cuda:1] [--folder /dev/shm]
     python -m bench.load --gigabytes 60 --random     the weights made on the devices instead
 
 The network is a chain of square float16 layers. Their values are windows of one file of random
@@ -38,9 +38,7 @@ def write_model(path: Path, layers: int, width: int, with_values: bool) -> None:
         weights.append(weight)
         names = [f"x{layer}", f"w{layer}"], [f"x{layer + 1}"]
         nodes.append(helper.make_node("MatMul", *names, name=f"layer.{layer}"))
-    infos = [
-        helper.make_tensor_value_info(name, half, [1, width]) for name in ("x0", f"x{layers}")
-    ]
+    infos = [helper.make_tensor_value_info(name, half, [1, width]) for name in ("x0", f"x{layers}")]
     graph = helper.make_graph(nodes, "chain", [infos[0]], [infos[1]], weights)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     if with_values:
