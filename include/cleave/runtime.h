@@ -25,9 +25,9 @@ struct RuntimeOptions {
   // Kernels are chosen by it, and by rule where it says nothing. The same engine, inputs, kind of
   // machine and timing cache give the same bits.
   TimingCache timing_cache;
-  // Where several kernels take an instruction and the cache does not know which is fastest, all are
-  // timed when it is prepared (at the sizes that are run, for a bounded time each); see
-  // Runtime::timing_cache.
+  // Where several kernels, or algorithms of one, take an instruction and the cache does not know
+  // which is fastest, all are timed when it is prepared (at the sizes that are run, for a bounded
+  // time each); see Runtime::timing_cache.
   bool tune = false;
   // Weights are loaded for each instruction of a run and dropped behind it: every run reads them
   // anew, and a device need hold no more of them at once than one instruction reads.

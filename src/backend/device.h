@@ -74,6 +74,12 @@ struct HostPiece {
 };
 // Writes a piece into memory of the host of exactly its size.
 using FillPiece = std::function<void(size_t piece, std::span<std::byte> into)>;
+// Bytes of a device's memory that the host reads, and what reads a piece.
+struct DevicePiece {
+  const void* from = nullptr;
+  int64_t bytes = 0;
+};
+using ReadPiece = std::function<void(size_t piece, std::span<const std::byte> bytes)>;
 
 // Takes the time of what is put on a stream. Used by one thread.
 class StreamClock {
@@ -82,6 +88,11 @@ class StreamClock {
   virtual ~StreamClock() = default;
   // Marks when all that was put on the stream so far is done.
   virtual void mark() = 0;
+  // What is put on the stream now waits for release(), so that a device which is faster than its
+  // work is put on the stream does not wait for that between two marks. Not for long: a fraction of
+  // a second later the stream goes on by itself.
+  virtual void hold() {}
+  virtual void release() {}
   // Waits for the stream; when each mark was, counted from the first. The next mark is the first
   // again.
   virtual std::vector<Duration> read() = 0;
@@ -141,6 +152,10 @@ class Device {
   // filled. What `fill` throws is thrown here; what the pieces hold is then unknown.
   virtual void upload(std::span<const HostPiece> pieces, const FillPiece& fill,
                       StreamHandle stream);
+  // The other way: `read` is called once for each piece, in any order, by all threads of the pool,
+  // with what lies there when all that was put on the stream before is done.
+  virtual void download(std::span<const DevicePiece> pieces, const ReadPiece& read,
+                        StreamHandle stream);
   // Makes the dense tensor of this shape at `to`, bit by bit as make_noise does; false, and nothing
   // done, where the host has to.
   virtual bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,

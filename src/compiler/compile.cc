@@ -12,6 +12,7 @@
 #include "compiler/profile.h"
 #include "ops/builder.h"
 #include "partition/partition.h"
+#include "passes/merge_products.h"
 #include "passes/pipeline.h"
 #include "passes/precision.h"
 #include "planner/formats.h"
@@ -223,6 +224,9 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   PlanningInput input{network.graph, capabilities::of_backend(backend), {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
+  if (input.capabilities->merges_products()) {
+    passes::merge_products(input.graph, network.registry, *input.capabilities);
+  }
   input.symbols = make_symbols(input.graph, config);
   for (const program::Symbol& symbol : input.symbols) {
     input.graph.bounds()[symbol.name] = {symbol.min, symbol.max};

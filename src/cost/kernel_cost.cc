@@ -32,11 +32,13 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   return machine.kernel_us(work, devices);
 }
 
-double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run) {
+double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
+               size_t element_bytes) {
   KernelWork work;
   work.op = "copy";
   work.bytes = 2 * bytes;
   work.width = run;
+  work.dtype = element_bytes == size_of(DType::kFloat16) ? DType::kFloat16 : DType::kFloat32;
   return machine.kernel_us(work, devices);
 }
 

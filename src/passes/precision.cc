@@ -1,5 +1,6 @@
 #include "passes/precision.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -22,7 +23,10 @@ class Lowering {
         mark(ir::ValueId(v));
       }
     }
-    for (ir::NodeId id : graph_.order()) lower(id);
+    for (ir::NodeId id : graph_.order()) {
+      mark_matrices_of(id);
+      lower(id);
+    }
     keep_outputs();
     graph_.compact();
   }
@@ -32,6 +36,18 @@ class Lowering {
     return id.valid() && graph_.type(id).dtype == DType::kFloat32;
   }
   void mark(ir::ValueId id) { lowers_[id.index()] = is_float32(id); }
+
+  // A small network's weights are small, too. Frequencies that positions are multiplied by are a
+  // vector: angles stay as they are.
+  void mark_matrices_of(ir::NodeId id) {
+    const ir::Node& node = graph_.node(id);
+    if (node.op != "matmul" && node.op != "conv") return;
+    for (ir::ValueId input : node.inputs) {
+      if (!input.valid() || !graph_.value(input).is_constant()) continue;
+      const std::vector<int64_t>& shape = graph_.value(input).constant->shape();
+      if (std::ranges::count_if(shape, [](int64_t extent) { return extent > 1; }) > 1) mark(input);
+    }
+  }
 
   void lower(ir::NodeId id) {
     const std::vector<ir::ValueId> inputs = graph_.node(id).inputs;

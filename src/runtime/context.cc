@@ -140,10 +140,12 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
       io_[r].end(device, stream);
       communicator.wait(stream);
       if (clock != nullptr) run.device_us[r] = us(clock->read().at(1));
+      io_[r].finish(device, stream);
       return;
     }
     io_[r].end(device, stream);
     communicator.wait(stream);
+    io_[r].finish(device, stream);
   } catch (const runtime::Cancelled&) {
     forget(rank);
   } catch (...) {

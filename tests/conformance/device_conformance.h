@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -117,6 +118,33 @@ TEST_P(DeviceConformance, UploadsWhatTheHostFills) {
       }
     }
   }
+}
+
+TEST_P(DeviceConformance, DownloadsWhatTheStreamHasMade) {
+  const auto it = device();
+  constexpr int64_t kPiece = 100'003;
+  constexpr int64_t kPieces = 37;
+  std::vector<std::byte> sent(kPiece * kPieces);
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(i * 131 % 251);
+  Buffer memory = it->allocate(kPiece * kPieces, "pieces");
+  Buffer copy = it->allocate(kPiece * kPieces, "a copy");
+  it->copy_to_device(memory.data(), sent.data(), kPiece * kPieces, it->default_stream());
+  it->copy(copy.data(), memory.data(), kPiece * kPieces, it->default_stream());
+  std::vector<DevicePiece> pieces;
+  for (int64_t i = 0; i < kPieces; ++i) pieces.push_back({copy.data() + i * kPiece, kPiece});
+  pieces.push_back({copy.data(), 0});
+  std::vector<std::byte> got(sent.size());
+  std::atomic<int> calls{0};
+  it->download(
+      pieces,
+      [&](size_t piece, std::span<const std::byte> bytes) {
+        calls.fetch_add(1);
+        std::copy(bytes.begin(), bytes.end(),
+                  got.begin() + static_cast<int64_t>(piece) * kPiece % (kPiece * kPieces));
+      },
+      it->default_stream());
+  EXPECT_EQ(calls.load(), kPieces + 1);
+  EXPECT_EQ(got, sent);
 }
 
 TEST_P(DeviceConformance, AnUploadThatFailsSaysWhyAndLeavesTheDeviceUsable) {

@@ -39,6 +39,7 @@ std::string row(int64_t vector, int64_t pieces, bool whole_block) {
 }
 
 void add_copies(std::vector<Case>& cases) {
+  cases.push_back({{"hold"}, ""});
   for (const char* unit : {"uint8_t", "uint16_t", "uint64_t", "Vector<uint64_t, 2>"}) {
     cases.push_back({{"strided_copy"}, type(unit) + number("kRepeat", 1) + number("kPieces", 8)});
     cases.push_back({{"pad"}, type(unit) + number("kMode", 0)});
@@ -184,6 +185,9 @@ void add_products(std::vector<Case>& cases) {
           {{"attention", "attention_tiles", "join_splits"}, attention(element, element, causal)});
       cases.push_back({{"attention", "attention_tiles", "tensor_core", "tensor_attention"},
                        attention(element, element, causal) + depths});
+      cases.push_back({{"attention", "attention_bias"},
+                       type(element) + "using M = " + (causal ? "bool" : element) + ";\n" +
+                           flag("kHasMask", true) + flag("kCausal", causal)});
     }
   }
 }

@@ -26,6 +26,22 @@ def test_plans_for_the_machine_that_comes_with_it(cleave, models):
     assert full["cost_us"] > 1.5 * two["cost_us"]
 
 
+def test_products_of_one_operand_are_one_on_gpus(cleave, models):
+    path, _ = models("llama")
+    options = ("--shapes=input_ids:2x8,attention_mask:2x8", "--json", "-")
+    query, key, value = ("/layers.0/self_attn/MatMul" + suffix for suffix in ("", "_1", "_2"))
+
+    def nodes(*more, devices):
+        plan = cleave("plan", path, f"--devices={devices}", *options, *more, env=NO_GPU).json
+        return {node["name"] for node in plan["nodes"]}
+
+    merged = f"{query}+{key}+{value}"
+    assert merged in nodes(devices="cuda:0,cuda:1")
+    assert {query, key, value} <= nodes(devices="cpu:0,cpu:1")
+    # Pins know it by each name.
+    cleave("plan", path, "--devices=cuda:0,cuda:1", f"--pin={key}=whole", *options[:1], env=NO_GPU)
+
+
 def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):
     path, _ = models("mlp")
     cleave.fails(

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
+#include "backend/cuda/cuda_clock.h"
 #include "backend/cuda/noise.h"
 #include "backend/cuda/staging.h"
 #include "backend/memory_account.h"
@@ -18,64 +20,6 @@ namespace cleave::backend {
 namespace {
 
 cudaStream_t native(StreamHandle stream) { return static_cast<cudaStream_t>(stream.native); }
-
-class Event {
- public:
-  Event() { cuda_check(cudaEventCreate(&event_), "making an event"); }
-  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
-  Event& operator=(Event&&) = delete;
-  ~Event() {
-    if (event_ != nullptr) cudaEventDestroy(event_);
-  }
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-// Marks are events. One takes time itself: what a mark behind a mark takes, with nothing between,
-// is taken off each interval.
-class CudaClock final : public StreamClock {
- public:
-  explicit CudaClock(cudaStream_t stream) : stream_(stream) {
-    constexpr int kMarks = 9;
-    for (int i = 0; i < kMarks; ++i) mark();
-    const std::vector<Duration> marks = read();
-    std::vector<Duration> intervals;
-    for (size_t i = 1; i < marks.size(); ++i) intervals.push_back(marks[i] - marks[i - 1]);
-    std::nth_element(intervals.begin(), intervals.begin() + kMarks / 2, intervals.end());
-    mark_ = intervals[kMarks / 2];
-  }
-
-  void mark() override {
-    if (used_ == events_.size()) events_.emplace_back();
-    cuda_check(cudaEventRecord(events_[used_++].get(), stream_), "recording an event");
-  }
-  std::vector<Duration> read() override {
-    cuda_check(cudaStreamSynchronize(stream_), "waiting for the device");
-    std::vector<Duration> since_first;
-    for (size_t i = 0; i < used_; ++i) {
-      if (i == 0) {
-        since_first.push_back({});
-        continue;
-      }
-      float ms = 0;
-      cuda_check(cudaEventElapsedTime(&ms, events_[i - 1].get(), events_[i].get()),
-                 "reading an event");
-      const auto interval =
-          std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
-      since_first.push_back(since_first.back() + std::max(interval - mark_, Duration::zero()));
-    }
-    used_ = 0;
-    return since_first;
-  }
-
- private:
-  cudaStream_t stream_;
-  std::vector<Event> events_;
-  size_t used_ = 0;
-  Duration mark_ = {};
-};
 
 class GraphRecording final : public Recording {
  public:
@@ -109,7 +53,8 @@ class Gpu final : public CudaDevice {
   ~Gpu() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(stream_);  // what is staged is read
-    libraries_.clear();
+    while (!libraries_.empty()) libraries_.pop_back();
+    hold_.reset();
     cudaStreamDestroy(stream_);
   }
 
@@ -130,9 +75,11 @@ class Gpu final : public CudaDevice {
   void* library(std::string_view name,
                 const std::function<std::shared_ptr<void>()>& make) override {
     const std::lock_guard lock(mutex_);
-    auto found = libraries_.find(name);
-    if (found == libraries_.end()) found = libraries_.emplace(name, make()).first;
-    return found->second.get();
+    for (const auto& [known, library] : libraries_) {
+      if (known == name) return library.get();
+    }
+    libraries_.emplace_back(name, make());
+    return libraries_.back().second.get();
   }
 
   Buffer allocate(int64_t bytes, std::string_view what) override {
@@ -195,6 +142,18 @@ class Gpu final : public CudaDevice {
       });
     });
   }
+  void download(std::span<const DevicePiece> pieces, const ReadPiece& read,
+                StreamHandle stream) override {
+    pool_.parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const DevicePiece& piece = pieces[static_cast<size_t>(i)];
+      if (piece.bytes == 0) return read(static_cast<size_t>(i), {});
+      make_current();
+      staging_.with_slot([&](Staging::Slot& slot) {
+        const auto bytes = static_cast<size_t>(piece.bytes);
+        read(static_cast<size_t>(i), slot.fetch(piece.from, bytes, native(stream)));
+      });
+    });
+  }
   bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,
                   StreamHandle stream) override {
     return make_noise_on(*this, noise, shape, to, stream);
@@ -203,7 +162,8 @@ class Gpu final : public CudaDevice {
     cuda_check(cudaStreamSynchronize(native(stream)), "waiting for the device");
   }
   std::unique_ptr<StreamClock> make_clock(StreamHandle stream) override {
-    return std::make_unique<CudaClock>(native(stream));
+    if (!hold_) hold_ = std::make_unique<StreamHold>(*modules_);
+    return make_cuda_clock(native(stream), *modules_, *hold_);
   }
   bool records() const override { return true; }
   std::unique_ptr<Recording> record(StreamHandle stream,
@@ -250,7 +210,9 @@ class Gpu final : public CudaDevice {
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
-  std::map<std::string, std::shared_ptr<void>, std::less<>> libraries_;
+  std::unique_ptr<StreamHold> hold_;  // where a clock was made
+  // In the order in which they were made: later ones may use earlier ones, and are gone before.
+  std::vector<std::pair<std::string, std::shared_ptr<void>>> libraries_;
   ThreadPool pool_;
   Staging staging_;
   mutable std::mutex mutex_;

@@ -33,7 +33,7 @@ std::span<std::byte> Staging::Slot::reserve(size_t bytes) {
       cudaGetLastError();  // the next call is not to blame
       throw Error(ErrorCode::kOutOfMemory,
                   "the host has no " + mebibytes(static_cast<int64_t>(wanted)) +
-                      " to stage weights in that a GPU can read",
+                      " that a GPU could read and write",
                   "close other programs; `ulimit -l` may limit such memory");
     }
     bytes_ = wanted;
@@ -47,14 +47,24 @@ void Staging::Slot::copy(void* to, size_t bytes, cudaStream_t stream) {
   cuda_check(cudaEventRecord(copied_, stream), "recording an event");
 }
 
-bool Staging::Slot::is_read() const {
+std::span<const std::byte> Staging::Slot::fetch(const void* from, size_t bytes,
+                                                cudaStream_t stream) {
+  const std::span<std::byte> into = reserve(bytes);
+  cuda_check(cudaMemcpyAsync(into.data(), from, bytes, cudaMemcpyDeviceToHost, stream),
+             "copying to the host");
+  cuda_check(cudaEventRecord(copied_, stream), "recording an event");
+  wait();
+  return into;
+}
+
+bool Staging::Slot::is_done() const {
   if (cudaEventQuery(copied_) == cudaSuccess) return true;
   cudaGetLastError();  // not ready is no error
   return false;
 }
 
 void Staging::Slot::wait() const {
-  cuda_check(cudaEventSynchronize(copied_), "waiting for a copy to the device");
+  cuda_check(cudaEventSynchronize(copied_), "waiting for a copy");
 }
 
 Staging::Staging(int slots) : most_(slots) {}
@@ -63,7 +73,7 @@ Staging::~Staging() = default;
 
 std::unique_ptr<Staging::Slot> Staging::take() {
   const std::lock_guard lock(mutex_);
-  if (free_.empty() || (made_ < most_ && !free_.front()->is_read())) {
+  if (free_.empty() || (made_ < most_ && !free_.front()->is_done())) {
     auto slot = std::unique_ptr<Slot>(new Slot());
     ++made_;
     return slot;

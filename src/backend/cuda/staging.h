@@ -1,5 +1,5 @@
-// Staging: memory of the host that a GPU reads by itself. While it copies from one slot, threads
-// fill others.
+// Staging: memory of the host that a GPU reads and writes by itself. While it copies from or to one
+// slot, threads work on others.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -31,7 +31,9 @@ class Staging {
     std::span<std::byte> reserve(size_t bytes);
     // Puts the copy of the first `bytes` on the stream.
     void copy(void* to, size_t bytes, cudaStream_t stream);
-    bool is_read() const;  // whether all copies from it are done
+    // What lies at `from` when the stream has come here.
+    std::span<const std::byte> fetch(const void* from, size_t bytes, cudaStream_t stream);
+    bool is_done() const;  // whether all copies from and to it are
     void wait() const;     // until they are
 
    private:

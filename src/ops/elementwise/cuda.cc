@@ -6,6 +6,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/elementwise/cuda_elementwise.h"
 
 namespace cleave::backend {
 namespace {
