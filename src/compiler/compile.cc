@@ -115,18 +115,23 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   data.memory_bytes = device_memory(data, capabilities);
 }
 
-// The CPU has no arithmetic in half precisions: they are honoured in what is stored.
+// The CPU has no arithmetic in lower precisions: half ones are honoured in what is stored.
 void apply_precision(ir::Graph& graph, const ops::Registry& registry, const BuilderConfig& config) {
-  if (config.precision.contains(Precision::kTF32)) {
-    log(config.log, LogLevel::kWarning,
-        "tf32: float32 products stay float32, no kernel has it yet");
-  }
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
-  if (!half && !bfloat) return;
+  const bool tf32 = config.precision.contains(Precision::kTF32);
   if (config.devices.backend() != "cpu") {
-    return passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    if (half || bfloat) {
+      passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    }
+    if (tf32) passes::allow_tf32(graph);  // of what is float32 still
+    return;
   }
+  if (tf32) {
+    log(config.log, LogLevel::kWarning,
+        "tf32: float32 products stay float32, since the CPU has no TF32");
+  }
+  if (!half && !bfloat) return;
   log(config.log, LogLevel::kWarning,
       std::string(half ? "fp16" : "bf16") +
           ": weights are stored so; arithmetic stays float32, since the CPU's kernels have none in "

@@ -27,6 +27,7 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   work.has_product = cost.has_product;
   work.product = cost.product;
   work.product.packed = packed;
+  work.tf32 = cost.tf32;
   work.width = cost.width;
   work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
   return machine.kernel_us(work, devices);

@@ -166,4 +166,12 @@ void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to) {
   dead_code(graph, registry);  // what was moved in the type before
 }
 
+void allow_tf32(ir::Graph& graph) {
+  for (const ir::NodeId id : graph.order()) {
+    ir::Node& node = graph.node(id);
+    if (node.op != "matmul" && node.op != "conv") continue;
+    if (graph.type(node.outputs[0]).dtype == DType::kFloat32) node.attributes.set("tf32", Dim(1));
+  }
+}
+
 }  // namespace cleave::passes
