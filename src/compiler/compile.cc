@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "compiler/device_times.h"
 #include "compiler/instruction_cost.h"
 #include "compiler/memory.h"
 #include "compiler/plan_json.h"
@@ -17,6 +18,7 @@
 #include "passes/precision.h"
 #include "planner/formats.h"
 #include "program/weight_layout.h"
+#include "runtime/backends.h"
 
 namespace cleave::compiler {
 namespace {
@@ -247,6 +249,12 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
                 "the machine model is of " + input.machine.backend() +
                     " devices, the devices are " + config.devices.text(),
                 "give devices of that kind, by number for example: --devices=2");
+  }
+  // Machine models of the CPU are of the cores at hand, which its devices share.
+  if (config.planned_times != nullptr && backend != "cpu") {
+    input.machine.set_exact(make_device_times(runtime::find_backend(backend),
+                                              config.devices[0].index, config.planned_times,
+                                              config.log));
   }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);
