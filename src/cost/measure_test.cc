@@ -142,6 +142,21 @@ TEST(Measure, TimesAttentionOfGpusWithoutMasksAndAsLargeAsInNetworks) {
   for (const auto& [operands, query] : host.attention) EXPECT_EQ(operands, 4u) << query;
 }
 
+// Half the bytes for the same arithmetic: curves over bytes are of one type.
+TEST(Measure, EachTypeHasCurvesOfItsOwn) {
+  KnownMachine profiler(1);
+  const DeviceModel model =
+      measure_device(profiler, ops::Registry::builtin(),
+                     {.seconds = 1, .types = {DType::kFloat32, DType::kFloat16}});
+  for (const char* op : {"layer_norm", "softmax", "gather", "copy", "attention"}) {
+    const auto count = [&](const std::string& name) {
+      return std::ranges::count_if(model.ops, [&](const OpPoint& p) { return p.op == name; });
+    };
+    EXPECT_GT(count(op), 0) << op;
+    EXPECT_EQ(count(op), count(name_in_type(op, DType::kFloat16))) << op;
+  }
+}
+
 TEST(Measure, PutsDisturbedTimesInOrder) {
   KnownMachine machine;
   machine.disturbed = true;
