@@ -93,14 +93,7 @@ class Gpu final : public CudaDevice {
       cudaGetLastError();  // the next call is not to blame
       account_.give_back(bytes);
       if (status != cudaErrorMemoryAllocation) cuda_check(status, "allocating memory");
-      size_t free = 0;
-      size_t total = 0;
-      cudaMemGetInfo(&free, &total);
-      throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + mebibytes(bytes) + " on " + name_ + ", where " +
-                      mebibytes(static_cast<int64_t>(free)) + " of " +
-                      mebibytes(static_cast<int64_t>(total)) + " are free",
-                  "close other programs, use more devices or a smaller profile");
+      throw out_of_device_memory(what, bytes);
     }
     cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
     cuda_check(cudaStreamSynchronize(stream_), "clearing memory");
@@ -218,11 +211,20 @@ class Gpu final : public CudaDevice {
   mutable std::mutex mutex_;
 };
 
+// CUDA's numbers are 1000 · major + 10 · minor.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 void require_device(int index) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
-    throw Error(ErrorCode::kDevice, "the NVIDIA driver is too old for this build's CUDA",
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    throw Error(ErrorCode::kDevice,
+                "the NVIDIA driver is too old: it is for CUDA " + version_text(driver) +
+                    ", this build needs " + version_text(CUDART_VERSION),
                 "install a newer driver, see `cleave doctor` for the versions");
   }
   if (status != cudaErrorNoDevice) cuda_check(status, "looking for devices");
