@@ -25,14 +25,20 @@ __device__ inline uint32_t this_epoch(const PeerView& view) {
 }
 
 // At the end, by all threads. A block keeps its own count, so that none waits for another; block 0
-// counts for those that this kernel has not.
+// counts for those that this kernel has not, four in a store, as the next kernel waits for it.
 __device__ inline void end_epoch(const PeerView& view, uint32_t epoch) {
   __syncthreads();  // all threads have read the count
   auto* last = reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt);
   if (threadIdx.x == 0) last[blockIdx.x] = epoch;
   if (blockIdx.x != 0) return;
-  for (unsigned block = gridDim.x + threadIdx.x; block < kMostBlocks; block += blockDim.x) {
-    last[block] = epoch;
+  for (unsigned first = 4 * threadIdx.x; first < kMostBlocks; first += 4 * blockDim.x) {
+    if (first >= gridDim.x) {
+      *reinterpret_cast<uint4*>(last + first) = make_uint4(epoch, epoch, epoch, epoch);
+      continue;
+    }
+    for (unsigned block = first; block < first + 4; ++block) {
+      if (block >= gridDim.x) last[block] = epoch;
+    }
   }
 }
 
