@@ -23,6 +23,9 @@ list(FILTER cuda_sources EXCLUDE REGEX "_(test|bench)\\.cc$|/plugin\\.cc$")
 if(NOT CLEAVE_HAVE_CUDNN)
   list(FILTER cuda_sources EXCLUDE REGEX "/cuda_cudnn\\.cc$")
 endif()
+if(NOT CLEAVE_HAVE_CUDNN_FRONTEND)
+  list(FILTER cuda_sources EXCLUDE REGEX "/(cuda_frontend|cudnn_graph)\\.cc$")
+endif()
 add_library(cleave_cuda_parts STATIC ${cuda_sources} ${device_sources}
   ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 set_target_properties(cleave_cuda_parts PROPERTIES OPTIMIZE_DEPENDENCIES ON)
@@ -33,8 +36,13 @@ target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
   ${CUDA_nvrtc_LIBRARY} ${NCCL_LIBRARY})
 if(CLEAVE_HAVE_CUDNN)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/backend/cuda/findings.cc PROPERTIES
+    COMPILE_DEFINITIONS CLEAVE_HAVE_CUDNN)
   target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
   target_link_libraries(cleave_cuda_parts PUBLIC ${CUDNN_LIBRARY})
+endif()
+if(CLEAVE_HAVE_CUDNN_FRONTEND)
+  target_include_directories(cleave_cuda_parts SYSTEM PRIVATE ${CUDNN_FRONTEND_INCLUDE_DIR})
 endif()
 
 # The runtime finds it beside the library or the programs that load it.

@@ -1,7 +1,9 @@
-# CUDA and its libraries, where CLEAVE_CUDA wants them: sets CLEAVE_HAVE_CUDA and CLEAVE_HAVE_CUDNN.
+# CUDA and its libraries, where CLEAVE_CUDA wants them: sets CLEAVE_HAVE_CUDA, CLEAVE_HAVE_CUDNN and
+# CLEAVE_HAVE_CUDNN_FRONTEND.
 # Included by the top CMakeLists.txt, as targets of several folders are in the CUDA language.
 set(CLEAVE_HAVE_CUDA OFF)
 set(CLEAVE_HAVE_CUDNN OFF)
+set(CLEAVE_HAVE_CUDNN_FRONTEND OFF)
 if(CLEAVE_CUDA STREQUAL "OFF")
   return()
 endif()
@@ -26,6 +28,16 @@ if(CUDNN_INCLUDE_DIR AND CUDNN_LIBRARY)
   set(CLEAVE_HAVE_CUDNN ON)
 else()
   message(STATUS "cuDNN was not found: convolutions on GPUs are slow without it")
+endif()
+# So is its front end, headers that scripts/setup gets from a Python package: without it attention
+# is our own kernel alone, and convolutions are those of cuDNN's older interface.
+file(GLOB frontend_candidates ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/include)
+find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS ${frontend_candidates}
+  ${CUDAToolkit_INCLUDE_DIRS})
+if(CLEAVE_HAVE_CUDNN AND CUDNN_FRONTEND_INCLUDE_DIR)
+  set(CLEAVE_HAVE_CUDNN_FRONTEND ON)
+elseif(CLEAVE_HAVE_CUDNN)
+  message(STATUS "cuDNN's front end was not found: attention and convolutions are slower without it")
 endif()
 
 set(CLEAVE_CUDA_ARCHITECTURES "80;90" CACHE STRING "GPUs to compile for: compute capabilities")

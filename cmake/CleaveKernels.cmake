@@ -21,7 +21,9 @@ endif()
 # those of an op are tried: every src/ops/<folder>/<backend>.cc defines
 #   std::vector<std::shared_ptr<const Kernel>> make_<folder>_<backend>()
 # in cleave::backend, and, compiled only where the library is used, cpu_onednn.cc
-# make_<folder>_cpu_onednn() and cuda_cudnn.cc make_<folder>_cuda_cudnn(), whose kernels come first.
+# make_<folder>_cpu_onednn(), cuda_cudnn.cc make_<folder>_cuda_cudnn() and, for cuDNN's front end,
+# cuda_frontend.cc make_<folder>_cuda_frontend(). On GPUs kernels of the front end come first, then
+# cuDNN's.
 # The calls are written into KernelRegistry builtin_<backend>, the one place that knows which
 # optional libraries there are.
 function(cleave_write_kernel_list backend file)
@@ -31,6 +33,9 @@ function(cleave_write_kernel_list backend file)
   endif()
   if(backend STREQUAL "cuda" AND CLEAVE_HAVE_CUDNN)
     list(PREPEND parts cuda_cudnn)
+  endif()
+  if(backend STREQUAL "cuda" AND CLEAVE_HAVE_CUDNN_FRONTEND)
+    list(PREPEND parts cuda_frontend)
   endif()
   set(declarations "")
   set(calls "")

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "cleave/device_list.h"
 #include "cleave/engine.h"
 #include "cleave/network.h"
+#include "cleave/timing_cache.h"
 
 namespace cleave {
 
@@ -36,6 +38,10 @@ struct BuilderConfig {
   std::vector<InputProfile> profile;
   // A machine model as `cleave measure` writes it; empty: the built-in one.
   std::filesystem::path machine;
+  // Where set, planning times large convolutions of its choices on the first of the devices, which
+  // must be there, in place of reading them off the machine model; what is known is taken from
+  // here, and what is timed is added. The same times give the same plan. CPU devices are not timed.
+  std::shared_ptr<TimingCache> planned_times = {};
   // Strategies that nodes must have, and a plan (JSON as `cleave plan --json` writes it) to follow.
   std::vector<std::pair<std::string, std::string>> pins;
   std::filesystem::path plan;

@@ -29,6 +29,8 @@ class Capabilities {
  public:
   virtual ~Capabilities() = default;
   virtual std::string_view backend() const = 0;
+  // A matrix product costs more than its arithmetic where it is small: one is better than several.
+  virtual bool merges_products() const = 0;
   // Element-wise ops behind `op` may run in its kernel (bias, activation, residual).
   virtual bool fuses_epilogue(std::string_view op) const = 0;
   // This chain may, whose operand 0 is the op's result, of type `result`; `operands` are the

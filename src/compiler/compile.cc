@@ -6,16 +6,19 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "compiler/device_times.h"
 #include "compiler/instruction_cost.h"
 #include "compiler/memory.h"
 #include "compiler/plan_json.h"
 #include "compiler/profile.h"
 #include "ops/builder.h"
 #include "partition/partition.h"
+#include "passes/merge_products.h"
 #include "passes/pipeline.h"
 #include "passes/precision.h"
 #include "planner/formats.h"
 #include "program/weight_layout.h"
+#include "runtime/backends.h"
 
 namespace cleave::compiler {
 namespace {
@@ -62,6 +65,17 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   c.lowered.program.unsplit_us = c.plan.unsplit_us;
 }
 
+// By rank, where all that ranks hold of a constant can be made on a device; else nothing.
+std::vector<Noise> noise_of(const ir::Value& value, int64_t ranks) {
+  std::vector<Noise> result;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    std::optional<Noise> noise = value.held({{std::string(kRankSymbol), rank}})->noise();
+    if (!noise) return {};
+    result.push_back(std::move(*noise));
+  }
+  return result;
+}
+
 void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   program::EngineData& data = c.data;
   data = {};
@@ -81,6 +95,7 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
     weight.name = value.name;
     weight.dtype = value.type.dtype;
     weight.placement = c.origins.at(id.index()).placement;
+    weight.noise = noise_of(value, c.plan.ranks);
     std::vector<uint64_t> content;
     for (int64_t rank = 0; rank < c.plan.ranks; ++rank) {
       weight.shapes.push_back(partition::constant_shape(value, rank));
@@ -216,6 +231,9 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   PlanningInput input{network.graph, capabilities::of_backend(backend), {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
+  if (input.capabilities->merges_products()) {
+    passes::merge_products(input.graph, network.registry, *input.capabilities);
+  }
   input.symbols = make_symbols(input.graph, config);
   for (const program::Symbol& symbol : input.symbols) {
     input.graph.bounds()[symbol.name] = {symbol.min, symbol.max};
@@ -231,6 +249,12 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
                 "the machine model is of " + input.machine.backend() +
                     " devices, the devices are " + config.devices.text(),
                 "give devices of that kind, by number for example: --devices=2");
+  }
+  // Machine models of the CPU are of the cores at hand, which its devices share.
+  if (config.planned_times != nullptr && backend != "cpu") {
+    input.machine.set_exact(make_device_times(runtime::find_backend(backend),
+                                              config.devices[0].index, config.planned_times,
+                                              config.log));
   }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);

@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "types/dtype.h"
 
 namespace cleave::cost {
+
+class ExactTimes;
 
 // A numeric matrix product: `batch` products of m × k by k × n.
 struct Product {
@@ -115,6 +119,9 @@ class MachineModel {
   void set_cores(int64_t cores) { cores_ = cores; }
   void set_name(std::string name) { name_ = std::move(name); }
   void set_backend(std::string backend) { backend_ = std::move(backend); }
+  // Where set, asked first for the times of ops that it may know at their very sizes.
+  void set_exact(std::shared_ptr<ExactTimes> exact) { exact_ = std::move(exact); }
+  ExactTimes* exact() const { return exact_.get(); }
   // Every collective `factor` times slower: what a slower link would change.
   void slow_link(double factor);
 
@@ -128,6 +135,7 @@ class MachineModel {
   double memory_bytes_ = 16e9;
   double link_factor_ = 1;
   std::vector<DeviceModel> devices_;
+  std::shared_ptr<ExactTimes> exact_;
 };
 
 }  // namespace cleave::cost

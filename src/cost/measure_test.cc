@@ -128,6 +128,21 @@ TEST(Measure, TimesKernelsBetweenOthers) {
   EXPECT_TRUE(std::ranges::any_of(model.products, is("conv.channels_last", 49)));
 }
 
+// Half the bytes for the same arithmetic: curves over bytes are of one type.
+TEST(Measure, EachTypeHasCurvesOfItsOwn) {
+  KnownMachine profiler(1);
+  const DeviceModel model =
+      measure_device(profiler, ops::Registry::builtin(),
+                     {.seconds = 1, .types = {DType::kFloat32, DType::kFloat16}});
+  for (const char* op : {"layer_norm", "softmax", "gather", "copy", "attention"}) {
+    const auto count = [&](const std::string& name) {
+      return std::ranges::count_if(model.ops, [&](const OpPoint& p) { return p.op == name; });
+    };
+    EXPECT_GT(count(op), 0) << op;
+    EXPECT_EQ(count(op), count(name_in_type(op, DType::kFloat16))) << op;
+  }
+}
+
 TEST(Measure, PutsDisturbedTimesInOrder) {
   KnownMachine machine;
   machine.disturbed = true;

@@ -48,6 +48,32 @@ TEST(ComputeIn, ConstantsAreCastOnceWhenTheyAreStored) {
   EXPECT_EQ(ops_of(graph), "add=1 cast=2 mul=1");
 }
 
+// Token ids are no floating point: weights say where to begin, also those of a small network.
+TEST(ComputeIn, WhatAMatrixIsMultipliedByIsLowered) {
+  const ir::Graph graph = checked(R"(
+    input %ids : i64[n]
+    constant %table : f32[3, 2] = [1, 2, 3, 4, 5, 6]
+    constant %w : f32[2, 2] = [1, 2, 3, 4]
+    %x = gather(%table, %ids) {axis=0} : f32[n, 2]
+    %y = matmul(%x, %w) : f32[n, 2]
+    return %y)",
+                                  in_half, kSizes, kTolerance);
+  EXPECT_EQ(type_of(graph, "x"), DType::kFloat32);
+  EXPECT_EQ(ops_of(graph), "cast=2 gather=1 matmul=1");
+}
+
+TEST(ComputeIn, ABiasStaysAConstant) {
+  const ir::Graph graph = checked(R"(
+    input %x : f32[n, 4]
+    constant %b : f32[4] = [1, 2, 3, 4]
+    %wide = broadcast(%b) {shape=[n, 4]} : f32[n, 4]
+    %y = add(%x, %wide) : f32[n, 4]
+    %z = mul(%y, %wide) : f32[n, 4]
+    return %z)",
+                                  in_half, kSizes, kTolerance);
+  EXPECT_EQ(ops_of(graph), "add=1 broadcast=1 cast=2 mul=1");
+}
+
 // Positions up to 3,000 and the angles made from them are not numbers of float16.
 TEST(ComputeIn, WhatNoInputIsPartOfKeepsItsPrecision) {
   const ir::Graph graph = checked(R"(

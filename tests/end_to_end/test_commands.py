@@ -168,8 +168,22 @@ def test_trace(cleave, engine, tmp_path):
     cleave("run", engine, on_devices(2), "--trace", tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text())
     events = trace["traceEvents"] if isinstance(trace, dict) else trace
-    lanes = {(event["pid"], event["tid"]) for event in events if event.get("ph") == "X"}
-    assert len(lanes) >= 2
+    work = [event for event in events if event.get("ph") == "X"]
+    # Every rank's stream has all of the program's instructions, by the nodes they carry out.
+    program = cleave("inspect", engine, "--json", "-").json["instructions"]
+    names = {(event["pid"], event["tid"]): [] for event in work}
+    for event in work:
+        if event["cat"] != "waiting":
+            names[event["pid"], event["tid"]].append((event["args"]["op"], event["args"]["node"]))
+    assert len(names) == 2
+    for lane in names.values():
+        assert lane == [(one["op"], one["name"]) for one in program]
+    assert {event["cat"] for event in work} >= {"compute", "communication"}
+    processes = [event for event in events if event["name"] == "process_name"]
+    assert [event["args"]["name"].split()[:2] for event in processes] == [
+        ["rank", "0"],
+        ["rank", "1"],
+    ]
 
 
 def test_doctor_and_help(cleave):

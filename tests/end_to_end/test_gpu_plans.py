@@ -47,6 +47,22 @@ def test_tf32_is_kept_in_engines_for_gpus_alone(cleave, models, tmp_path):
     assert engines["cuda:0", True] != engines["cuda:0", False]
 
 
+def test_products_of_one_operand_are_one_on_gpus(cleave, models):
+    path, _ = models("llama")
+    options = ("--shapes=input_ids:2x8,attention_mask:2x8", "--json", "-")
+    query, key, value = ("/layers.0/self_attn/MatMul" + suffix for suffix in ("", "_1", "_2"))
+
+    def nodes(*more, devices):
+        plan = cleave("plan", path, f"--devices={devices}", *options, *more, env=NO_GPU).json
+        return {node["name"] for node in plan["nodes"]}
+
+    merged = f"{query}+{key}+{value}"
+    assert merged in nodes(devices="cuda:0,cuda:1")
+    assert {query, key, value} <= nodes(devices="cpu:0,cpu:1")
+    # Pins know it by each name.
+    cleave("plan", path, "--devices=cuda:0,cuda:1", f"--pin={key}=whole", *options[:1], env=NO_GPU)
+
+
 def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):
     path, _ = models("mlp")
     cleave.fails(

@@ -79,6 +79,14 @@ TimingCache TuningOptions::read(const LogSink& log) const {
   return {};
 }
 
+void TuningOptions::plan_with(TimingCache timings, BuilderConfig& config) const {
+  if (tune) config.planned_times = std::make_shared<TimingCache>(std::move(timings));
+}
+
+TimingCache TuningOptions::planned(const BuilderConfig& config, TimingCache timings) {
+  return config.planned_times ? *config.planned_times : std::move(timings);
+}
+
 void TuningOptions::write(const TimingCache& cache) const {
   if (tune && !file.empty()) cache.save(file);
 }

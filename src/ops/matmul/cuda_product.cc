@@ -5,10 +5,23 @@
 namespace cleave::backend {
 namespace {
 
+// The products of a problem: those that have a b each, and, where the rows of one do not lie at one
+// distance (images' points as rows, say), those of its leading dimensions.
+IndexSpace products_of(const MatmulLayout& layout) {
+  std::vector<int64_t> extents = layout.batch_space.extents;
+  std::vector<std::vector<int64_t>> strides = layout.batch_space.strides;
+  for (size_t d = 0; d + 1 < layout.rows.extents.size(); ++d) {
+    extents.push_back(layout.rows.extents[d]);
+    for (size_t i = 0; i < strides.size(); ++i) strides[i].push_back(layout.rows.strides[i][d]);
+  }
+  return IndexSpace(extents, std::move(strides));
+}
+
 // The last dimension of the space becomes the batch, what is before it is walked one by one.
 CublasPlan with_batch(const MatmulLayout& layout, const CublasEpilogue& epilogue) {
-  IndexSpace outer = layout.batch_space;
-  CublasPlan plan{.m = layout.rows.elements, .n = layout.n, .k = layout.k, .outer_space = outer};
+  const IndexSpace outer = products_of(layout);
+  const int64_t rows = layout.rows.extents.empty() ? 1 : layout.rows.extents.back();
+  CublasPlan plan{.m = rows, .n = layout.n, .k = layout.k, .outer_space = outer};
   if (!outer.extents.empty()) {
     plan.batch = outer.extents.back();
     const size_t y = outer.strides.size() - 1;
@@ -60,7 +73,6 @@ std::optional<CublasPlan> CublasPlan::of(const MatmulLayout& layout,
                                          const CublasEpilogue& epilogue) {
   CublasPlan plan = with_batch(layout, epilogue);
   const size_t y = layout.rows.strides.size() - 1;
-  if (layout.rows.extents.size() > 1) return std::nullopt;
   const int64_t a_row = layout.rows.linear_stride(0);
   const int64_t y_row = layout.rows.linear_stride(y);
   const auto a = CublasMatrix::of(plan.m, plan.k, a_row, layout.a_k_stride);

@@ -1,0 +1,41 @@
+// Masks of attention for kernels that add a bias to the scores and know no other mask.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "backend/cuda/cuda_device.h"
+#include "backend/kernel.h"
+#include "ops/attention/kernel_problem.h"
+
+namespace cleave::backend {
+
+inline constexpr int64_t kMostBiasBytes = int64_t{256} << 20;  // capabilities_cuda.cc has it too
+
+// The mask's first columns, as [batches or 1, heads or 1, rows or 1, columns] of the queries' type,
+// whose rows begin at multiples of 16 bytes.
+class AttentionBias {
+ public:
+  AttentionBias(const AttentionProblem& work, const TensorView& mask, int64_t columns);
+  std::vector<int64_t> extents() const;
+  std::vector<int64_t> strides() const;  // in elements
+  int64_t bytes() const;                 // a multiple of 256
+
+ private:
+  int64_t extents_[3];
+  int64_t columns_;
+  int64_t row_stride_;
+};
+
+// What is put on the stream before and after a kernel that adds the bias.
+struct AttentionMasking {
+  // Writes the bias: what is hidden is -inf, and nothing else is, nor overflows where it is scaled.
+  std::function<void(const void* mask, void* bias, const Launch& launch)> add;
+  // Rows of the result whose queries see nothing become zeros, whatever they are.
+  std::function<void(const void* bias, void* out, const Launch& launch)> hide;
+};
+AttentionMasking prepare_masking(const AttentionProblem& work, const AttentionBias& bias,
+                                 CudaDevice& device);
+
+}  // namespace cleave::backend
