@@ -67,6 +67,12 @@ class AnyStrides : public OpCapabilities {
   bool reads_strided(size_t) const override { return true; }
 };
 
+// An op that reads all operands through strides, and whose results lie in any format.
+class AnyView : public AnyStrides {
+ public:
+  bool writes(DType, Format) const override { return true; }
+};
+
 using OpCapabilitiesList =
     std::vector<std::pair<std::string, std::shared_ptr<const OpCapabilities>>>;
 

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "compiler/device_times.h"
 #include "compiler/instruction_cost.h"
 #include "compiler/memory.h"
 #include "compiler/plan_json.h"
@@ -17,6 +18,7 @@
 #include "passes/precision.h"
 #include "planner/formats.h"
 #include "program/weight_layout.h"
+#include "runtime/backends.h"
 
 namespace cleave::compiler {
 namespace {
@@ -115,18 +117,23 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   data.memory_bytes = device_memory(data, capabilities);
 }
 
-// The CPU has no arithmetic in half precisions: they are honoured in what is stored.
+// The CPU has no arithmetic in lower precisions: half ones are honoured in what is stored.
 void apply_precision(ir::Graph& graph, const ops::Registry& registry, const BuilderConfig& config) {
-  if (config.precision.contains(Precision::kTF32)) {
-    log(config.log, LogLevel::kWarning,
-        "tf32: float32 products stay float32, no kernel has it yet");
-  }
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
-  if (!half && !bfloat) return;
+  const bool tf32 = config.precision.contains(Precision::kTF32);
   if (config.devices.backend() != "cpu") {
-    return passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    if (half || bfloat) {
+      passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    }
+    if (tf32) passes::allow_tf32(graph);  // of what is float32 still
+    return;
   }
+  if (tf32) {
+    log(config.log, LogLevel::kWarning,
+        "tf32: float32 products stay float32, since the CPU has no TF32");
+  }
+  if (!half && !bfloat) return;
   log(config.log, LogLevel::kWarning,
       std::string(half ? "fp16" : "bf16") +
           ": weights are stored so; arithmetic stays float32, since the CPU's kernels have none in "
@@ -242,6 +249,12 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
                 "the machine model is of " + input.machine.backend() +
                     " devices, the devices are " + config.devices.text(),
                 "give devices of that kind, by number for example: --devices=2");
+  }
+  // Machine models of the CPU are of the cores at hand, which its devices share.
+  if (config.planned_times != nullptr && backend != "cpu") {
+    input.machine.set_exact(make_device_times(runtime::find_backend(backend),
+                                              config.devices[0].index, config.planned_times,
+                                              config.log));
   }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);

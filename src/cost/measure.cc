@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <span>
 #include <utility>
@@ -262,6 +263,7 @@ class Measurement {
     const KernelSpec* before = nullptr;
     double before_us = 0;
     std::vector<KernelSpec> specs = image_specs();
+    if (plan_.large_images) std::ranges::move(large_image_specs(), std::back_inserter(specs));
     for (KernelSpec& spec : specs) {
       in_type(spec, type);
       // Images grow, and time with them.
@@ -387,6 +389,7 @@ MeasurePlan gpu_measure_plan() {
   plan.lengths = {16, 128, 512, 1024, 2048, 4096};
   plan.largest_scores = int64_t{1} << 28;
   plan.largest_collective = int64_t{1} << 30;
+  plan.large_images = true;
   plan.rounds = 1;  // nobody else is on them
   return plan;
 }

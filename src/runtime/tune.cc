@@ -27,6 +27,10 @@ constexpr double kSeconds = 0.2;  // a problem, once all candidates have had the
 // that is a little slower once it had its least: the calls are for those that are hard to tell.
 constexpr double kHopeless = 3;
 constexpr double kBehind = 1.15;
+// Nor one whose first calls, of so many microseconds or more, took so many times longer than
+// another's: what carries out every problem as it is written takes seconds for a large one.
+constexpr double kLongCallUs = 50e3;
+constexpr double kOutOfTheRunning = 20;
 
 // A kernel, and one of its algorithms where it has several.
 struct Way {
@@ -55,9 +59,19 @@ class Candidate {
       : name_{std::string(way.kernel->name()), 0, way.algorithm},
         cache_(device),
         trial_(*way.kernel, with(std::move(problem), way.algorithm), cache_, std::move(operands)) {
-    trial_.call();
+    using Clock = std::chrono::steady_clock;
+    // Code that is loaded when it is first needed is not counted against it.
+    for (int call = 0; call < 2 && (call == 0 || first_us_ > kLongCallUs); ++call) {
+      const auto start = Clock::now();
+      trial_.call();
+      device.synchronize(device.default_stream());
+      first_us_ = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+    }
   }
 
+  double first_us() const { return first_us_; }
+  // Its time is that of the first call.
+  void give_up() { us_ = {first_us_}; }
   void call() { us_.push_back(trial_.call_us()); }
   double least() const { return *std::min_element(us_.begin(), us_.end()); }
   backend::KernelTime time() {
@@ -75,6 +89,7 @@ class Candidate {
   backend::KernelTime name_;
   backend::KernelCache cache_;  // what is packed for the trial goes with it
   backend::KernelTrial trial_;
+  double first_us_ = 0;
   std::vector<double> us_;
 };
 
@@ -106,12 +121,21 @@ Candidates make_candidates(const std::vector<Way>& ways, const KernelProblem& pr
 // Calls take turns, so that what else goes on in the machine meets all candidates alike.
 KernelTimes time_all(const Candidates& candidates) {
   using Clock = std::chrono::steady_clock;
+  double first = candidates.front()->first_us();
+  for (const auto& candidate : candidates) first = std::min(first, candidate->first_us());
+  const auto is_out = [&](const Candidate& candidate) {
+    return candidate.first_us() > std::max(kLongCallUs, kOutOfTheRunning * first);
+  };
+  for (const auto& candidate : candidates) {
+    if (is_out(*candidate)) candidate->give_up();
+  }
   const auto start = Clock::now();
   double best = 0;
   for (size_t call = 0; call < kMostCalls; ++call) {
     const std::chrono::duration<double> elapsed = Clock::now() - start;
     if (call >= kLeastCalls && elapsed.count() > kSeconds) break;
     for (const auto& candidate : candidates) {
+      if (is_out(*candidate)) continue;
       const double most = call >= kLeastCalls ? kBehind : kHopeless;
       if (call >= 2 && candidate->least() > most * best) continue;
       candidate->call();

@@ -1,6 +1,7 @@
 // The algorithms that tuning chooses from: every one multiplies, and its name is its own.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <set>
@@ -62,10 +63,11 @@ class MatmulAlgorithms : public ::testing::Test {
     device_->copy_to_device(buffer.data(), values.data(), bytes, device_->default_stream());
     return buffer;
   }
-  std::vector<float> run(const PreparedKernel& prepared) {
+  std::vector<float> run(const PreparedKernel& prepared) { return run(prepared, product_); }
+  std::vector<float> run(const PreparedKernel& prepared, const Product& product) {
     const StreamHandle stream = device_->default_stream();
-    const Buffer a = upload(product_.a);
-    const Buffer b = upload(product_.b);
+    const Buffer a = upload(product.a);
+    const Buffer b = upload(product.b);
     const Buffer y = upload(std::vector<float>(product_.y.size(), NAN));
     const Buffer workspace = device_->allocate(prepared.workspace_bytes(), "a workspace");
     const std::vector<const void*> inputs = {a.data(), b.data()};
@@ -93,6 +95,26 @@ TEST_F(MatmulAlgorithms, AllMultiply) {
     const auto prepared = kernel.prepare(product_.problem(name), *cache_);
     EXPECT_EQ(prepared->algorithm(), name);
     EXPECT_EQ(run(*prepared), product_.y);
+  }
+}
+
+// TF32 has ten bits behind the point.
+TEST_F(MatmulAlgorithms, RoundOperandsToTf32WhereTheyMay) {
+  Product fine;
+  std::fill(fine.a.begin(), fine.a.end(), 1 + std::ldexp(1.0F, -13));
+  std::fill(fine.b.begin(), fine.b.end(), 1.0F);
+  const double exact = Product::kK * (1 + std::ldexp(1.0, -13));
+  for (const bool tf32 : {false, true}) {
+    SCOPED_TRACE(tf32);
+    const Attributes attributes = {{"tf32", Dim(tf32 ? 1 : 0)}};
+    const KernelProblem problem{.op = "matmul",
+                                .attributes = attributes,
+                                .inputs = fine.problem().inputs,
+                                .outputs = fine.problem().outputs};
+    const auto prepared = kernels_.at(problem).prepare(problem, *cache_);
+    const std::vector<float> result = run(*prepared, fine);
+    EXPECT_NEAR(result[0], exact, tf32 ? 0.1 : 1e-3);
+    EXPECT_EQ(std::fabs(result[0] - exact) > 1e-3, tf32) << result[0];
   }
 }
 

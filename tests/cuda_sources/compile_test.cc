@@ -102,6 +102,12 @@ void add_rows(std::vector<Case>& cases) {
   add_norm("double", "double", false, false, false, true, row(2, 1, false));
   add_norm("Half", "Half", true, true, true, true, row(8, 1, false));
   add_norm("float", "float", true, true, true, false, row(1, 16, true));
+  for (const char* element : {"float", "Half", "double"}) {
+    for (const bool one_group : {false, true}) {
+      cases.push_back({{"reductions", "normalise_channels"},
+                       type(element) + number("kVector", 2) + flag("kOneGroup", one_group)});
+    }
+  }
 }
 
 void add_others(std::vector<Case>& cases) {
@@ -167,7 +173,10 @@ void add_moves(std::vector<Case>& cases) {
 
 void add_products(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
-    cases.push_back({{"plain_conv"}, type(element) + number("kOutputs", 4)});
+    for (const bool last : {false, true}) {
+      cases.push_back({{"plain_conv"},
+                       type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
+    }
     cases.push_back({{"plain_matmul"}, type(element)});
   }
   const auto attention = [](const char* element, const char* mask, bool causal) {

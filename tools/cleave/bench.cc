@@ -91,7 +91,7 @@ Result measure_unsplit(const Options& options, TimingCache timings) {
 }
 
 Result measure_split(const Options& options, TimingCache timings) {
-  const Session session = open_session(options.session);
+  const Session session = open_session(options.session, timings);
   return measure(options, session, runtime_options(options.session, std::move(timings)));
 }
 

@@ -57,7 +57,7 @@ void run(const Options& options) {
   check_places(options.outputs);
   const TuningOptions& tuning = options.session.tuning;
   TimingCache timings = tuning.read(options.session.log.sink());
-  const Session session = open_session(options.session);
+  const Session session = open_session(options.session, timings);
   Runtime runtime(session.devices, runtime_options(options.session, std::move(timings)));
   ExecutionContext context = runtime.create_context(session.engine);
   Timeline timeline;

@@ -6,8 +6,10 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/cuda/cuda_device.h"
 #include "backend/kernel.h"
@@ -34,6 +36,8 @@ struct CudnnGraph {
   // do.
   std::function<void(cudnn_frontend::graph::Graph&)> deselect = {};
   int64_t most_workspace_bytes = 0;
+  // The plan of this name in `cudnn_plan_names`; empty: the one that cuDNN thinks best.
+  std::string plan = {};
 };
 
 class CudnnPlan {
@@ -41,11 +45,21 @@ class CudnnPlan {
   virtual ~CudnnPlan() = default;
   virtual int64_t workspace_bytes() const = 0;
   // Puts it on the launch's stream. `tensors`: the address of each uid. Error(kDevice).
-  virtual void run(std::initializer_list<std::pair<int64_t, const void*>> tensors,
-                   std::byte* workspace, const Launch& launch) const = 0;
+  using Tensor = std::pair<int64_t, const void*>;
+  virtual void run(std::span<const Tensor> tensors, std::byte* workspace,
+                   const Launch& launch) const = 0;
+  void run(std::initializer_list<Tensor> tensors, std::byte* workspace,
+           const Launch& launch) const {
+    run(std::span(tensors.begin(), tensors.size()), workspace, launch);
+  }
 };
 
-// The plan that cuDNN thinks best; null where it has none. Building one may compile device code,
+// The names of the graph's plans that will do, cuDNN's best first, at most `most` of them: what
+// carries it out and how that is set, the same in every process with this version of cuDNN.
+// Error(kDevice) where the device fails.
+std::vector<std::string> cudnn_plan_names(CudaDevice& device, const CudnnGraph& graph, size_t most);
+
+// The plan asked for; null where cuDNN has none. Building one may compile device code,
 // which takes long: those in use and the last few that were are kept, for all that ask with the
 // same key. Error(kDevice) where the device fails.
 std::shared_ptr<const CudnnPlan> cudnn_plan(CudaDevice& device, const CudnnGraph& graph);

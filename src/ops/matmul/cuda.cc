@@ -38,12 +38,16 @@ std::vector<std::pair<std::string, cublasLtMatmulAlgo_t>> named_algorithms(
   return named;
 }
 
+CublasProduct product_of(const CublasPlan& plan, const KernelProblem& problem) {
+  return CublasProduct(plan, problem.inputs[0].dtype, problem.attributes.integer("tf32", 0) != 0);
+}
+
 class PreparedCublas final : public PreparedKernel {
  public:
   PreparedCublas(const CublasPlan& plan, const KernelProblem& problem, CudaDevice& device)
       : plan_(plan),
         size_(static_cast<int64_t>(size_of(problem.inputs[0].dtype))),
-        product_(plan, problem.inputs[0].dtype),
+        product_(product_of(plan, problem)),
         handle_(cublas_of(device)),
         aligned_(best(kAligned)),
         unaligned_(best(static_cast<uint32_t>(size_))) {
@@ -139,7 +143,7 @@ class CublasMatmul final : public Kernel {
   }
   std::vector<std::string> algorithms(const KernelProblem& problem,
                                       KernelCache& cache) const override {
-    const CublasProduct product(*plan_of(problem), problem.inputs[0].dtype);
+    const CublasProduct product = product_of(*plan_of(problem), problem);
     std::vector<std::string> names;
     for (auto& [name, algorithm] : named_algorithms(product, cublas_of(cuda_device(cache)))) {
       names.push_back(std::move(name));

@@ -4,7 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "ops/elementwise/cuda_elementwise.h"
+#include "backend/cuda/launch.h"
+#include "ops/elementwise/cuda_chain.h"
 #include "types/fused.h"
 
 namespace cleave::backend {
@@ -75,7 +76,7 @@ class PreparedChain final : public PreparedKernel {
 class MatmulChain final : public Kernel {
  public:
   explicit MatmulChain(std::vector<std::shared_ptr<const Kernel>> products)
-      : products_(std::move(products)), chains_(make_elementwise_cuda()) {}
+      : products_(std::move(products)) {}
 
   std::string_view op() const override { return "matmul"; }
   std::string_view name() const override { return "matmul.chain"; }
@@ -87,27 +88,22 @@ class MatmulChain final : public Kernel {
     }
     const Parts parts(problem);
     std::string reasons;
-    if (taker(products_, parts.product, reasons) != nullptr &&
-        taker(chains_, parts.chain, reasons) != nullptr) {
-      return std::nullopt;
-    }
-    return reasons;
+    if (taker(parts.product, reasons) == nullptr) return reasons;
+    return refuse_elementwise(parts.chain);
   }
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
     const Parts parts(problem);
     std::string reasons;
     return std::make_unique<PreparedChain>(
-        taker(products_, parts.product, reasons)->prepare(parts.product, cache),
-        taker(chains_, parts.chain, reasons)->prepare(parts.chain, cache));
+        taker(parts.product, reasons)->prepare(parts.product, cache),
+        prepare_elementwise(parts.chain, cuda_device(cache)));
   }
 
  private:
-  using Kernels = std::vector<std::shared_ptr<const Kernel>>;
-  // The first that takes the problem; null where none does, for the reasons that are added.
-  static const Kernel* taker(const Kernels& kernels, const KernelProblem& problem,
-                             std::string& reasons) {
-    for (const auto& kernel : kernels) {
+  // The first that takes the product; null where none does, for the reasons that are added.
+  const Kernel* taker(const KernelProblem& problem, std::string& reasons) const {
+    for (const auto& kernel : products_) {
       const auto reason = kernel->refuses(problem);
       if (!reason) return kernel.get();
       reasons += (reasons.empty() ? "" : "; ") + std::string(kernel->name()) + ": " + *reason;
@@ -115,8 +111,7 @@ class MatmulChain final : public Kernel {
     return nullptr;
   }
 
-  Kernels products_;
-  Kernels chains_;
+  std::vector<std::shared_ptr<const Kernel>> products_;
 };
 
 }  // namespace

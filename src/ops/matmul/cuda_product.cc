@@ -48,6 +48,12 @@ cudaDataType_t data_type(DType type) {
   }
 }
 
+// What products are added up in.
+cublasComputeType_t compute_type(DType type, bool tf32) {
+  if (type == DType::kFloat64) return CUBLAS_COMPUTE_64F;
+  return tf32 && type == DType::kFloat32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
+
 template <class T>
 void set(cublasLtMatmulDescOpaque_t& product, cublasLtMatmulDescAttributes_t which,
          const T& value) {
@@ -85,12 +91,11 @@ std::optional<CublasPlan> CublasPlan::of(const MatmulLayout& layout,
   return plan;
 }
 
-CublasProduct::CublasProduct(const CublasPlan& plan, DType type)
+CublasProduct::CublasProduct(const CublasPlan& plan, DType type, bool tf32)
     : wide_(type == DType::kFloat64), has_bias_(plan.epilogue.bias.has_value()) {
   const cudaDataType_t scale = wide_ ? CUDA_R_64F : CUDA_R_32F;
-  cublas_check(
-      cublasLtMatmulDescInit(&product_, wide_ ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, scale),
-      "describing a product");
+  cublas_check(cublasLtMatmulDescInit(&product_, compute_type(type, tf32), scale),
+               "describing a product");
   const auto operation = [](const CublasMatrix& m) {
     return m.row_major ? CUBLAS_OP_N : CUBLAS_OP_T;
   };

@@ -62,7 +62,8 @@ struct CublasPlan {
 // matrices: it computes the transposed product yᵀ = bᵀ·aᵀ.
 class CublasProduct {
  public:
-  CublasProduct(const CublasPlan& plan, DType type);
+  // `tf32`: float32 operands may be rounded to TF32.
+  CublasProduct(const CublasPlan& plan, DType type, bool tf32);
 
   // What cuBLASLt thinks best, `most` at most, where operands are aligned to so many bytes; none
   // where it has none. Asked for more, it may put another one first.
