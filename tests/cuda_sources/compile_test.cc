@@ -174,8 +174,8 @@ void add_moves(std::vector<Case>& cases) {
 void add_products(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
     for (const bool last : {false, true}) {
-      cases.push_back({{"plain_conv"},
-                       type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
+      cases.push_back(
+          {{"plain_conv"}, type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
     }
     cases.push_back({{"plain_matmul"}, type(element)});
   }

@@ -1,5 +1,7 @@
 // Convolutions by cuDNN. Of its algorithms only those that add up the products as they are, in
 // float32 at least: no TF32, no transforms, the same bits in every run.
+#include "ops/conv/cuda_cudnn.h"
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -7,7 +9,6 @@
 
 #include "backend/cuda/cudnn.h"
 #include "backend/cuda/pieces.h"
-#include "ops/conv/cuda_cudnn.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/cuda_stages.h"
 
