@@ -237,6 +237,37 @@ TEST(Matmul, AddsTermsAndTakesAFunction) {
   }
 }
 
+// Of a bias that only rank 0 adds to its part of the sum.
+TEST(Matmul, AddsTermsOfRankZero) {
+  const HostTensor a = random_tensor(DType::kFloat32, {13, 48}, 7);
+  const HostTensor b = random_tensor(DType::kFloat32, {48, 64}, 8);
+  const HostTensor row = random_tensor(DType::kFloat32, {64}, 9);
+  const FusedProgram chain{
+      .inputs = 2,
+      .steps = {{.op = "rank_zero", .args = {1}}, {.op = "add", .args = {0, 2}}},
+      .outputs = {3}};
+  for (const int64_t rank : {0, 1}) {
+    SCOPED_TRACE(rank);
+    KernelCase test{
+        .op = "matmul", .inputs = {&a, &b}, .outputs = {HostTensor(DType::kFloat32, {13, 64})}};
+    HostTensor expected = reference_of(test)[0];
+    for (int64_t i = 0; rank == 0 && i < expected.elements(); ++i) {
+      expected.set(i, expected.get(i) + row.get(i % 64));
+    }
+    test.inputs.push_back(&row);
+    test.attributes.set("rank", Dim(rank));
+    chain.to_attributes(test.attributes, "epilogue_");
+    const auto kernels = kernels_of(test);
+    EXPECT_FALSE(kernels.empty());
+    for (const std::string& kernel : kernels) {
+      SCOPED_TRACE(kernel);
+      KernelCase one = test;
+      one.kernel = kernel;
+      expect_near(run_case(one)[0], expected, 4e-6);
+    }
+  }
+}
+
 TEST(Matmul, PacksAWeightOnceForAllShapes) {
   const HostTensor b = random_tensor(DType::kFloat32, {64, 64}, 11);
   const KernelRegistry registry = builtin_cpu_kernels();
