@@ -16,6 +16,10 @@ using ir::ValueId;
 // as choosing by it, also in rows of which nothing is visible.
 constexpr double kAbsorbing = -1e30;
 
+// Fused kernels are made for heads up to this depth. Deeper ones, of the one head that autoencoders
+// of images have, are faster as products and a softmax.
+constexpr int64_t kMostDepth = 256;
+
 // All operands as they are in the graph, before anything is built.
 struct Found {
   ValueId q, k, v;
@@ -81,6 +85,8 @@ bool is_causal(const Rewriter& r, const ScoreMask& mask, const Dim& rows, const 
   return false;
 }
 
+bool is_deep(const Dim& depth) { return depth.is_constant() && depth.constant() > kMostDepth; }
+
 bool can_build(const Rewriter& r, const Found& found) {
   if (found.is_causal) return true;
   for (const ScoreMask& mask : found.masks) {
@@ -122,6 +128,8 @@ std::optional<Found> find(const Rewriter& r, const ir::Node& root) {
   if (!std::isfinite(found.scale)) return {};
   found.is_q_turned = product.attributes.integer("transpose_a", 0) != 0;
   found.is_k_turned = product.attributes.integer("transpose_b", 0) == 0;
+  if (is_deep(r.shape(found.q)[found.is_q_turned ? rank - 2 : rank - 1])) return {};
+  if (is_deep(r.shape(found.v)[rank - 1])) return {};
   const DType dtype = r.type(found.q).dtype;
   if (!is_floating(dtype) || r.type(found.k).dtype != dtype || r.type(found.v).dtype != dtype) {
     return {};

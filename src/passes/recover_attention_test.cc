@@ -90,6 +90,23 @@ TEST(RecoverAttention, HeadsOfAllBatchesInOneDimension) {
   EXPECT_EQ(graph.type(attention.inputs[3]).text(), "f32[1, b, 1, t]");
 }
 
+TEST(RecoverAttention, DeepHeadsStayProducts) {
+  const auto with_depth = [](const std::string& depth) {
+    std::string body = R"(
+  input %q : f32[b, s, D]
+  input %k : f32[b, t, D]
+  input %v : f32[b, t, D]
+  %product = matmul(%q, %k) {transpose_b=1} : f32[b, s, t]
+  %weights = softmax(%product) {axis=2} : f32[b, s, t]
+  %y = matmul(%weights, %v) : f32[b, s, D]
+  return %y)";
+    for (size_t at; (at = body.find("D]")) != std::string::npos;) body.replace(at, 1, depth);
+    return ops_of(run(body));
+  };
+  EXPECT_EQ(with_depth("256"), "attention=1 reshape=4");
+  EXPECT_EQ(with_depth("264"), "matmul=2 softmax=1");
+}
+
 TEST(RecoverAttention, MasksOfFewerDimensions) {
   std::string body = replaced(kAdded, "input %mask : f32[b, 1, 1, t]", "input %mask : f32[s, 1]");
   const ir::Graph graph = run(body);

@@ -118,7 +118,7 @@ std::optional<std::string> refuse_fused(const KernelProblem& problem) {
     return "the depth of heads is no multiple of 8";
   }
   if (work.depth > kMostDepth || work.width > kMostDepth) {
-    return "heads are of more than 512 elements";
+    return "heads are of more than 256 elements";
   }
   if (work.keys == 0 || (work.causal && work.visible < 1)) return "a row sees nothing";
   if (!fused.has_diagonal) return "its diagonal ends at neither corner";

@@ -44,7 +44,6 @@ constexpr Case kCases[] = {
     {"image, depth 64", 2, 10, 10, 4096, 4096, 64},
     {"image, depth 160", 2, 8, 8, 1024, 1024, 160},
     {"image, depth 256", 1, 4, 4, 4096, 4096, 256},
-    {"image, depth 512", 1, 1, 1, 4096, 4096, 512},
     {"image on text", 2, 10, 10, 4096, 77, 64},
     {"prompt", 1, 64, 8, 2048, 2048, 128, true},
     {"prompt, half of the heads", 1, 32, 4, 2048, 2048, 128, true},
