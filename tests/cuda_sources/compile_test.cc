@@ -184,6 +184,11 @@ void add_products(std::vector<Case>& cases) {
     }
     cases.push_back({{"plain_matmul"}, type(element)});
   }
+  for (const char* element : {"float", "Half", "double"}) {
+    cases.push_back({{"depthwise_conv"},
+                     type(element) + number("kVector", 2) + number("kPlaces", 4) +
+                         number("kTaps", 7) + number("kStride", 2) + number("kDilation", 1)});
+  }
   const auto attention = [](const char* element, const char* mask, bool causal) {
     return type(element) + "using M = " + mask + ";\n" + flag("kHasMask", !causal) +
            flag("kCausal", causal);
