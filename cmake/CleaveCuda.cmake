@@ -16,6 +16,7 @@ cleave_embed_texts(${device_sources} FUNCTION device_source HEADER backend/cuda/
 cleave_write_kernel_list(cuda ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend/cuda/*.cc
+  ${CMAKE_SOURCE_DIR}/src/backend/cuda/*.cu
   ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cc ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cu)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cuda*.cc)
 list(APPEND cuda_sources ${cuda_kernels})

@@ -56,6 +56,11 @@ def _rank(rank: int, ranks: int, port: int, file: Path, work, arguments: tuple) 
     dist.destroy_process_group()
 
 
+def _together() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def graph_ms(work: Callable[[], object], trials: int = 30, replays: int = 1) -> float:
     """The median time of `work` in a CUDA graph, all ranks starting together: of trials of so many
     replays, after a few that do not count."""
@@ -66,7 +71,7 @@ def graph_ms(work: Callable[[], object], trials: int = 30, replays: int = 1) -> 
             work()
     torch.cuda.current_stream().wait_stream(side)
     torch.cuda.synchronize()
-    dist.barrier()
+    _together()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()
@@ -75,7 +80,7 @@ def graph_ms(work: Callable[[], object], trials: int = 30, replays: int = 1) -> 
     times = []
     for _ in range(trials):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        dist.barrier()
+        _together()
         torch.cuda.synchronize()
         begin.record()
         for _ in range(replays):

@@ -252,9 +252,8 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   }
   // Machine models of the CPU are of the cores at hand, which its devices share.
   if (config.planned_times != nullptr && backend != "cpu") {
-    input.machine.set_exact(make_device_times(runtime::find_backend(backend),
-                                              config.devices[0].index, config.planned_times,
-                                              config.log));
+    input.machine.set_exact(make_device_times(
+        runtime::find_backend(backend), config.devices[0].index, config.planned_times, config.log));
   }
   input.options = planner_options(input.symbols, config);
   if (!config.plan.empty()) add_pins(config.plan, input.graph, input.options);

@@ -81,8 +81,7 @@ class DeviceTimes final : public cost::ExactTimes {
 }  // namespace
 
 std::shared_ptr<cost::ExactTimes> make_device_times(std::shared_ptr<const backend::Backend> backend,
-                                                    int index,
-                                                    std::shared_ptr<TimingCache> timings,
+                                                    int index, std::shared_ptr<TimingCache> timings,
                                                     LogSink log) {
   return std::make_shared<DeviceTimes>(std::move(backend), index, std::move(timings),
                                        std::move(log));

@@ -14,8 +14,7 @@ namespace cleave::compiler {
 // untuned. When the object goes, `timings` has that too: entries of their own, which choose no
 // kernel. Error(kDevice) where the device is not there.
 std::shared_ptr<cost::ExactTimes> make_device_times(std::shared_ptr<const backend::Backend> backend,
-                                                    int index,
-                                                    std::shared_ptr<TimingCache> timings,
+                                                    int index, std::shared_ptr<TimingCache> timings,
                                                     LogSink log);
 
 }  // namespace cleave::compiler

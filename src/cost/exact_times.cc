@@ -10,9 +10,8 @@ namespace cleave::cost {
 namespace {
 
 bool has_elements(const TensorType& type) {
-  return std::all_of(type.shape.begin(), type.shape.end(), [](const Dim& dim) {
-    return dim.is_constant() && dim.constant() > 0;
-  });
+  return std::all_of(type.shape.begin(), type.shape.end(),
+                     [](const Dim& dim) { return dim.is_constant() && dim.constant() > 0; });
 }
 
 // Window and groups as the types have them. Padding is taken to be the same at both ends, as near
@@ -25,8 +24,8 @@ std::optional<Attributes> local_conv(const Attributes& attributes, const TensorT
     const Dim& stride = whole.strides[d];
     const Dim reach = whole.reach(d);
     if (!stride.is_constant() || !reach.is_constant()) return std::nullopt;
-    const int64_t seen = (y.shape[kImage + d].constant() - 1) * stride.constant() +
-                         reach.constant();
+    const int64_t seen =
+        (y.shape[kImage + d].constant() - 1) * stride.constant() + reach.constant();
     low.emplace_back(std::max<int64_t>(0, (seen - x.shape[kImage + d].constant()) / 2));
   }
   if (x.shape[1].constant() % w.shape[1].constant() != 0) return std::nullopt;

@@ -133,7 +133,8 @@ std::vector<KernelSpec> large_image_specs() {
     struct Window {
       int64_t taps, channels;
     };
-    for (const auto& [taps, channels] : {Window{13, 64}, {13, 256}, {31, 64}, {31, 256}, {51, 128}}) {
+    for (const auto& [taps, channels] :
+         {Window{13, 64}, {13, 256}, {31, 64}, {31, 256}, {51, 128}}) {
       for (const int64_t outputs : {64, 128, 256, 512}) {
         for (const int64_t side : {32, 64, 128}) {
           specs.push_back(convolution(channels, outputs, 1, taps, side, format));

@@ -1,10 +1,11 @@
 // Planning by exact times: what was timed decides, not the curves.
+#include "cost/exact_times.h"
+
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <set>
 
-#include "cost/exact_times.h"
 #include "ops/builder.h"
 #include "planner/planner.h"
 

@@ -35,6 +35,20 @@ TEST(DistantMemory, RunsEqualTheWhole) {
   }
 }
 
+TEST(DistantMemory, WhatSlowsTheDevicesDownIsLoggedOnce) {
+  const auto backend =
+      std::make_shared<DistantBackend>(std::vector<std::string>{"they are far apart"});
+  std::vector<std::string> warned;
+  RuntimeOptions options;
+  options.log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) warned.emplace_back(line);
+  };
+  Runtime runtime = make_runtime(DeviceList::cpu(2), options, backend, testing::plain_kernels());
+  const Engine engine = engine_of(linear_engine(2, kK, kN, false));
+  for (int context = 0; context < 2; ++context) runtime.create_context(engine);
+  EXPECT_EQ(warned, std::vector<std::string>{"they are far apart"});
+}
+
 // Inputs go to every rank, results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();

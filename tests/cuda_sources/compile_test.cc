@@ -71,7 +71,10 @@ void add_reductions(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int64_t", "uint8_t", "bool"}) {
     for (bool whole_block : {false, true}) {
       const std::string prefix = type(element) + flag("kWholeBlock", whole_block);
-      cases.push_back({{"reductions", "arg_extreme"}, prefix + flag("kLargest", whole_block)});
+      const std::string extreme = type(element) + flag("kLargest", whole_block);
+      cases.push_back({{"reductions", "arg_record", "arg_extreme"}, extreme});
+      cases.push_back({{"reductions", "arg_record", "arg_extreme_parts"},
+                       extreme + number("kVector", whole_block ? 2 : 1)});
       cases.push_back({{"cumsum"}, prefix + flag("kExclusive", whole_block)});
     }
   }
@@ -85,9 +88,11 @@ void add_rows(std::vector<Case>& cases) {
   cases.push_back({softmax, type("double") + row(2, 8, true)});
   for (const char* element : {"float", "Half", "double"}) {
     for (bool whole_block : {false, true}) {
-      cases.push_back(
-          {{"reductions", "softmax_lines"}, type(element) + flag("kWholeBlock", whole_block)});
+      cases.push_back({{"reductions", "softmax_sums", "softmax_lines"},
+                       type(element) + flag("kWholeBlock", whole_block)});
     }
+    cases.push_back(
+        {{"reductions", "softmax_sums", "softmax_parts"}, type(element) + number("kVector", 2)});
   }
   const auto add_norm = [&](const char* element, const char* scale, bool centred, bool bias,
                             bool by_channel, bool is_long, const std::string& form) {
@@ -114,7 +119,7 @@ void add_others(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t", "bool"}) {
     const std::string order = type(element) + flag("kLargest", true);
     cases.push_back({{"reductions", "top_order", "top_k_select"}, order + number("kMost", 2048)});
-    cases.push_back({{"reductions", "top_order", "top_k_ranks"}, order});
+    cases.push_back({{"reductions", "top_order", "top_k_sort"}, order});
     cases.push_back({{"iota"}, type(element)});
   }
   cases.push_back({{"given_bytes"}, ""});
@@ -174,8 +179,8 @@ void add_moves(std::vector<Case>& cases) {
 void add_products(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
     for (const bool last : {false, true}) {
-      cases.push_back({{"plain_conv"},
-                       type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
+      cases.push_back(
+          {{"plain_conv"}, type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
     }
     cases.push_back({{"plain_matmul"}, type(element)});
   }

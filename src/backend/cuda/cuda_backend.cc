@@ -2,18 +2,25 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "backend/builtin_kernels.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/findings.h"
 #include "comm/nccl/cuda_check.h"
-#include "comm/nccl/nccl_group.h"
 
 namespace cleave::backend {
 namespace {
 
+std::vector<int> indices_of(std::span<Device* const> devices) {
+  std::vector<int> indices;
+  for (Device* device : devices) indices.push_back(static_cast<CudaDevice*>(device)->index());
+  return indices;
+}
+
 class CudaBackend final : public Backend {
  public:
+  explicit CudaBackend(CanReach can_reach) : can_reach_(std::move(can_reach)) {}
   std::string_view name() const override { return "cuda"; }
   int device_count() const override {
     int count = 0;
@@ -26,11 +33,14 @@ class CudaBackend final : public Backend {
   }
   std::vector<std::unique_ptr<Communicator>> make_group(
       std::span<Device* const> devices, const GroupOptions& options) const override {
-    NcclGroupOptions group = {.devices = {}, .lateness_limit = options.lateness_limit};
-    for (Device* device : devices) {
-      group.devices.push_back(static_cast<CudaDevice*>(device)->index());
-    }
+    NcclGroupOptions group = {.devices = indices_of(devices),
+                              .lateness_limit = options.lateness_limit};
+    group.can_reach = can_reach_;
     return make_nccl_group(group);
+  }
+  std::vector<std::string> warnings(std::span<Device* const> devices) const override {
+    const std::string peers = peer_warning(indices_of(devices), can_reach_);
+    return peers.empty() ? std::vector<std::string>() : std::vector{peers};
   }
   KernelRegistry kernels() const override { return builtin_cuda_kernels(); }
   std::vector<Finding> findings() const override { return cuda_findings(); }
@@ -49,12 +59,15 @@ class CudaBackend final : public Backend {
     return modules;
   }
 
+  const CanReach can_reach_;
   mutable std::mutex mutex_;
   mutable std::map<int, std::shared_ptr<Modules>> modules_;  // by compute capability
 };
 
 }  // namespace
 
-std::shared_ptr<const Backend> make_cuda_backend() { return std::make_shared<CudaBackend>(); }
+std::shared_ptr<const Backend> make_cuda_backend(CanReach can_reach) {
+  return std::make_shared<CudaBackend>(std::move(can_reach));
+}
 
 }  // namespace cleave::backend

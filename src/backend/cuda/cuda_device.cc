@@ -49,12 +49,14 @@ class Gpu final : public CudaDevice {
     cuda_check(cudaSetDevice(index_), "choosing the device");
     cuda_check(cudaGetDeviceProperties(&properties_, index_), "asking for its properties");
     cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+    cuda_check(cudaStreamCreateWithFlags(&clearing_, cudaStreamNonBlocking), "making a stream");
   }
   ~Gpu() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(stream_);  // what is staged is read
     while (!libraries_.empty()) libraries_.pop_back();
     hold_.reset();
+    cudaStreamDestroy(clearing_);
     cudaStreamDestroy(stream_);
   }
 
@@ -93,17 +95,11 @@ class Gpu final : public CudaDevice {
       cudaGetLastError();  // the next call is not to blame
       account_.give_back(bytes);
       if (status != cudaErrorMemoryAllocation) cuda_check(status, "allocating memory");
-      size_t free = 0;
-      size_t total = 0;
-      cudaMemGetInfo(&free, &total);
-      throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + mebibytes(bytes) + " on " + name_ + ", where " +
-                      mebibytes(static_cast<int64_t>(free)) + " of " +
-                      mebibytes(static_cast<int64_t>(total)) + " are free",
-                  "close other programs, use more devices or a smaller profile");
+      throw out_of_device_memory(what, bytes);
     }
-    cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
-    cuda_check(cudaStreamSynchronize(stream_), "clearing memory");
+    // On a stream of its own: nothing waits for what is on its way to other memory.
+    cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), clearing_), "clearing memory");
+    cuda_check(cudaStreamSynchronize(clearing_), "clearing memory");
     return {*this, static_cast<std::byte*>(data), bytes};
   }
   MemoryUse memory() const override { return account_.use(); }
@@ -193,10 +189,11 @@ class Gpu final : public CudaDevice {
   // Slots that are copied from while all threads fill others.
   static constexpr int kSpareSlots = 2;
 
-  // Threads of the host that read and check weights.
+  // Threads of the host that read and check weights: each 2 to 4 GB/s out of the page cache. A few
+  // are enough for a link, and each has a slot of 16 MiB.
   static int threads_of(const DeviceOptions& options) {
     if (options.threads > 0) return options.threads;
-    return std::clamp(available_cores() / std::max(1, options.devices), 1, 8);
+    return std::clamp(available_cores() / std::max(1, options.devices), 1, 12);
   }
   void copy_bytes(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind,
                   StreamHandle stream, const char* during) {
@@ -210,6 +207,7 @@ class Gpu final : public CudaDevice {
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
+  cudaStream_t clearing_ = nullptr;
   std::unique_ptr<StreamHold> hold_;  // where a clock was made
   // In the order in which they were made: later ones may use earlier ones, and are gone before.
   std::vector<std::pair<std::string, std::shared_ptr<void>>> libraries_;
@@ -218,11 +216,20 @@ class Gpu final : public CudaDevice {
   mutable std::mutex mutex_;
 };
 
+// CUDA's numbers are 1000 · major + 10 · minor.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 void require_device(int index) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
-    throw Error(ErrorCode::kDevice, "the NVIDIA driver is too old for this build's CUDA",
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    throw Error(ErrorCode::kDevice,
+                "the NVIDIA driver is too old: it is for CUDA " + version_text(driver) +
+                    ", this build needs " + version_text(CUDART_VERSION),
                 "install a newer driver, see `cleave doctor` for the versions");
   }
   if (status != cudaErrorNoDevice) cuda_check(status, "looking for devices");

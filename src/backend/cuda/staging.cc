@@ -1,5 +1,7 @@
 #include "backend/cuda/staging.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "backend/memory_account.h"
@@ -8,9 +10,9 @@
 namespace cleave::backend {
 namespace {
 
-// Slots of small networks are small; weights come in pieces of up to 16 MiB.
-constexpr size_t kSmallSlot = size_t{1} << 20;
-constexpr size_t kSlotStep = size_t{16} << 20;
+// Slots grow by doubling: such memory takes time to get, and small networks need little. Weights
+// come in pieces of up to 16 MiB.
+constexpr size_t kLeastSlot = size_t{1} << 20;
 
 }  // namespace
 
@@ -27,8 +29,7 @@ std::span<std::byte> Staging::Slot::reserve(size_t bytes) {
   if (bytes > bytes_) {
     cudaFreeHost(std::exchange(data_, nullptr));
     bytes_ = 0;
-    const size_t wanted =
-        bytes <= kSmallSlot ? kSmallSlot : (bytes + kSlotStep - 1) / kSlotStep * kSlotStep;
+    const size_t wanted = std::bit_ceil(std::max(bytes, kLeastSlot));
     if (cudaHostAlloc(&data_, wanted, cudaHostAllocPortable) != cudaSuccess) {
       cudaGetLastError();  // the next call is not to blame
       throw Error(ErrorCode::kOutOfMemory,

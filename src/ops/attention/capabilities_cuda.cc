@@ -14,8 +14,9 @@ class Attention final : public OpCapabilities {
     if (inputs.size() < 4 || inputs[3].type.rank() != 4) return kParts;
     if (size_of(inputs[0].type.dtype) != 2) return kParts;
     const Shape& mask = inputs[3].type.shape;
-    const Dim row = inputs[1].type.shape[2] + 8;  // begins at a multiple of 16 bytes
-    return Dim(kParts) + min(Dim(kMostBias), mask[0] * mask[1] * mask[2] * row * 2 + 256);
+    // Rows begin at multiples of 16 bytes; each has a number beside it.
+    const Dim row_bytes = inputs[1].type.shape[2] * 2 + 16 + 4;
+    return Dim(kParts) + min(Dim(kMostBias), mask[0] * mask[1] * mask[2] * row_bytes + 256);
   }
 };
 

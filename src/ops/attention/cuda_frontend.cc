@@ -46,20 +46,30 @@ struct Described {
   }
 };
 
-// The part of the keys that is seen at all, as whole groups of heads.
+// An attention as cuDNN has it: with as many heads in each group, and causal along the diagonal
+// that begins at the first row and column or ends at the last. Keys that no row sees are left out.
 struct FusedProblem {
   AttentionProblem work;
   int64_t first_key_head = 0;
   int64_t key_heads = 0;
-  int64_t keys = 0;            // that some row sees
-  bool is_triangular = false;  // row i sees the columns < i + 1 + keys - rows
+  int64_t keys = 0;
+  std::optional<fe::DiagonalAlignment_t> diagonal;
+  bool has_diagonal = true;  // or is not causal
 
   explicit FusedProblem(const KernelProblem& problem) : work(problem), keys(work.keys) {
     first_key_head = work.key_head(0);
     key_heads = work.key_head(work.heads - 1) - first_key_head + 1;
     if (!work.causal) return;
-    keys = std::min(work.keys, work.visible + work.rows - 1);
-    is_triangular = work.rows > 1;
+    const int64_t seen = work.visible + work.rows - 1;  // by the last row
+    keys = std::min(work.keys, seen);
+    if (work.rows == 1) return;
+    if (work.visible == 1) {
+      diagonal = fe::DiagonalAlignment_t::TOP_LEFT;
+    } else if (keys == seen) {
+      diagonal = fe::DiagonalAlignment_t::BOTTOM_RIGHT;
+    } else {
+      has_diagonal = false;
+    }
   }
   bool has_whole_groups() const {
     if (work.heads % key_heads != 0) return false;
@@ -86,8 +96,8 @@ bool has_whole_pieces(const Described& operand) {
 std::optional<std::string> refuse_mask(const FusedProblem& fused, const KernelProblem& problem) {
   const DType type = problem.inputs[3].dtype;
   if (type != DType::kBool && type != fused.work.q.type) return "the mask is of another type";
-  // cuDNN aligns a mask's triangle to the first row and column alone.
-  if (fused.is_triangular && fused.work.visible != 1) {
+  // cuDNN has a bias beside that diagonal alone.
+  if (fused.diagonal && *fused.diagonal != fe::DiagonalAlignment_t::TOP_LEFT) {
     return "it is causal with a mask, and the first row sees more than the first column";
   }
   if (AttentionBias(fused.work, problem.inputs[3], fused.keys).bytes() > kMostBiasBytes) {
@@ -111,6 +121,7 @@ std::optional<std::string> refuse_fused(const KernelProblem& problem) {
     return "heads are of more than 256 elements";
   }
   if (work.keys == 0 || (work.causal && work.visible < 1)) return "a row sees nothing";
+  if (!fused.has_diagonal) return "its diagonal ends at neither corner";
   if (!fused.has_whole_groups()) return "query heads are no whole groups";
   for (const Described& operand : {fused.q(), fused.k(), fused.v(), fused.out()}) {
     if (!has_whole_pieces(operand)) return "rows do not begin at multiples of 16 bytes";
@@ -135,12 +146,8 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
                          .set_name("attention")
                          .set_generate_stats(false)
                          .set_attn_scale(fused.work.scale);
-    if (fused.is_triangular) {
-      attention
-          .set_diagonal_alignment(fused.keys == fused.work.rows
-                                      ? fe::DiagonalAlignment_t::TOP_LEFT
-                                      : fe::DiagonalAlignment_t::BOTTOM_RIGHT)
-          .set_diagonal_band_right_bound(0);
+    if (fused.diagonal) {
+      attention.set_diagonal_alignment(*fused.diagonal).set_diagonal_band_right_bound(0);
     }
     if (bias) attention.set_bias(tensor("bias", kBias, bias->extents(), bias->strides()));
     const Described q = fused.q();
@@ -152,9 +159,10 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
                    tensor("v", kValue, v.dims, v.strides), attention);
     results[0]->set_output(true).set_uid(kResult).set_dim(out.dims).set_stride(out.strides);
   };
-  std::string key = "attention.cudnn " + std::string(name_of(fused.work.q.type)) + " " +
-                    std::to_string(std::bit_cast<uint32_t>(fused.work.scale)) +
-                    (fused.is_triangular ? " causal" : "");
+  std::string key =
+      "attention.cudnn " + std::string(name_of(fused.work.q.type)) + " " +
+      std::to_string(std::bit_cast<uint32_t>(fused.work.scale)) +
+      (fused.diagonal ? " causal " + std::to_string(static_cast<int>(*fused.diagonal)) : "");
   for (const Described& operand : {fused.q(), fused.k(), fused.v(), fused.out()}) {
     key += " " + operand.text();
   }

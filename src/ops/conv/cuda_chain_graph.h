@@ -29,8 +29,25 @@ struct ChainGraph {
 };
 
 // What cuDNN has for an operation of floating point.
-enum class ChainOp { kNone, kNothing, kAdd, kSub, kMul, kDiv, kNeg, kAbs, kExp, kRelu, kLeakyRelu,
-                     kElu, kSigmoid, kTanh, kSilu, kGelu, kGeluTanh };
+enum class ChainOp {
+  kNone,
+  kNothing,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kNeg,
+  kAbs,
+  kExp,
+  kRelu,
+  kLeakyRelu,
+  kElu,
+  kSigmoid,
+  kTanh,
+  kSilu,
+  kGelu,
+  kGeluTanh
+};
 // kNothing: the operand as it is.
 ChainOp chain_op(const FusedStep& step);
 

@@ -1,5 +1,5 @@
-// "conv.cudnn": convolutions by cuDNN's older interface, or as conv.plain has them where that has no
-// algorithm.
+// "conv.cudnn": convolutions by cuDNN's older interface, or as conv.plain has them where that has
+// no algorithm.
 #pragma once
 
 #include <memory>

@@ -64,11 +64,8 @@ void ConvStages::make_pad(const KernelProblem& problem, CudaDevice& device) {
   for (const WindowAxis& axis : image_.axes()) low.emplace_back(axis.low);
   const Attributes attributes = {{"low", low}};
   const CudnnViews given(problem, image_, /*pads=*/false);
-  pad_ = prepare_pad({.op = "pad",
-                      .attributes = attributes,
-                      .inputs = {given.x},
-                      .outputs = {views_.x}},
-                     device);
+  pad_ = prepare_pad(
+      {.op = "pad", .attributes = attributes, .inputs = {given.x}, .outputs = {views_.x}}, device);
 }
 
 void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, CudaDevice& device) {
@@ -81,7 +78,8 @@ void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, C
     weight_at_ = room(bytes_of(views_.w));
     return;
   }
-  const uint64_t key = hash_combine(problem.key(1), hash_bytes("channels last of " + views_.w.text()));
+  const uint64_t key =
+      hash_combine(problem.key(1), hash_bytes("channels last of " + views_.w.text()));
   kept_weight_ =
       cache.packed(key, bytes_of(views_.w), "a weight in channels-last order", [&](std::byte* to) {
         const void* weight = problem.constant(1);

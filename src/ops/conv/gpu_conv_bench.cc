@@ -185,12 +185,11 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
     time(side == 128 ? "group norm" : "group norm, small", problem);
   }
   const std::vector<Dim> twos = {2, 2};
-  const Attributes attributes = {{"kernel", std::vector<Dim>{3, 3}}, {"strides", twos},
-                                 {"dilations", std::vector<Dim>{1, 1}},
-                                 {"low", std::vector<Dim>{1, 1}},
-                                 {"outputs", std::vector<Dim>{56, 56}},
-                                 {"counted_low", std::vector<Dim>{0, 0}},
-                                 {"counted_high", std::vector<Dim>{0, 0}}};
+  const Attributes attributes = {
+      {"kernel", std::vector<Dim>{3, 3}},      {"strides", twos},
+      {"dilations", std::vector<Dim>{1, 1}},   {"low", std::vector<Dim>{1, 1}},
+      {"outputs", std::vector<Dim>{56, 56}},   {"counted_low", std::vector<Dim>{0, 0}},
+      {"counted_high", std::vector<Dim>{0, 0}}};
   for (const char* op : {"max_pool", "average_pool"}) {
     KernelProblem problem{.op = op, .attributes = attributes};
     problem.inputs = {lying(type, {32, 64, 112, 112}, format)};

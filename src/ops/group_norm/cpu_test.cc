@@ -27,10 +27,10 @@ TEST(GroupNormCpu, OfChannelsThatLieInnermost) {
     std::vector<int64_t> shape;
     int64_t channels;  // of a group
   };
-  const Sizes kSizes[] = {{{2, 6, 5, 7}, 2},       {{1, 6, 5, 7}, 6},        {{1, 7, 3}, 1},
-                          {{2, 320, 24, 24}, 10},  {{1, 64, 9, 9, 4}, 8},    {{3, 33, 40, 2}, 11},
-                          {{1, 1030, 6, 7}, 1030}, {{1, 3000, 9, 3}, 1500},  {{2, 513, 8, 9}, 1},
-                          {{1, 32, 128, 130}, 4},  {{1, 2560, 16, 16}, 80},  {{1, 4, 1, 1}, 2}};
+  const Sizes kSizes[] = {{{2, 6, 5, 7}, 2},       {{1, 6, 5, 7}, 6},       {{1, 7, 3}, 1},
+                          {{2, 320, 24, 24}, 10},  {{1, 64, 9, 9, 4}, 8},   {{3, 33, 40, 2}, 11},
+                          {{1, 1030, 6, 7}, 1030}, {{1, 3000, 9, 3}, 1500}, {{2, 513, 8, 9}, 1},
+                          {{1, 32, 128, 130}, 4},  {{1, 2560, 16, 16}, 80}, {{1, 4, 1, 1}, 2}};
   for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64}) {
     for (const Sizes& sizes : kSizes) {
       SCOPED_TRACE(::testing::PrintToString(sizes.shape));

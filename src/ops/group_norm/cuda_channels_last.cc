@@ -70,12 +70,10 @@ Form form_of(ChannelsArgument work, int64_t images, int64_t vector, DType type,
   form.grid = {.blocks = images * work.slices * work.chunks,
                .threads = static_cast<int>(threads),
                .shared_bytes = static_cast<int>((2 * groups + sums) * size)};
-  const std::string source = "using T = " + device_type(type) +
-                             ";\nconstexpr int kVector = " + std::to_string(vector) +
-                             ";\nconstexpr bool kOneGroup = " +
-                             (is_one_group(work) ? "true" : "false") + ";\n" +
-                             std::string(device_source("reductions")) +
-                             std::string(device_source("normalise_channels"));
+  const std::string source =
+      "using T = " + device_type(type) + ";\nconstexpr int kVector = " + std::to_string(vector) +
+      ";\nconstexpr bool kOneGroup = " + (is_one_group(work) ? "true" : "false") + ";\n" +
+      std::string(device_source("reductions")) + std::string(device_source("normalise_channels"));
   form.statistics = device.modules().get(source, "channel_statistics");
   form.normalise = device.modules().get(source, "normalise_channels");
   return form;

@@ -1,5 +1,5 @@
-// Groups of channels that lie innermost brought to mean 0 and variance 1, then scaled and shifted by
-// channel (behind reductions.cuh). A block has some places of an image and a slice of channels,
+// Groups of channels that lie innermost brought to mean 0 and variance 1, then scaled and shifted
+// by channel (behind reductions.cuh). A block has some places of an image and a slice of channels,
 // which is whole groups. What stands before it:
 //   using T = Half;
 //   constexpr int kVector = 8;       // channels that are read at once
@@ -7,11 +7,11 @@
 using W = Working<T>;
 
 struct Channels {
-  int64_t places;   // of an image
-  int64_t channels; // of a place
-  int64_t slice;    // channels of a block
-  int64_t group;    // channels of a group
-  int64_t chunk;    // places of a block
+  int64_t places;    // of an image
+  int64_t channels;  // of a place
+  int64_t slice;     // channels of a block
+  int64_t group;     // channels of a group
+  int64_t chunk;     // places of a block
   int32_t slices;
   int32_t chunks;
   double epsilon;
