@@ -37,6 +37,8 @@ target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
   ${CUDA_nvrtc_LIBRARY} ${NCCL_LIBRARY})
 if(CLEAVE_HAVE_CUDNN)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/backend/cuda/findings.cc PROPERTIES
+    COMPILE_DEFINITIONS CLEAVE_HAVE_CUDNN)
   target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
   target_link_libraries(cleave_cuda_parts PUBLIC ${CUDNN_LIBRARY})
 endif()

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,10 +13,12 @@
 #include "cleave/device_list.h"
 #include "cleave/engine.h"
 #include "cleave/network.h"
+#include "cleave/timing_cache.h"
 
 namespace cleave {
 
-// Lower precisions that the build may use. The CPU stores weights in them and computes in float32.
+// Lower precisions that the build may use. The CPU stores weights in half ones and computes in
+// float32. TF32: on GPUs, float32 products and convolutions may round their operands to it.
 enum class Precision { kFP16, kBF16, kTF32 };
 
 // The sizes of one input that an engine is made for.
@@ -35,6 +38,10 @@ struct BuilderConfig {
   std::vector<InputProfile> profile;
   // A machine model as `cleave measure` writes it; empty: the built-in one.
   std::filesystem::path machine;
+  // Where set, planning times large convolutions of its choices on the first of the devices, which
+  // must be there, in place of reading them off the machine model; what is known is taken from
+  // here, and what is timed is added. The same times give the same plan. CPU devices are not timed.
+  std::shared_ptr<TimingCache> planned_times = {};
   // Strategies that nodes must have, and a plan (JSON as `cleave plan --json` writes it) to follow.
   std::vector<std::pair<std::string, std::string>> pins;
   std::filesystem::path plan;

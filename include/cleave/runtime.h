@@ -25,9 +25,9 @@ struct RuntimeOptions {
   // Kernels are chosen by it, and by rule where it says nothing. The same engine, inputs, kind of
   // machine and timing cache give the same bits.
   TimingCache timing_cache;
-  // Where several kernels take an instruction and the cache does not know which is fastest, all are
-  // timed when it is prepared (at the sizes that are run, for a bounded time each); see
-  // Runtime::timing_cache.
+  // Where several kernels, or algorithms of one, take an instruction and the cache does not know
+  // which is fastest, all are timed when it is prepared (at the sizes that are run, for a bounded
+  // time each); see Runtime::timing_cache.
   bool tune = false;
   // Weights are loaded for each instruction of a run and dropped behind it: every run reads them
   // anew, and a device need hold no more of them at once than one instruction reads.
@@ -41,6 +41,13 @@ struct DeviceMemory {
   int64_t used = 0;
   int64_t peak = 0;
   int64_t limit = 0;  // 0: none
+};
+
+// What loading a device's weights took: from when they were asked for to when they were there.
+struct WeightLoad {
+  int64_t bytes = 0;
+  int64_t noise_bytes = 0;  // of these, what was made on the device and not read
+  double seconds = 0;
 };
 
 // A tensor of the model as an instruction left it on the ranks.
@@ -134,6 +141,10 @@ class ExecutionContext {
 
   // Gets ready for inputs of these shapes (data is not read), so that the run does not pay for it.
   void prepare(const TensorMap& inputs);
+
+  // By rank, all weights that were loaded for the engine on its devices so far: kernels that keep a
+  // packed copy have let go of the original.
+  std::vector<WeightLoad> weight_loads() const;
 
   const Engine& engine() const;
 

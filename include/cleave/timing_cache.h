@@ -1,4 +1,5 @@
-// TimingCache: which kernel is fastest for which work, as tuning found it on some machines.
+// TimingCache: which kernel, with which algorithm, is fastest for which work, as tuning found it on
+// some machines.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,7 @@ struct TimingCacheImpl;
 // An entry holds for one backend, kind of processor, number of threads, op with its attributes, and
 // types, shapes and strides of operands, constants apart: it is used where all of them agree, and
 // does no harm elsewhere. A kernel that is named but is not there, or refuses the work, is passed
-// over.
+// over; so is an algorithm that the library in use does not have.
 class TimingCache {
  public:
   TimingCache();  // empty

@@ -1,5 +1,6 @@
 #include "backend/kernel.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -106,6 +107,7 @@ KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem,
       const auto refusal = kernel->refuses(problem);
       if (!refusal) {
         choice.kernel = kernel.get();
+        choice.algorithm = times->front().algorithm;
         choice.times = *times;
         return choice;
       }
@@ -125,18 +127,27 @@ KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem,
   return choice;
 }
 
+std::string KernelTime::text() const {
+  return algorithm.empty() ? kernel : kernel + " algorithm " + algorithm;
+}
+
 std::string KernelRegistry::Choice::text() const {
+  constexpr size_t kMostShown = 4;
   std::string notes;
-  for (const KernelTime& time : times) {
+  for (size_t i = 0; i < std::min(times.size(), kMostShown); ++i) {
     char us[40];
-    std::snprintf(us, sizeof us, "%.4g us", time.us);
-    notes += notes.empty() ? "tuned: " : "; " + time.kernel + " ";
+    std::snprintf(us, sizeof us, "%.4g us", times[i].us);
+    notes += notes.empty() ? "tuned: " : "; " + times[i].text() + " ";
     notes += us;
+  }
+  if (times.size() > kMostShown) {
+    notes += "; " + std::to_string(times.size() - kMostShown) + " more are slower";
   }
   for (const Refusal& refusal : refusals) {
     notes += (notes.empty() ? "" : "; ") + refusal.kernel + ": " + refusal.reason;
   }
-  const std::string name = kernel == nullptr ? "none" : std::string(kernel->name());
+  const std::string name =
+      kernel == nullptr ? "none" : KernelTime{std::string(kernel->name()), 0, algorithm}.text();
   return notes.empty() ? name : name + " (" + notes + ")";
 }
 

@@ -55,6 +55,8 @@ struct KernelProblem {
   // Where set, gives the data of an input with a key when it is asked for: a kernel that finds its
   // packed weight in the cache need not have the original loaded.
   std::function<const void*(size_t input)> load_constant = {};
+  // Which of its kernel's `algorithms` is to be used; empty, or not known to it: as it thinks best.
+  std::string algorithm = {};
   int threads = 1;  // of the device, for the shape of the work; results do not depend on it
 
   // Whether `constant` gives data while the kernel is prepared.
@@ -117,6 +119,9 @@ class PreparedKernel {
     static_cast<void>(input);
     return true;
   }
+  // KernelProblem::algorithm where that is what it uses; empty where none was asked for or the
+  // kernel does not know it.
+  virtual std::string_view algorithm() const { return {}; }
 };
 
 class Kernel {
@@ -127,6 +132,16 @@ class Kernel {
   // Why it does not take the problem; nothing where it does. `prepare` then succeeds but for
   // memory.
   virtual std::optional<std::string> refuses(const KernelProblem& problem) const = 0;
+  // The ways in which a library could carry out a problem that the kernel takes, where there are
+  // several for tuning to choose from; first the one that is used where none is asked for. Names
+  // are kept in timing caches: the same name is the same algorithm in every process on this kind of
+  // device, so the library's version is part of it.
+  virtual std::vector<std::string> algorithms(const KernelProblem& problem,
+                                              KernelCache& cache) const {
+    static_cast<void>(problem);
+    static_cast<void>(cache);
+    return {};
+  }
   virtual std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                                   KernelCache& cache) const = 0;
 };
@@ -135,6 +150,9 @@ class Kernel {
 struct KernelTime {
   std::string kernel;  // by name
   double us = 0;
+  std::string algorithm = {};  // of the kernel's, where it has several
+
+  std::string text() const;  // "matmul.cublas algorithm 13.1.0/id66", without the time
   bool operator==(const KernelTime&) const = default;
 };
 // Of one problem: the fastest kernel comes first.
@@ -156,6 +174,7 @@ class KernelRegistry {
   };
   struct Choice {
     const Kernel* kernel = nullptr;  // null: all refuse, or there is none for the op
+    std::string algorithm;           // of the kernel's, as timed; empty where it was by rule
     std::vector<Refusal> refusals;   // of the kernels tried before it
     KernelTimes times;               // that it was chosen by; none where it was by rule
     // "matmul.onednn (tuned: 41 us; matmul.tiled 46 us)", "matmul.plain (matmul.tiled: it takes

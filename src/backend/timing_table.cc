@@ -23,7 +23,9 @@ std::string text_of(const KernelProblem& problem, size_t input) {
 double rounded(double us) { return std::max(1.0, std::round(us * 100)) / 100; }
 
 ordered_json to_object(const KernelTime& time) {
-  return {{"kernel", time.kernel}, {"us", time.us}};
+  ordered_json out = {{"kernel", time.kernel}, {"us", time.us}};
+  if (!time.algorithm.empty()) out["algorithm"] = time.algorithm;
+  return out;
 }
 
 class Reader : public JsonReader {
@@ -45,7 +47,11 @@ class Reader : public JsonReader {
     key.outputs = texts(in, "outputs");
     return key;
   }
-  KernelTime time(const Json& in) const { return {text(in, "kernel"), number(in, "us", 0)}; }
+  KernelTime time(const Json& in) const {
+    KernelTime time{text(in, "kernel"), number(in, "us", 0)};
+    if (in.contains("algorithm")) time.algorithm = text(in, "algorithm");
+    return time;
+  }
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// TimingTable: which kernel was fastest for which problem on which kind of device, as tuning found
-// it; the timing cache's content and its JSON.
+// TimingTable: which kernel, and which of its algorithms, was fastest for which problem on which
+// kind of device, as tuning found it; the timing cache's content and its JSON.
 #pragma once
 
 #include <compare>

@@ -129,6 +129,16 @@ TEST(TimingTable, ReadsWhatItWrites) {
   EXPECT_EQ(*read.find(key_named("matmul")), *small_table().find(key_named("matmul")));
 }
 
+TEST(TimingTable, KeepsAlgorithmsOfAKernel) {
+  const KernelTimes times = {
+      {"matmul.cublas", 5, "13 id66"}, {"matmul.cublas", 6, "13 id21"}, {"matmul.plain", 700}};
+  TimingTable table;
+  table.set(key_named("matmul"), times);
+  const TimingTable read = TimingTable::parse(table.to_json(), "t.json");
+  EXPECT_EQ(*read.find(key_named("matmul")), times);
+  EXPECT_EQ(read.to_json(), table.to_json());
+}
+
 TEST(TimingTable, EqualTablesAreEqualText) {
   TimingTable forward;
   TimingTable backward;
@@ -193,6 +203,11 @@ TEST(TimingTable, ChecksEveryField) {
     changed["entries"][0]["threads"] = wrong;
     EXPECT_THAT(refusal(changed.dump()), HasSubstr("'threads'")) << wrong;
   }
+  for (const json& wrong : {json(nullptr), json(7), json::array({"id66"})}) {
+    changed = valid;
+    changed["entries"][0]["algorithm"] = wrong;
+    EXPECT_THAT(refusal(changed.dump()), HasSubstr("'algorithm'")) << wrong;
+  }
   changed = valid;
   changed["entries"] = "many";
   EXPECT_THAT(refusal(changed.dump()), HasSubstr("'entries' is not a list"));
@@ -226,6 +241,26 @@ TEST_F(Choosing, TheFastestThatWasTimed) {
   const auto choice = choose({{"second", 41}, {"first", 46.25}});
   EXPECT_EQ(choice.kernel->name(), "second");
   EXPECT_EQ(choice.text(), "second (tuned: 41 us; first 46.25 us)");
+}
+
+TEST_F(Choosing, TheFastestAlgorithm) {
+  const auto choice = choose({{"second", 41, "b"}, {"second", 42, "a"}, {"first", 46.25}});
+  EXPECT_EQ(choice.kernel->name(), "second");
+  EXPECT_EQ(choice.algorithm, "b");
+  EXPECT_EQ(choice.text(),
+            "second algorithm b (tuned: 41 us; second algorithm a 42 us; first 46.25 us)");
+}
+
+TEST_F(Choosing, NamesTheFastestOfMany) {
+  const auto choice = choose({{"first", 1, "a"},
+                              {"first", 2, "b"},
+                              {"first", 3, "c"},
+                              {"first", 4, "d"},
+                              {"first", 5, "e"},
+                              {"second", 6}});
+  EXPECT_EQ(choice.text(),
+            "first algorithm a (tuned: 1 us; first algorithm b 2 us; first "
+            "algorithm c 3 us; first algorithm d 4 us; 2 more are slower)");
 }
 
 TEST_F(Choosing, ByRuleWhereTheFastestIsGone) {

@@ -1,5 +1,6 @@
 #include "cost/image_specs.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cleave::cost {
@@ -108,6 +109,36 @@ std::vector<KernelSpec> image_specs() {
       specs.push_back(convolution(64, 64, 64, 3, side, format, 2));
       for (const int64_t taps : {3, 7}) {
         specs.push_back(convolution(64, 64, 64, taps, side, format));
+      }
+    }
+  }
+  return specs;
+}
+
+std::vector<KernelSpec> large_image_specs() {
+  std::vector<KernelSpec> specs;
+  for (const Format format : kFormats) {
+    // What is missing of a grid of the channels of usual networks, up to those of U-Nets.
+    for (const int64_t outputs : {64, 256, 512, 1280}) {
+      for (const int64_t channels : {64, 256, 512, 1280}) {
+        if (std::max(outputs, channels) <= 256) continue;
+        for (const int64_t taps : {1, 3}) {
+          for (const int64_t side : {7, 28, 112}) {
+            if (side * side * std::min(outputs, channels) > 1280 * 28 * 28) continue;
+            specs.push_back(convolution(channels, outputs, 1, taps, side, format));
+          }
+        }
+      }
+    }
+    struct Window {
+      int64_t taps, channels;
+    };
+    for (const auto& [taps, channels] :
+         {Window{13, 64}, {13, 256}, {31, 64}, {31, 256}, {51, 128}}) {
+      for (const int64_t outputs : {64, 128, 256, 512}) {
+        for (const int64_t side : {32, 64, 128}) {
+          specs.push_back(convolution(channels, outputs, 1, taps, side, format));
+        }
       }
     }
   }

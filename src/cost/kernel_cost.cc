@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cost/exact_times.h"
+
 namespace cleave::cost {
 
 double KernelCost::us() const {
@@ -27,9 +29,15 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   work.has_product = cost.has_product;
   work.product = cost.product;
   work.product.packed = packed;
+  work.tf32 = cost.tf32;
   work.width = cost.width;
   work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
-  return machine.kernel_us(work, devices);
+  const double us = machine.kernel_us(work, devices);
+  // Small work is not worth a trial, whatever the curve is wrong by.
+  constexpr double kWorthTiming = 20;
+  if (machine.exact() == nullptr || us < kWorthTiming) return us;
+  const auto spec = exact_spec(definition, context, outputs, packed, format);
+  return spec ? machine.exact()->kernel_us(*spec).value_or(us) : us;
 }
 
 double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,

@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "types/dtype.h"
 
 namespace cleave::cost {
+
+class ExactTimes;
 
 // A numeric matrix product: `batch` products of m × k by k × n.
 struct Product {
@@ -32,6 +36,7 @@ struct KernelWork {
   bool has_product = false;
   Product product;
   DType dtype = DType::kFloat32;
+  bool tf32 = false;  // a float32 product that may round its operands to TF32
   // Elements that are worked on together: of attention a head's row (what is done for each score,
   // whatever its width, is much of the work), of a copy those that lie one behind the other. 0: of
   // no account.
@@ -95,7 +100,8 @@ class MachineModel {
   std::string to_json() const;
 
   // The time of a kernel on one of `devices` devices that are all at work. Measured sizes have
-  // their measured times; between them logarithms are interpolated.
+  // their measured times; between them logarithms are interpolated. Products of a batch follow each
+  // other on a CPU; a GPU works on them side by side.
   double kernel_us(const KernelWork& work, int64_t devices) const;
   // The time of a collective over `ranks`, `bytes` being the whole tensor's.
   double collective_us(std::string_view op, int64_t ranks, double bytes) const;
@@ -113,11 +119,15 @@ class MachineModel {
   void set_cores(int64_t cores) { cores_ = cores; }
   void set_name(std::string name) { name_ = std::move(name); }
   void set_backend(std::string backend) { backend_ = std::move(backend); }
+  // Where set, asked first for the times of ops that it may know at their very sizes.
+  void set_exact(std::shared_ptr<ExactTimes> exact) { exact_ = std::move(exact); }
+  ExactTimes* exact() const { return exact_.get(); }
   // Every collective `factor` times slower: what a slower link would change.
   void slow_link(double factor);
 
  private:
   const DeviceModel& device_for(int64_t devices) const;
+  double product_us(const DeviceModel& device, const KernelWork& work) const;
 
   std::string name_ = "built-in";
   std::string backend_ = "cpu";
@@ -125,6 +135,7 @@ class MachineModel {
   double memory_bytes_ = 16e9;
   double link_factor_ = 1;
   std::vector<DeviceModel> devices_;
+  std::shared_ptr<ExactTimes> exact_;
 };
 
 }  // namespace cleave::cost

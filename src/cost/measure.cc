@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <span>
 #include <utility>
@@ -262,6 +263,7 @@ class Measurement {
     const KernelSpec* before = nullptr;
     double before_us = 0;
     std::vector<KernelSpec> specs = image_specs();
+    if (plan_.large_images) std::ranges::move(large_image_specs(), std::back_inserter(specs));
     for (KernelSpec& spec : specs) {
       in_type(spec, type);
       // Images grow, and time with them.
@@ -289,7 +291,7 @@ class Measurement {
     };
     std::vector<Size> sizes;
     for (const int64_t heads : {1, 8, 32}) {
-      for (const int64_t keys : {128, 1024}) sizes.push_back({heads, 1, keys});
+      for (const int64_t keys : plan_.kept_lengths) sizes.push_back({heads, 1, keys});
       for (const int64_t both : plan_.lengths) sizes.push_back({heads, both, both});
     }
     for (const int64_t depth : {32, 64, 128}) {
@@ -297,9 +299,8 @@ class Measurement {
         if (heads * queries * keys > plan_.largest_scores) continue;
         const TensorType q = f32({1, heads, queries, depth});
         const TensorType kv = f32({1, heads, keys, depth});
-        // As most networks have it, with a mask.
-        KernelSpec spec = {
-            "attention", {{"scale", 0.125}}, {q, kv, kv, f32({1, 1, queries, keys})}, {}};
+        KernelSpec spec = {"attention", {{"scale", 0.125}}, {q, kv, kv}, {}};
+        if (plan_.has_mask) spec.inputs.push_back(f32({1, 1, queries, keys}));
         in_type(spec, type);
         measure_op(std::move(spec));
       }
@@ -385,8 +386,12 @@ MeasurePlan gpu_measure_plan() {
   plan.kernel_rows = {1, 8, 64, 512, 4096, 32768, 262144};
   plan.row_widths = {4096, 512, 64};
   plan.lengths = {16, 128, 512, 1024, 2048, 4096};
-  plan.largest_scores = int64_t{1} << 28;
+  plan.kept_lengths = {128, 1024, 8192};
+  // Networks worth a GPU look at everything, or back: neither has a mask to read.
+  plan.has_mask = false;
+  plan.largest_scores = int64_t{1} << 30;
   plan.largest_collective = int64_t{1} << 30;
+  plan.large_images = true;
   plan.rounds = 1;  // nobody else is on them
   return plan;
 }

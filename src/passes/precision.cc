@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/builder.h"
+#include "passes/dead_code.h"
 
 namespace cleave::passes {
 namespace {
@@ -69,6 +70,13 @@ class Lowering {
     }
   }
 
+  bool is_moved(ir::ValueId id) const {
+    const ir::NodeId producer = graph_.value(id).producer;
+    if (!producer.valid()) return false;
+    const std::string& op = graph_.node(producer).op;
+    return op == "broadcast" || op == "reshape" || op == "transpose";
+  }
+
   // The value in the other type, made before `reader` where it is not there yet.
   ir::ValueId lowered(ir::ValueId id, ir::NodeId reader) {
     const auto found = lowered_.find(id);
@@ -77,6 +85,14 @@ class Lowering {
     ir::ValueId result;
     if (const ir::RecipePtr constant = graph_.value(id).constant) {
       result = graph_.add_constant(name, ir::cast(constant, to_));
+    } else if (is_moved(id)) {
+      // What is moved is cast, not the result: a bias stays a constant.
+      const ir::NodeId producer = graph_.value(id).producer;
+      const ir::ValueId moved = lowered(graph_.node(producer).inputs[0], reader);
+      const ir::Node& node = graph_.node(producer);
+      ops::Builder builder(graph_, registry_);
+      builder.insert_before(reader);
+      result = builder.add1(name, node.op, node.attributes, {moved});
     } else {
       result = cast(name, id, to_, reader);
     }
@@ -147,6 +163,15 @@ void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to)
 
 void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to) {
   Lowering(graph, registry, to).run();
+  dead_code(graph, registry);  // what was moved in the type before
+}
+
+void allow_tf32(ir::Graph& graph) {
+  for (const ir::NodeId id : graph.order()) {
+    ir::Node& node = graph.node(id);
+    if (node.op != "matmul" && node.op != "conv") continue;
+    if (graph.type(node.outputs[0]).dtype == DType::kFloat32) node.attributes.set("tf32", Dim(1));
+  }
 }
 
 }  // namespace cleave::passes

@@ -16,4 +16,8 @@ void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to)
 // cannot tell apart. Inputs and outputs of the graph keep their types.
 void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to);
 
+// Every float32 matrix product and convolution may round its operands to TF32, as its attribute
+// `tf32` says; types stay as they are.
+void allow_tf32(ir::Graph& graph);
+
 }  // namespace cleave::passes

@@ -5,7 +5,8 @@
 
 namespace cleave::passes {
 
-// softmax(scale · q kᵀ + mask) v over tensors [batch, heads, rows, depth] becomes attention:
+// softmax(scale · q kᵀ + mask) v over tensors [batch, heads, rows, depth], or [heads of all
+// batches, rows, depth], becomes attention:
 // - the scale is a product or quotient by a number of the scores, of q, of k or of several;
 // - a mask is added, or chosen by `where` with a low number; one that is provably causal becomes
 //   causal=1, others are an operand without the dimensions over which they were spread;

@@ -12,7 +12,7 @@ namespace {
 class Formats : public ::testing::Test {
  protected:
   ir::ValueId input(const std::string& name, std::vector<Dim> shape) {
-    return graph_.add_input(name, {DType::kFloat32, std::move(shape)});
+    return graph_.add_input(name, {type_, std::move(shape)});
   }
   // `taps` × `taps`, the image stays as large as it is.
   ir::ValueId conv(const std::string& name, ir::ValueId x, int64_t outputs, int64_t taps,
@@ -20,7 +20,7 @@ class Formats : public ::testing::Test {
     const Shape shape = graph_.type(x).shape;
     const int64_t channels = shape[1].constant() / groups;
     const auto w = graph_.add_constant(
-        name + "/w", ir::constant_fill(DType::kFloat32, {outputs, channels, taps, taps}, 0.5));
+        name + "/w", ir::constant_fill(type_, {outputs, channels, taps, taps}, 0.5));
     const std::vector<Dim> ones = {1, 1};
     return ops::Builder(graph_, registry_)
         .add1(name, "conv",
@@ -40,7 +40,10 @@ class Formats : public ::testing::Test {
     graph_.set_outputs(std::move(outputs));
     Options options;
     options.points = {{{"n", 2}}};
-    choose_formats(graph_, registry_, *capabilities_, cost::MachineModel::builtin(), options);
+    const bool on_cpu = capabilities_->backend() == "cpu";
+    choose_formats(graph_, registry_, *capabilities_,
+                   on_cpu ? cost::MachineModel::builtin() : cost::MachineModel::builtin_gpu(),
+                   options);
     std::vector<std::string> copied;
     capabilities::ViewWalk walk(graph_, registry_, *capabilities_,
                                 [&](const capabilities::ViewWalk::Copy& copy) {
@@ -54,6 +57,7 @@ class Formats : public ::testing::Test {
   Format format(ir::ValueId id) const { return graph_.value(id).format; }
 
   ir::Graph graph_;
+  DType type_ = DType::kFloat32;
   ops::Registry registry_ = ops::Registry::builtin();
   std::shared_ptr<const capabilities::Capabilities> capabilities_ = capabilities::cpu();
 };
@@ -67,6 +71,37 @@ TEST_F(Formats, ConvolutionsOneAfterTheOtherKeepChannelsLast) {
             std::vector<std::string>{"x"});
   for (const ir::ValueId id : {a, b, c}) EXPECT_EQ(format(id), Format::kChannelsLast);
   EXPECT_EQ(format(x), Format::kRowMajor);
+}
+
+TEST_F(Formats, AStageOfAUNetIsChannelsLastOnGpus) {
+  capabilities_ = capabilities::of_backend("cuda");
+  type_ = DType::kFloat16;
+  const auto x = input("x", {2, 320, 128, 128});
+  const auto norm = [&](ir::ValueId of) {
+    const auto ones = graph_.add_constant("", ir::constant_fill(type_, {320}, 1));
+    const auto zeros = graph_.add_constant("", ir::constant_fill(type_, {320}, 0));
+    const Attributes groups = {{"group_channels", Dim(10)}, {"epsilon", 1e-5}};
+    return apply("silu", {apply("group_norm", {of, ones, zeros}, groups)});
+  };
+  const auto a = conv("a", norm(conv("in", x, 320, 3)), 320, 3);
+  const auto half = apply("average_pool", {apply("add", {conv("b", norm(a), 320, 3), a})},
+                          {{"kernel", std::vector<Dim>{2, 2}},
+                           {"strides", std::vector<Dim>{2, 2}},
+                           {"dilations", std::vector<Dim>{1, 1}},
+                           {"low", std::vector<Dim>{0, 0}},
+                           {"outputs", std::vector<Dim>{64, 64}},
+                           {"counted_low", std::vector<Dim>{0, 0}},
+                           {"counted_high", std::vector<Dim>{0, 0}}});
+  const auto up = apply("resize", {half},
+                        {{"shape", std::vector<Dim>{2, 320, 128, 128}},
+                         {"axes", std::vector<Dim>{2, 3}},
+                         {"mode", "nearest"}});
+  const auto joined = apply("concat", {up, a}, {{"axis", Dim(1)}});
+  const auto c = conv("c", joined, 4, 3);
+  EXPECT_EQ(copies({c}), std::vector<std::string>{"x"});
+  for (const ir::ValueId id : {a, half, up, joined, c}) {
+    EXPECT_EQ(format(id), Format::kChannelsLast);
+  }
 }
 
 TEST_F(Formats, ATransposeToChannelsLastIsAView) {

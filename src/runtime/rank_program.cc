@@ -90,18 +90,23 @@ class Preparer {
     if (choice.kernel == nullptr) resources_.kernels.at(problem);  // throws with all reasons
     CLEAVE_CHECK(choice.kernel != nullptr, "a kernel was chosen and is not there");
     step.kernel = choice.kernel->name();
+    problem.algorithm = choice.algorithm;
     step.prepared = choice.kernel->prepare(problem, resources_.cache);
     result_.workspace_bytes = std::max(result_.workspace_bytes, step.prepared->workspace_bytes());
-    if (resources_.log) log_choice(instruction, choice, problem);
+    if (resources_.log) log_choice(instruction, choice, problem, *step.prepared);
   }
 
   void log_choice(const Instruction& instruction, const backend::KernelRegistry::Choice& choice,
-                  const KernelProblem& problem) const {
+                  const KernelProblem& problem, const backend::PreparedKernel& prepared) const {
     std::string line = resources_.device.name() + ": " + instruction.op + " " + instruction.name;
     for (const TensorView& view : problem.inputs) line += " " + view.text();
     line += " ->";
     for (const TensorView& view : problem.outputs) line += " " + view.text();
-    log(resources_.log, LogLevel::kDebug, line + ": " + choice.text());
+    line += ": " + choice.text();
+    if (prepared.algorithm() != choice.algorithm) {
+      line += ", but it does not know that algorithm and uses the one it thinks best";
+    }
+    log(resources_.log, LogLevel::kDebug, line);
   }
 
   // A weight's view; its bytes stay in `staged` until the instruction is prepared.

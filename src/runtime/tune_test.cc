@@ -58,22 +58,34 @@ void work_for(std::chrono::microseconds time) {
   }
 }
 
-// A product that takes a while.
+// A product that takes a while; or several, by algorithm, of which the first is the default.
 class PacedKernel final : public backend::Kernel {
  public:
-  PacedKernel(std::string name, std::chrono::microseconds pace, Counts& counts)
-      : name_(std::move(name)), pace_(pace), counts_(counts) {}
+  using Pace = std::chrono::microseconds;
+  using Paces = std::vector<std::pair<std::string, Pace>>;
+  PacedKernel(std::string name, Pace pace, Counts& counts, Paces algorithms = {})
+      : name_(std::move(name)), pace_(pace), counts_(counts), algorithms_(std::move(algorithms)) {}
   std::string_view op() const override { return "matmul"; }
   std::string_view name() const override { return name_; }
   std::optional<std::string> refuses(const backend::KernelProblem&) const override {
     return std::nullopt;
   }
+  std::vector<std::string> algorithms(const backend::KernelProblem&,
+                                      backend::KernelCache&) const override {
+    std::vector<std::string> names;
+    for (const auto& [algorithm, pace] : algorithms_) names.push_back(algorithm);
+    return names;
+  }
   std::unique_ptr<backend::PreparedKernel> prepare(const backend::KernelProblem& problem,
                                                    backend::KernelCache&) const override {
     class Prepared final : public backend::PreparedKernel {
      public:
-      Prepared(const backend::KernelProblem& problem, std::chrono::microseconds pace)
-          : inputs_(problem.inputs), outputs_(problem.outputs), pace_(pace) {}
+      Prepared(const backend::KernelProblem& problem, Pace pace, std::string algorithm)
+          : inputs_(problem.inputs),
+            outputs_(problem.outputs),
+            pace_(pace),
+            algorithm_(std::move(algorithm)) {}
+      std::string_view algorithm() const override { return algorithm_; }
       void run(runtime::testing::Inputs in, runtime::testing::Outputs out,
                const backend::Launch&) const override {
         runtime::testing::multiply(inputs_, outputs_, in, out);
@@ -83,16 +95,23 @@ class PacedKernel final : public backend::Kernel {
      private:
       std::vector<backend::TensorView> inputs_;
       std::vector<backend::TensorView> outputs_;
-      std::chrono::microseconds pace_;
+      Pace pace_;
+      std::string algorithm_;
     };
+    for (const auto& [algorithm, pace] : algorithms_) {
+      if (algorithm != problem.algorithm) continue;
+      counts_.count(name_ + " " + algorithm);
+      return std::make_unique<Prepared>(problem, pace, algorithm);
+    }
     counts_.count(name_);
-    return std::make_unique<Prepared>(problem, pace_);
+    return std::make_unique<Prepared>(problem, pace_, "");
   }
 
  private:
   std::string name_;
-  std::chrono::microseconds pace_;
+  Pace pace_;
   Counts& counts_;
+  Paces algorithms_;
 };
 
 class Tuning : public ::testing::Test {
@@ -125,6 +144,16 @@ class Tuning : public ::testing::Test {
       }
     }
     return names;
+  }
+
+  // One kernel of two algorithms, of which the one that it takes by itself is slow.
+  backend::KernelRegistry algorithms(const std::string& fast = "fast") {
+    using std::chrono::microseconds;
+    backend::KernelRegistry registry;
+    registry.add(std::make_shared<PacedKernel>(
+        "library", microseconds(150), counts_,
+        PacedKernel::Paces{{"slow", microseconds(150)}, {fast, microseconds(1)}}));
+    return registry;
   }
 
   Counts counts_;
@@ -189,6 +218,58 @@ TEST_F(Tuning, AKernelThatIsGoneIsPassedOver) {
                          HasSubstr("slow (fast: the timing cache names it, but it is not there)")));
 }
 
+TEST_F(Tuning, ChoosesTheFastestAlgorithmOfAKernel) {
+  run(2, {}, algorithms());
+  EXPECT_EQ(counts_.of("library"), 2);
+  RuntimeOptions options;
+  options.tune = true;
+  run(2, options, algorithms());
+  EXPECT_EQ(timings_.size(), 1u);
+  EXPECT_EQ(counts_.of("library"), 2);
+  const int slow = counts_.of("library slow");
+  const int fast = counts_.of("library fast");
+  EXPECT_EQ(fast, slow + 2);  // both are timed, and every rank runs the fast one
+  options.tune = false;
+  options.timing_cache = timings_;
+  run(2, options, algorithms());
+  EXPECT_EQ(counts_.of("library fast"), fast + 2);
+  EXPECT_EQ(counts_.of("library slow"), slow);
+}
+
+TEST_F(Tuning, AnAlgorithmThatIsGoneIsPassedOver) {
+  RuntimeOptions options;
+  options.tune = true;
+  run(1, options, algorithms("old"));
+  options.timing_cache = timings_;
+  options.tune = false;
+  std::vector<std::string> lines;
+  options.log = [&](LogLevel, std::string_view line) { lines.emplace_back(line); };
+  EXPECT_EQ(run(1, options, algorithms("new")), Names{"library"});
+  EXPECT_EQ(counts_.of("library"), 1);
+  EXPECT_THAT(lines, ::testing::Contains(
+                         ::testing::AllOf(HasSubstr("library algorithm old (tuned: "),
+                                          HasSubstr("but it does not know that algorithm"))));
+  // Tuning finds out what is there instead.
+  options.tune = true;
+  const int before = counts_.of("library new");
+  run(1, options, algorithms("new"));
+  EXPECT_GT(counts_.of("library new"), before + 1);
+}
+
+TEST_F(Tuning, WhatWasTimedWithoutAlgorithmsIsTimedAgain) {
+  RuntimeOptions options;
+  options.tune = true;
+  run(1, options, kernels());
+  options.timing_cache = timings_;
+  backend::KernelRegistry registry = kernels(/*with_fast=*/false);
+  registry.add(
+      std::make_shared<PacedKernel>("fast", std::chrono::microseconds(150), counts_,
+                                    PacedKernel::Paces{{"first", std::chrono::microseconds(150)},
+                                                       {"second", std::chrono::microseconds(1)}}));
+  run(1, options, registry);
+  EXPECT_GT(counts_.of("fast second"), 1);
+}
+
 TEST_F(Tuning, OneKernelIsNoChoice) {
   RuntimeOptions options;
   options.tune = true;
@@ -224,9 +305,11 @@ TEST_F(Tuning, TimingsArePreparedForAnotherProcess) {
 TEST_F(Tuning, AnEngineIsTunedWithoutItsWeights) {
   class NoWeights final : public program::WeightSource {
    public:
-    void stream(size_t, int64_t, const program::ByteSink&) const override {
+    std::vector<uint64_t> pieces(size_t, int64_t) const override {
       ADD_FAILURE() << "weights are read";
+      return {};
     }
+    void read(size_t, int64_t, size_t, std::span<std::byte>) const override {}
   };
   const auto engine = linear_engine(2, kK, kN, false);
   const Engine without = make_engine(engine.data, std::make_shared<NoWeights>());

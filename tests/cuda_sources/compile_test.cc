@@ -108,6 +108,12 @@ void add_rows(std::vector<Case>& cases) {
   add_norm("double", "double", false, false, false, true, row(2, 1, false));
   add_norm("Half", "Half", true, true, true, true, row(8, 1, false));
   add_norm("float", "float", true, true, true, false, row(1, 16, true));
+  for (const char* element : {"float", "Half", "double"}) {
+    for (const bool one_group : {false, true}) {
+      cases.push_back({{"reductions", "normalise_channels"},
+                       type(element) + number("kVector", 2) + flag("kOneGroup", one_group)});
+    }
+  }
 }
 
 void add_others(std::vector<Case>& cases) {
@@ -119,6 +125,10 @@ void add_others(std::vector<Case>& cases) {
     cases.push_back({{"iota"}, type(element)});
   }
   cases.push_back({{"given_bytes"}, ""});
+  for (const char* element : {"float", "Half", "BFloat16", "double"}) {
+    cases.push_back(
+        {{"noise"}, type(element) + "__device__ inline double rounded(double v) { return v; }\n"});
+  }
   for (int how = 0; how < 4; ++how) {
     for (const char* element : {"float", "Half", "double"}) {
       cases.push_back({{"reductions", "pool"},
@@ -170,7 +180,10 @@ void add_moves(std::vector<Case>& cases) {
 
 void add_products(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t"}) {
-    cases.push_back({{"plain_conv"}, type(element) + number("kOutputs", 4)});
+    for (const bool last : {false, true}) {
+      cases.push_back(
+          {{"plain_conv"}, type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
+    }
     cases.push_back({{"plain_matmul"}, type(element)});
   }
   const auto attention = [](const char* element, const char* mask, bool causal) {
@@ -188,6 +201,9 @@ void add_products(std::vector<Case>& cases) {
           {{"attention", "attention_tiles", "join_splits"}, attention(element, element, causal)});
       cases.push_back({{"attention", "attention_tiles", "tensor_core", "tensor_attention"},
                        attention(element, element, causal) + depths});
+      cases.push_back({{"attention", "attention_bias"},
+                       type(element) + "using M = " + (causal ? "bool" : element) + ";\n" +
+                           flag("kHasMask", true) + flag("kCausal", causal)});
     }
   }
 }

@@ -53,7 +53,8 @@ void run(const Options& options) {
   TimingCache timings = options.tuning.read(options.log.sink());
   const DeviceList devices = options.devices.list({}, options.build.machine_backend());
   options.log.progress(fmt::format("reading {}", options.model));
-  const Model model = load_model(options.model, options.build, devices, options.log.sink());
+  Model model = load_model(options.model, options.build, devices, options.log.sink());
+  options.tuning.plan_with(timings, model.config);
   options.log.progress(fmt::format("planning for {} device(s)", devices.size()));
   const Engine engine = build(model.network, model.config);
   {
@@ -72,7 +73,10 @@ void run(const Options& options) {
                     weights, bytes_text(static_cast<double>(engine.activation_bytes())),
                     bytes_text(static_cast<double>(engine.workspace_bytes())),
                     seconds_since(start)));
-  if (options.tuning.tune) tune_engine(options, engine, devices, std::move(timings));
+  if (options.tuning.tune) {
+    timings = TuningOptions::planned(model.config, std::move(timings));
+    tune_engine(options, engine, devices, std::move(timings));
+  }
 }
 
 }  // namespace

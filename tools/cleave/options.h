@@ -40,6 +40,10 @@ struct TuningOptions {
   // The file's content where it is there, else empty. With --tune makes sure, before anything else
   // takes its time, that the file can be written. Error(kInvalid).
   TimingCache read(const LogSink& log) const;
+  // Before a build: with --tune planning times what it chooses from, and takes what `timings` knows
+  // of that. After it: they are what is known then.
+  void plan_with(TimingCache timings, BuilderConfig& config) const;
+  static TimingCache planned(const BuilderConfig& config, TimingCache timings);
   // After --tune: writes the file, where one is named.
   void write(const TimingCache& cache) const;
 };

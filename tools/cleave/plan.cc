@@ -13,16 +13,21 @@ struct PlanOptions {
   std::string explain;
   DeviceOptions devices;
   BuildOptions build;
+  TuningOptions tuning;
   LogOptions log;
 };
 
 void run(const PlanOptions& options) {
   const DeviceList devices = options.devices.list({}, options.build.machine_backend());
-  const Model model = load_model(options.model, options.build, devices, options.log.sink());
+  Model model = load_model(options.model, options.build, devices, options.log.sink());
+  const TimingCache timings = options.tuning.read(options.log.sink());
+  options.tuning.plan_with(timings, model.config);
   if (!options.explain.empty()) {
-    return print(explain(model.network, model.config, options.explain));
+    print(explain(model.network, model.config, options.explain));
+    return options.tuning.write(TuningOptions::planned(model.config, timings));
   }
   const PlanReport report = plan(model.network, model.config);
+  options.tuning.write(TuningOptions::planned(model.config, timings));
   if (options.json == "-") return print(report.json + "\n");
   if (!options.json.empty()) write_text(options.json, report.json + "\n");
   print(report.table);
@@ -42,6 +47,7 @@ Action add_plan(CLI::App& app) {
       ->excludes(json);
   options->devices.add(app);
   options->build.add(app);
+  options->tuning.add(app);
   options->log.add(app);
   return [options] { run(*options); };
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "command.h"
+#include "loads.h"
 #include "session.h"
 #include "tensor_files.h"
 #include "text.h"
@@ -56,13 +57,18 @@ void run(const Options& options) {
   check_places(options.outputs);
   const TuningOptions& tuning = options.session.tuning;
   TimingCache timings = tuning.read(options.session.log.sink());
-  const Session session = open_session(options.session);
+  const Session session = open_session(options.session, timings);
   Runtime runtime(session.devices, runtime_options(options.session, std::move(timings)));
   ExecutionContext context = runtime.create_context(session.engine);
   Timeline timeline;
   RunOptions run_options;
   if (!options.trace.empty()) run_options.timeline = &timeline;
   const TensorMap outputs = context.run(session.inputs, run_options);
+  const std::vector<WeightLoad> loads = context.weight_loads();
+  for (size_t rank = 0; rank < loads.size(); ++rank) {
+    options.session.log.progress(
+        fmt::format("weights of {}: {}", session.devices[rank].text(), load_text(loads[rank])));
+  }
   tuning.write(runtime.timing_cache());
   if (!options.trace.empty()) write_text(options.trace, chrome_trace(timeline));
   write_tensors(options.outputs, TensorRole::kOutput, outputs);

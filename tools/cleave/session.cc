@@ -48,7 +48,7 @@ TensorMap read_inputs(const SessionOptions& options) {
   return options.inputs.read([&] { return input_names(options); });
 }
 
-Session open_session(const SessionOptions& options) {
+Session open_session(const SessionOptions& options, TimingCache& timings) {
   if (is_engine_file(options.target)) {
     Engine engine = load_engine(options);
     DeviceList devices = options.devices.list(devices_of(engine));
@@ -59,9 +59,11 @@ Session open_session(const SessionOptions& options) {
   }
   DeviceList devices = options.devices.list();
   const TensorMap given = read_inputs(options);
-  const Model model =
+  Model model =
       load_model(options.target, options.build, devices, options.log.sink(), shapes_of(given));
+  options.tuning.plan_with(timings, model.config);
   Engine engine = build(model.network, model.config);
+  timings = TuningOptions::planned(model.config, std::move(timings));
   TensorMap inputs =
       make_inputs(engine, given, options.inputs, options.build.static_shapes(), options.build.seed);
   return {std::move(engine), std::move(devices), std::move(inputs)};

@@ -29,7 +29,8 @@ struct Session {
 
 // Loads the engine, or builds it from the model in memory. An engine runs on as many CPU devices as
 // it was built for where none are given.
-Session open_session(const SessionOptions& options);
+// `timings`: what --timingCacheFile holds; with --tune, what planning has timed is added.
+Session open_session(const SessionOptions& options, TimingCache& timings);
 
 // Reads --inputs; nameless tensors get the model's or engine's names.
 TensorMap read_inputs(const SessionOptions& options);

@@ -179,7 +179,9 @@ void run(const Options& options) {
       load_model(session.target, session.build, devices, session.log.sink(), shapes_of(given));
   const TensorMap expected = read_tensors(options.expect, TensorRole::kOutput,
                                           [&] { return model.network.output_names(); });
+  session.tuning.plan_with(timings, model.config);
   const Engine engine = build(model.network, model.config);
+  timings = TuningOptions::planned(model.config, std::move(timings));
   const TensorMap inputs =
       make_inputs(engine, given, session.inputs, session.build.static_shapes(), session.build.seed);
   Unsplit unsplit = make_unsplit(options, model, devices.size());

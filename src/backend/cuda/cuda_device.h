@@ -17,7 +17,7 @@ class CudaDevice : public Device {
   virtual int multiprocessors() const = 0;  // to size grids by
   virtual Modules& modules() = 0;           // compiled device code
   // What a library keeps for this device, by the library's name: made when it is first asked for,
-  // and gone before the device is.
+  // and gone before the device is, and before what was made earlier.
   virtual void* library(std::string_view name,
                         const std::function<std::shared_ptr<void>()>& make) = 0;
 };

@@ -5,6 +5,7 @@
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/conv/cuda_epilogue.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
 
@@ -18,6 +19,9 @@ struct ConvArgument {
   int64_t channels;
   int64_t outputs;
   int64_t total;
+  int64_t x_channel, x_place;
+  int64_t y_channel, y_place;
+  int64_t w_channel, w_tap;
   Divisor extents[kMaxImageDims];
   Divisor blocks;
 };
@@ -33,44 +37,56 @@ int64_t outputs_at_once(const ConvProblem& conv) {
 }  // namespace
 
 std::optional<std::string> refuse_plain_conv(const KernelProblem& problem) {
-  if (auto reason = ConvProblem::refuses(problem)) return reason;
-  if (problem.inputs.size() != 2 || problem.outputs.size() != 1) return "it takes no epilogue";
+  if (!ConvProblem::format(problem)) return ConvProblem::refuses(problem);
   const DType type = problem.inputs[0].dtype;
   if (type == DType::kBool) return "it takes numbers";
-  if (problem.inputs[1].dtype != type || problem.outputs[0].dtype != type) {
-    return "its types differ";
-  }
+  if (problem.inputs[1].dtype != type) return "its types differ";
   if (problem.outputs[0].elements() > kMostIndex) return "it has more than 2^31 elements";
-  return std::nullopt;
+  return CudaConvEpilogue::refuses(problem);
 }
 
-CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device) {
+CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device, Format weights) {
   if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const ConvProblem conv(problem);
+  const bool channels_last = ConvProblem::format(problem) == Format::kChannelsLast;
   const int64_t at_once = outputs_at_once(conv);
   const int64_t blocks = conv.groups * conv.outputs / at_once;
   ConvArgument argument{.groups = conv.groups,
                         .channels = conv.channels,
                         .outputs = conv.outputs,
                         .total = conv.images * blocks * conv.places(),
+                        .x_channel = channels_last ? 1 : conv.plane(),
+                        .x_place = channels_last ? conv.groups * conv.channels : 1,
+                        .y_channel = channels_last ? 1 : conv.places(),
+                        .y_place = channels_last ? conv.groups * conv.outputs : 1,
+                        .w_channel = weights == Format::kRowMajor ? conv.taps() : 1,
+                        .w_tap = weights == Format::kRowMajor ? 1 : conv.channels,
                         .blocks = make_divisor(blocks)};
   for (size_t d = 0; d < kMaxImageDims; ++d) {
     argument.axes[d] = conv.axes[d];
     argument.extents[d] = make_divisor(conv.axes[d].out);
   }
-  const std::string source = "using T = " + device_type(conv.x_type) +
-                             ";\nconstexpr int kOutputs = " + std::to_string(at_once) + ";\n" +
-                             std::string(device_source("plain_conv"));
+  const std::string source =
+      "using T = " + device_type(conv.x_type) +
+      ";\nconstexpr int kOutputs = " + std::to_string(at_once) +
+      ";\nconstexpr bool kChannelsLast = " + (channels_last ? "true" : "false") + ";\n" +
+      std::string(device_source("plain_conv"));
   const cudaKernel_t kernel = device.modules().get(source, "plain_conv");
+  const auto epilogue = std::make_shared<const CudaConvEpilogue>(problem, device);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    launch_kernel(kernel, grid_for(argument.total, device), launch.stream,
-                  {&argument, &inputs[0], &inputs[1], &outputs[0]});
-  }};
+            void* const y = epilogue->sums(outputs, launch.workspace);
+            launch_kernel(kernel, grid_for(argument.total, device), launch.stream,
+                          {&argument, &inputs[0], &inputs[1], &y});
+            epilogue->run(y, inputs, outputs, launch);
+          },
+          epilogue->workspace_bytes()};
 }
 
 std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
-  return {std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv,
-                                             prepare_plain_conv)};
+  const auto prepare = [](const KernelProblem& problem, CudaDevice& device) {
+    return prepare_plain_conv(problem, device);
+  };
+  return {std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv, prepare)};
 }
 
 }  // namespace cleave::backend

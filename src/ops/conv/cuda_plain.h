@@ -9,6 +9,8 @@
 namespace cleave::backend {
 
 std::optional<std::string> refuse_plain_conv(const KernelProblem& problem);
-CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device);
+// The weights that it is run with lie in `weights`, whatever the problem says.
+CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device,
+                           Format weights = Format::kRowMajor);
 
 }  // namespace cleave::backend

@@ -35,6 +35,13 @@ std::optional<std::string> ConvProblem::refuses(const KernelProblem& problem, Fo
   return std::nullopt;
 }
 
+std::optional<Format> ConvProblem::format(const KernelProblem& problem) {
+  for (const Format format : kFormats) {
+    if (!refuses(problem, format)) return format;
+  }
+  return std::nullopt;
+}
+
 ConvProblem::ConvProblem(const KernelProblem& problem)
     : x_type(problem.inputs[0].dtype),
       w_type(problem.inputs[1].dtype),

@@ -14,6 +14,9 @@ struct ConvProblem {
   // Operand and result lie in `format`, the weights row-major.
   static std::optional<std::string> refuses(const KernelProblem& problem,
                                             Format format = Format::kRowMajor);
+  // The format that operand and results lie in, row-major where they lie in both; nothing where
+  // `refuses` has a reason in each.
+  static std::optional<Format> format(const KernelProblem& problem);
   explicit ConvProblem(const KernelProblem& problem);
 
   DType x_type;

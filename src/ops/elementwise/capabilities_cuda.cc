@@ -3,7 +3,7 @@
 namespace cleave::capabilities {
 
 OpCapabilitiesList make_elementwise_capabilities_cuda() {
-  return {{"fused_elementwise", std::make_shared<AnyStrides>()}};
+  return {{"fused_elementwise", std::make_shared<AnyView>()}};
 }
 
 }  // namespace cleave::capabilities

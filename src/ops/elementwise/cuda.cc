@@ -6,6 +6,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/elementwise/cuda_chain.h"
 
 namespace cleave::backend {
 namespace {
@@ -184,22 +185,30 @@ class ElementwiseKernel final : public Kernel {
   std::string_view op() const override { return "fused_elementwise"; }
   std::string_view name() const override { return "fused_elementwise.generated"; }
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
-    if (problem.outputs.empty()) return "it has no result";
-    for (const TensorView& view : problem.outputs) {
-      if (view.shape != problem.outputs[0].shape) return "results differ in shape";
-    }
-    if (auto reason = refuse_space(space_of(problem))) return reason;
-    return refuse_chain(FusedProgram::from_attributes(problem.attributes),
-                        types_of(problem.inputs));
+    return refuse_elementwise(problem);
   }
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
-    return std::make_unique<PreparedElementwise>(
-        problem, FusedProgram::from_attributes(problem.attributes), cuda_device(cache));
+    return prepare_elementwise(problem, cuda_device(cache));
   }
 };
 
 }  // namespace
+
+std::optional<std::string> refuse_elementwise(const KernelProblem& problem) {
+  if (problem.outputs.empty()) return "it has no result";
+  for (const TensorView& view : problem.outputs) {
+    if (view.shape != problem.outputs[0].shape) return "results differ in shape";
+  }
+  if (auto reason = refuse_space(space_of(problem))) return reason;
+  return refuse_chain(FusedProgram::from_attributes(problem.attributes), types_of(problem.inputs));
+}
+
+std::unique_ptr<PreparedKernel> prepare_elementwise(const KernelProblem& problem,
+                                                    CudaDevice& device) {
+  return std::make_unique<PreparedElementwise>(
+      problem, FusedProgram::from_attributes(problem.attributes), device);
+}
 
 std::vector<std::shared_ptr<const Kernel>> make_elementwise_cuda() {
   return {std::make_shared<ElementwiseKernel>()};

@@ -1,5 +1,6 @@
 // Group norm on GPUs: a group is a row.
 #include "backend/cuda/normalise_rows.h"
+#include "ops/group_norm/cuda_channels_last.h"
 #include "types/arithmetic.h"
 
 namespace cleave::backend {
@@ -34,7 +35,8 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_group_norm_cuda() {
-  return {std::make_shared<SimpleCudaKernel>("group_norm", "group_norm.groups", refuses, prepare)};
+  return {std::make_shared<SimpleCudaKernel>("group_norm", "group_norm.groups", refuses, prepare),
+          make_channels_last_group_norm_cuda()};
 }
 
 }  // namespace cleave::backend

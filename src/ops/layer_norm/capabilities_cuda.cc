@@ -11,11 +11,28 @@ class RowNorm final : public OpCapabilities {
   }
 };
 
+// Groups of channels are rows, or, in channels-last, parts of lines.
+class GroupNorm final : public OpCapabilities {
+ public:
+  bool writes(DType, Format) const override { return true; }
+  bool reads_as_result(size_t input) const override { return input == 0; }
+  // Two numbers of 8 bytes for each chunk of a group: of all groups at most 256, and 512 of the at
+  // most 2048 that a block has.
+  Dim workspace_bytes(const Attributes& attributes,
+                      std::span<const Operand> inputs) const override {
+    constexpr int64_t kChunkBytes = 16;
+    if (inputs.empty()) return int64_t{2} << 20;
+    const Shape& x = inputs[0].type.shape;
+    const Dim groups = x[0] * floor_div(x[1], attributes.dim("group_channels"));
+    return Dim(int64_t{2} << 20) + (groups + min(groups * 256, Dim(512 * 2048))) * kChunkBytes;
+  }
+};
+
 }  // namespace
 
 OpCapabilitiesList make_layer_norm_capabilities_cuda() {
   const auto rows = std::make_shared<RowNorm>();
-  return {{"layer_norm", rows}, {"rms_norm", rows}, {"group_norm", rows}};
+  return {{"layer_norm", rows}, {"rms_norm", rows}, {"group_norm", std::make_shared<GroupNorm>()}};
 }
 
 }  // namespace cleave::capabilities

@@ -2,8 +2,6 @@
 
 namespace cleave::capabilities {
 
-OpCapabilitiesList make_pad_capabilities_cuda() {
-  return {{"pad", std::make_shared<AnyStrides>()}};
-}
+OpCapabilitiesList make_pad_capabilities_cuda() { return {{"pad", std::make_shared<AnyView>()}}; }
 
 }  // namespace cleave::capabilities

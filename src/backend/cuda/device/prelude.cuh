@@ -11,6 +11,15 @@ using uint16_t = unsigned short;
 using uint32_t = unsigned int;
 using uint64_t = unsigned long long;
 
+// Every kernel does this first (backend/cuda/overlap.h): the one behind it may be brought onto the
+// device from now on, and all that is before it on the stream has ended and can be seen.
+__device__ inline void await_stream() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 struct Half {
   uint16_t bits;
 };

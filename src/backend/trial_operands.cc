@@ -1,0 +1,133 @@
+#include "backend/trial_operands.h"
+
+#include <algorithm>
+
+#include "backend/other_work.h"
+#include "base/half.h"
+#include "program/validate.h"
+
+namespace cleave::backend {
+namespace {
+
+constexpr int64_t kMostCopies = 32;
+// Activations of a usual network; operands of a call are seldom where the call before had its own.
+constexpr int64_t kArenaBytes = int64_t{12} << 20;
+
+// From the first to the last element that the view reaches.
+int64_t bytes_of(const TensorView& view) {
+  if (view.elements() == 0) return 0;
+  return program::reach_of(view.shape, view.strides, 0).end *
+         static_cast<int64_t>(size_of(view.dtype));
+}
+
+bool is_table(size_t input, int64_t index_extent) { return input == 0 && index_extent > 1; }
+
+// Numbers of usual size: zeros and denormal numbers take other times.
+void fill(DType type, std::span<std::byte> bytes, int64_t index_extent, uint32_t seed) {
+  const auto each = [&]<class T>(const auto& value_of) {
+    auto* data = reinterpret_cast<T*>(bytes.data());
+    uint32_t state = 12345 + seed;
+    for (size_t i = 0; i < bytes.size() / sizeof(T); ++i) {
+      state = state * 1664525u + 1013904223u;
+      data[i] = static_cast<T>(value_of(state >> 8));
+    }
+  };
+  const auto real = [](uint32_t bits) { return static_cast<float>(bits) / (1 << 23) - 1; };
+  const auto index = [&](uint32_t bits) { return int64_t{bits} % index_extent; };
+  if (type == DType::kFloat32) each.template operator()<float>(real);
+  if (type == DType::kFloat64) each.template operator()<double>(real);
+  if (type == DType::kFloat16) each.template operator()<Half>(real);
+  if (type == DType::kBFloat16) each.template operator()<BFloat16>(real);
+  // A mask that hides little.
+  const auto shown = [](uint32_t bits) { return bits % 8 != 0; };
+  if (type == DType::kBool) each.template operator()<uint8_t>(shown);
+  if (type == DType::kInt32) each.template operator()<int32_t>(index);
+  if (type == DType::kInt64) each.template operator()<int64_t>(index);
+}
+
+// The same in a device's memory.
+void fill(Device& device, DType type, Buffer& buffer, int64_t index_extent, uint32_t seed) {
+  if (device.memory_is_host()) {
+    return fill(type, {buffer.data(), static_cast<size_t>(buffer.bytes())}, index_extent, seed);
+  }
+  // Large buffers repeat their beginning: no kernel takes note.
+  constexpr int64_t kFilled = int64_t{1} << 20;
+  std::vector<std::byte> host(static_cast<size_t>(std::min(buffer.bytes(), kFilled)));
+  fill(type, host, index_extent, seed);
+  const StreamHandle stream = device.default_stream();
+  auto done = static_cast<int64_t>(host.size());
+  device.copy_to_device(buffer.data(), host.data(), done, stream);
+  for (; done < buffer.bytes(); done *= 2) {
+    const int64_t more = std::min(done, buffer.bytes() - done);
+    device.copy(buffer.data() + done, buffer.data(), more, stream);
+  }
+  device.synchronize(stream);
+}
+
+}  // namespace
+
+TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64_t index_extent)
+    : device_(device) {
+  int64_t constants = 0;
+  int64_t others = 1;
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    const int64_t bytes = bytes_of(problem.inputs[i]);
+    constant_bytes_.push_back(problem.key(i) != 0 ? bytes : 0);
+    if (problem.key(i) != 0) {
+      constants += bytes;
+    } else if (!is_table(i, index_extent)) {
+      others += bytes;
+    }
+  }
+  for (const TensorView& view : problem.outputs) others += bytes_of(view);
+  const int64_t turns = turns_for(others, kArenaBytes);
+  for (int64_t turn = 0; turn < turns; ++turn) add_turn(problem, index_extent);
+  if (constants > 0) {
+    copies_ =
+        static_cast<size_t>(std::clamp<int64_t>(device_.cold_bytes() / constants, 1, kMostCopies));
+  }
+}
+
+std::byte* TrialOperands::operand(const TensorView& view, const char* what) {
+  const int64_t bytes = bytes_of(view);
+  if (bytes == 0) return nullptr;
+  buffers_.push_back(device_.allocate(bytes, what));
+  return buffers_.back().data();
+}
+
+void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent) {
+  Turn turn;
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    if (!turns_.empty() && (problem.key(i) != 0 || is_table(i, index_extent))) {
+      turn.inputs.push_back(turns_[0].inputs[i]);
+      continue;
+    }
+    turn.inputs.push_back(operand(problem.inputs[i], "an operand"));
+    if (turn.inputs.back() == nullptr) continue;
+    if (problem.key(i) == 0 && !is_table(i, index_extent)) {
+      turn.written.emplace_back(buffers_.back().data(),
+                                static_cast<size_t>(buffers_.back().bytes()));
+    }
+    fill(device_, problem.inputs[i].dtype, buffers_.back(), index_extent,
+         static_cast<uint32_t>(turns_.size()));
+    if (problem.key(i) != 0) constants_[{i, 0}] = turn.inputs.back();
+  }
+  for (const TensorView& view : problem.outputs) turn.outputs.push_back(operand(view, "a result"));
+  turns_.push_back(std::move(turn));
+}
+
+const void* TrialOperands::constant(size_t input, size_t copy) {
+  const int64_t bytes = constant_bytes_[input];
+  if (bytes == 0) return nullptr;
+  const void*& data = constants_[{input, copy}];
+  if (data == nullptr) {
+    Buffer own = device_.allocate(bytes, "a weight");
+    device_.copy(own.data(), constants_.at({input, 0}), bytes, device_.default_stream());
+    device_.synchronize(device_.default_stream());
+    data = own.data();
+    buffers_.push_back(std::move(own));
+  }
+  return data;
+}
+
+}  // namespace cleave::backend

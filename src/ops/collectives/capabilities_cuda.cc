@@ -1,0 +1,15 @@
+#include "capabilities/op_capabilities.h"
+
+namespace cleave::capabilities {
+
+// They see memory, whatever dimensions lie in it.
+OpCapabilitiesList make_collectives_capabilities_cuda() {
+  const auto any = std::make_shared<AnyFormat>();
+  return {{"all_reduce", any},
+          {"all_gather", any},
+          {"reduce_scatter", any},
+          {"all_to_all", any},
+          {"shard", any}};
+}
+
+}  // namespace cleave::capabilities

@@ -1,0 +1,225 @@
+// Times convolutions, group norms and poolings on a GPU, by kernel, problem and format:
+//
+//   bench_gpu_conv [PART OF A NAME]
+//
+// Many calls in one CUDA graph, as a program's run has them. Of each kernel: as it is used untuned,
+// and, of large problems, by the fastest of its algorithms; and how long it takes to make ready.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "backend/kernel_trial.h"
+#include "cleave/error.h"
+#include "runtime/backends.h"
+#include "types/fused.h"
+
+namespace cleave::backend {
+namespace {
+
+struct Case {
+  const char* name;
+  std::vector<int64_t> x;
+  int64_t outputs = 0;
+  int64_t taps = 3;
+  int64_t stride = 1;
+  int64_t groups = 1;
+  bool tunes = false;
+  bool chains = false;  // relu(conv + bias) + residual
+  int64_t rows = 0;     // of the result, where it is a rank's part with the others' rows below
+  DType type = DType::kFloat16;
+};
+
+const Case kCases[] = {
+    {"51x51", {1, 128, 128, 128}, 128, 51, 1, 1, true},
+    {"51x51, half of the rows", {1, 128, 89, 128}, 128, 51, 1, 1, true, false, 64},
+    {"51x51, half of the channels", {1, 128, 128, 128}, 64, 51, 1, 1, true},
+    {"31x31", {1, 64, 256, 256}, 256, 31, 1, 1, true},
+    {"31x31, half of the rows", {1, 64, 143, 256}, 256, 31, 1, 1, false, false, 128},
+    {"31x31, half of the channels", {1, 64, 256, 256}, 128, 31},
+    {"13x13", {8, 256, 64, 64}, 512, 13, 1, 1, true},
+    {"13x13, half of the images", {4, 256, 64, 64}, 512, 13},
+    {"U-Net", {2, 320, 128, 128}, 320, 3, 1, 1, true},
+    {"U-Net, chain", {2, 320, 128, 128}, 320, 3, 1, 1, true, true},
+    {"U-Net deep", {2, 1280, 16, 16}, 1280, 3},
+    {"ResNet stem", {32, 3, 224, 224}, 64, 7, 2},
+    {"ResNet 56", {32, 64, 56, 56}, 64, 3, 1, 1, false, true},
+    {"ResNet 56 1x1", {32, 256, 56, 56}, 64, 1, 1, 1, false, true},
+    {"ResNet 7", {32, 512, 7, 7}, 512, 3, 1, 1, false, true},
+    {"ResNeXt", {32, 128, 56, 56}, 128, 3, 1, 32},
+    {"ConvNeXt 56", {32, 96, 56, 56}, 96, 7, 1, 96},
+    {"ConvNeXt 14", {32, 384, 14, 14}, 384, 7, 1, 384},
+    {"audio", {8, 512, 3000}, 512, 3},
+    {"volume", {1, 32, 32, 64, 64}, 32, 3},
+    {"ResNet 56, f32", {32, 64, 56, 56}, 64, 3, 1, 1, false, true, 0, DType::kFloat32},
+    {"U-Net, f32", {2, 320, 64, 64}, 320, 3, 1, 1, true, false, 0, DType::kFloat32},
+    {"ResNet 56 1x1, f32", {32, 256, 56, 56}, 64, 1, 1, 1, false, true, 0, DType::kFloat32},
+    {"13x13, f32", {1, 64, 64, 64}, 64, 13, 1, 1, false, false, 0, DType::kFloat32},
+};
+
+TensorView lying(DType type, std::vector<int64_t> shape, Format format) {
+  TensorView view = TensorView::dense(type, std::move(shape));
+  view.strides = dense_strides(format, view.shape);
+  return view;
+}
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start;
+  return elapsed.count();
+}
+
+// The median of some calls; and what making it ready took.
+struct Time {
+  double us = 0;
+  double ready_ms = 0;
+};
+
+Time time_of(const Kernel& kernel, const KernelProblem& problem, Device& device) {
+  KernelCache cache(device);
+  const auto start = std::chrono::steady_clock::now();
+  KernelTrial trial(kernel, problem, cache);
+  trial.call();
+  device.synchronize(device.default_stream());
+  Time time{0, ms_since(start)};
+  std::vector<double> us;
+  for (int i = 0; i < 5; ++i) us.push_back(trial.call_us());
+  std::nth_element(us.begin(), us.begin() + 2, us.end());
+  time.us = us[2];
+  return time;
+}
+
+Attributes attributes_of(const Case& c, std::vector<int64_t>& y) {
+  const size_t dims = c.x.size() - 2;
+  y = {c.x[0], c.outputs};
+  std::vector<Dim> outputs;
+  for (size_t d = 0; d < dims; ++d) {
+    y.push_back(d == 0 && c.rows > 0 ? c.rows : (c.x[2 + d] + c.stride - 1) / c.stride);
+    outputs.emplace_back(y.back());
+  }
+  Attributes attributes = {{"strides", std::vector<Dim>(dims, c.stride)},
+                           {"dilations", std::vector<Dim>(dims, 1)},
+                           {"low", std::vector<Dim>(dims, c.taps / 2)},
+                           {"outputs", outputs},
+                           {"groups", Dim(c.groups)}};
+  if (c.chains) {
+    const FusedProgram chain{.inputs = 3,
+                             .steps = {{.op = "add", .args = {0, 1}, .type = c.type},
+                                       {.op = "relu", .args = {3}, .type = c.type},
+                                       {.op = "add", .args = {4, 2}, .type = c.type}},
+                             .outputs = {5}};
+    chain.to_attributes(attributes, "epilogue_");
+  }
+  return attributes;
+}
+
+void time_conv(const Case& c, Format format, const KernelRegistry& kernels, Device& device) {
+  std::vector<int64_t> y;
+  const Attributes attributes = attributes_of(c, y);
+  std::vector<int64_t> w = {c.outputs, c.x[1] / c.groups};
+  w.resize(c.x.size(), c.taps);
+  KernelProblem problem{.op = "conv", .attributes = attributes};
+  problem.inputs = {lying(c.type, c.x, format), TensorView::dense(c.type, w)};
+  problem.outputs = {lying(c.type, y, format)};
+  problem.constant_keys = {0, 7};
+  if (c.chains) {
+    std::vector<int64_t> bias(y.size(), 1);
+    bias[1] = y[1];
+    problem.inputs.push_back(TensorView::dense(c.type, bias));
+    problem.inputs.push_back(lying(c.type, y, format));
+    problem.constant_keys = {0, 7, 8, 0};
+  }
+  for (const Kernel* kernel : kernels.takers(problem)) {
+    if (kernel->name() == "conv.plain") continue;
+    const Time untuned = time_of(*kernel, problem, device);
+    std::printf("%-30s %-13s %-18s %9.1f us, ready in %6.0f ms", c.name,
+                std::string(name_of(format)).c_str(), std::string(kernel->name()).c_str(),
+                untuned.us, untuned.ready_ms);
+    if (c.tunes) {
+      KernelCache cache(device);
+      const auto start = std::chrono::steady_clock::now();
+      const std::vector<std::string> algorithms = kernel->algorithms(problem, cache);
+      const double named_ms = ms_since(start);
+      std::string best;
+      double best_us = 0;
+      for (const std::string& algorithm : algorithms) {
+        KernelProblem one = problem;
+        one.algorithm = algorithm;
+        const Time time = time_of(*kernel, one, device);
+        if (best.empty() || time.us < best_us) {
+          best = algorithm;
+          best_us = time.us;
+        }
+      }
+      if (!best.empty()) {
+        std::printf(", %9.1f us of %zu (named in %.0f ms): %s", best_us, algorithms.size(),
+                    named_ms, best.c_str());
+      }
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+}
+
+void time_others(Format format, const KernelRegistry& kernels, Device& device) {
+  const auto time = [&](const char* what, const KernelProblem& problem) {
+    double bytes = 0;
+    for (const TensorView* view : {&problem.inputs[0], &problem.outputs[0]}) {
+      bytes += static_cast<double>(view->elements()) * static_cast<double>(size_of(view->dtype));
+    }
+    for (const Kernel* kernel : kernels.takers(problem)) {
+      const Time taken = time_of(*kernel, problem, device);
+      std::printf("%-30s %-13s %-24s %9.1f us, %6.0f GB/s\n", what,
+                  std::string(name_of(format)).c_str(), std::string(kernel->name()).c_str(),
+                  taken.us, bytes / taken.us / 1000);
+    }
+  };
+  const DType type = DType::kFloat16;
+  for (const int64_t side : {128, 32}) {
+    const Attributes attributes = {{"group_channels", Dim(10)}, {"epsilon", 1e-5}};
+    KernelProblem problem{.op = "group_norm", .attributes = attributes};
+    problem.inputs = {lying(type, {2, 320, side, side}, format), TensorView::dense(type, {320}),
+                      TensorView::dense(type, {320})};
+    problem.outputs = {problem.inputs[0]};
+    time(side == 128 ? "group norm" : "group norm, small", problem);
+  }
+  const std::vector<Dim> twos = {2, 2};
+  const Attributes attributes = {
+      {"kernel", std::vector<Dim>{3, 3}},      {"strides", twos},
+      {"dilations", std::vector<Dim>{1, 1}},   {"low", std::vector<Dim>{1, 1}},
+      {"outputs", std::vector<Dim>{56, 56}},   {"counted_low", std::vector<Dim>{0, 0}},
+      {"counted_high", std::vector<Dim>{0, 0}}};
+  for (const char* op : {"max_pool", "average_pool"}) {
+    KernelProblem problem{.op = op, .attributes = attributes};
+    problem.inputs = {lying(type, {32, 64, 112, 112}, format)};
+    problem.outputs = {lying(type, {32, 64, 56, 56}, format)};
+    time(op, problem);
+  }
+}
+
+int run(const std::string& part) {
+  const auto backend = runtime::find_backend("cuda");
+  const auto device = backend->make_device({});
+  device->make_current();
+  const KernelRegistry kernels = backend->kernels();
+  for (const Case& c : kCases) {
+    if (std::string(c.name).find(part) == std::string::npos) continue;
+    for (const Format format : kFormats) time_conv(c, format, kernels, *device);
+  }
+  if (!part.empty()) return 0;
+  for (const Format format : kFormats) time_others(format, kernels, *device);
+  return 0;
+}
+
+}  // namespace
+}  // namespace cleave::backend
+
+int main(int argc, char** argv) {
+  try {
+    return cleave::backend::run(argc > 1 ? argv[1] : "");
+  } catch (const cleave::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

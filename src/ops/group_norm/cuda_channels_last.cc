@@ -1,0 +1,142 @@
+#include "ops/group_norm/cuda_channels_last.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cuda/device_sources.h"
+#include "backend/cuda/simple_kernel.h"
+#include "backend/cuda/source_text.h"
+#include "backend/cuda/space.h"
+#include "types/window.h"
+
+namespace cleave::backend {
+namespace {
+
+constexpr int64_t kMostThreads = 512;
+constexpr int64_t kBlocks = 512;      // enough for a GPU
+constexpr int64_t kLeastPart = 8192;  // elements of a block
+constexpr int64_t kMostChunks = 256;  // of an image, which every block goes through
+constexpr int64_t kLargeGroup = 512;  // channels: such a group is a slice
+
+// The bytes of normalise_channels.cuh's struct.
+struct ChannelsArgument {
+  int64_t places;
+  int64_t channels;
+  int64_t slice;
+  int64_t group;
+  int64_t chunk;
+  int32_t slices;
+  int32_t chunks;
+  double epsilon;
+};
+
+// The work in vectors of so many channels. Chunks are the same in all forms.
+struct Form {
+  ChannelsArgument argument = {};
+  int64_t vector = 1;
+  Grid grid;
+  cudaKernel_t statistics = nullptr;
+  cudaKernel_t normalise = nullptr;
+};
+
+bool is_one_group(const ChannelsArgument& work) { return work.group >= kLargeGroup; }
+
+// Whole groups and whole vectors, as many as a block has threads for.
+int64_t slice_channels(const ChannelsArgument& work, int64_t vector) {
+  if (is_one_group(work)) return work.group;
+  int64_t slice = std::lcm(work.group, vector);
+  for (int64_t more = 2; more * slice <= work.channels; ++more) {
+    const int64_t larger = more * slice;
+    if (larger / vector > kMostThreads / 2) break;
+    if (work.channels % larger == 0) {
+      slice = larger;
+      more = 1;
+    }
+  }
+  return slice;
+}
+
+Form form_of(ChannelsArgument work, int64_t images, int64_t vector, DType type,
+             CudaDevice& device) {
+  Form form{.vector = vector};
+  work.slice = slice_channels(work, vector);
+  work.slices = static_cast<int32_t>(work.channels / work.slice);
+  form.argument = work;
+  const int64_t columns = std::min(work.slice / vector, kMostThreads);
+  const int64_t threads = (kMostThreads / columns * columns + 31) / 32 * 32;
+  const auto size = static_cast<int64_t>(type == DType::kFloat64 ? sizeof(double) : sizeof(float));
+  const int64_t groups = work.slice / work.group;
+  const int64_t sums = is_one_group(work) ? 0 : threads * vector;
+  form.grid = {.blocks = images * work.slices * work.chunks,
+               .threads = static_cast<int>(threads),
+               .shared_bytes = static_cast<int>((2 * groups + sums) * size)};
+  const std::string source =
+      "using T = " + device_type(type) + ";\nconstexpr int kVector = " + std::to_string(vector) +
+      ";\nconstexpr bool kOneGroup = " + (is_one_group(work) ? "true" : "false") + ";\n" +
+      std::string(device_source("reductions")) + std::string(device_source("normalise_channels"));
+  form.statistics = device.modules().get(source, "channel_statistics");
+  form.normalise = device.modules().get(source, "normalise_channels");
+  return form;
+}
+
+std::optional<std::string> refuses(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
+  const TensorView& x = problem.inputs[0];
+  const TensorView& y = problem.outputs[0];
+  if (!is_floating(x.dtype)) return "it takes floating types";
+  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &y}) {
+    if (view->dtype != x.dtype) return "operands and results are of one type";
+  }
+  if (x.rank() <= kImage) return "there is no image";
+  if (!x.has_format(Format::kChannelsLast) || !y.has_format(Format::kChannelsLast)) {
+    return "operand and result are not channels-last";
+  }
+  if (!problem.inputs[1].is_dense() || !problem.inputs[2].is_dense()) {
+    return "scale or bias is not dense";
+  }
+  if (x.elements() > kMostIndex) return "it has more than 2^31 elements";
+  return std::nullopt;
+}
+
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
+  const TensorView& x = problem.inputs[0];
+  if (x.elements() == 0) return CudaRun::nothing();
+  const int64_t images = x.shape[0];
+  ChannelsArgument work{.places = x.elements() / (x.shape[0] * x.shape[1]),
+                        .channels = x.shape[1],
+                        .group = problem.attributes.integer("group_channels"),
+                        .epsilon = problem.attributes.real("epsilon")};
+  const auto size = static_cast<int64_t>(size_of(x.dtype));
+  const int64_t of_group = is_one_group(work) ? work.group : work.channels;
+  const int64_t vector = std::gcd(16 / size, of_group);
+  const int64_t slice = slice_channels(work, vector);
+  const int64_t most = std::clamp<int64_t>(work.places * slice / kLeastPart, 1, kMostChunks);
+  const int64_t wanted = kBlocks / (images * (work.channels / slice));
+  const int64_t chunks = std::clamp<int64_t>(wanted, 1, std::min(most, work.places));
+  work.chunk = (work.places + chunks - 1) / chunks;
+  work.chunks = static_cast<int32_t>((work.places + work.chunk - 1) / work.chunk);
+  const Form vectors = form_of(work, images, vector, x.dtype, device);
+  const Form plain = vector > 1 ? form_of(work, images, 1, x.dtype, device) : vectors;
+  const int64_t bytes = images * (work.channels / work.group) * work.chunks * 2 *
+                        std::max<int64_t>(size, int64_t{sizeof(float)});
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+            const bool aligned = are_aligned({inputs[0], outputs[0]}, vector * size);
+            const Form& form = aligned ? vectors : plain;
+            launch_kernel(form.statistics, form.grid, launch.stream,
+                          {&form.argument, &inputs[0], &launch.workspace});
+            launch_kernel(form.normalise, form.grid, launch.stream,
+                          {&form.argument, &launch.workspace, &inputs[0], &inputs[1], &inputs[2],
+                           &outputs[0]});
+          },
+          bytes};
+}
+
+}  // namespace
+
+std::shared_ptr<const Kernel> make_channels_last_group_norm_cuda() {
+  return std::make_shared<SimpleCudaKernel>("group_norm", "group_norm.channels_last", refuses,
+                                            prepare);
+}
+
+}  // namespace cleave::backend

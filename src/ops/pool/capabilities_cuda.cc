@@ -1,0 +1,10 @@
+#include "capabilities/op_capabilities.h"
+
+namespace cleave::capabilities {
+
+OpCapabilitiesList make_pool_capabilities_cuda() {
+  const auto any = std::make_shared<AnyFormat>();
+  return {{"max_pool", any}, {"average_pool", any}, {"lp_pool", any}};
+}
+
+}  // namespace cleave::capabilities
