@@ -1,25 +1,26 @@
 #include "compiler/device_times.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "backend/timing_table.h"
+#include "base/hash.h"
 #include "base/log.h"
-#include "compiler/device_profiler.h"
 #include "runtime/timing_cache_impl.h"
+#include "runtime/tune.h"
 
 namespace cleave::compiler {
 namespace {
 
-constexpr double kSeconds = 0.02;  // a kernel
-// What begins the name of an op in entries of this kind.
-constexpr const char* kPlanned = "planned ";
+using backend::KernelProblem;
+using backend::TensorView;
 
-std::string text_of(const TensorType& type, Format format) {
-  auto view = backend::TensorView::dense(type.dtype, evaluate(type.shape, {}));
+TensorView view_of(const TensorType& type, Format format) {
+  TensorView view = TensorView::dense(type.dtype, evaluate(type.shape, {}));
   view.strides = dense_strides(format, view.shape);
-  return view.text();
+  return view;
 }
 
 class DeviceTimes final : public cost::ExactTimes {
@@ -27,8 +28,8 @@ class DeviceTimes final : public cost::ExactTimes {
   DeviceTimes(std::shared_ptr<const backend::Backend> backend, int index,
               std::shared_ptr<TimingCache> timings, LogSink log)
       : backend_(std::move(backend)),
-        index_(index),
-        kind_(*backend_->make_device({.index = index})),
+        kernels_(backend_->kernels()),
+        device_(backend_->make_device({.index = index})),
         timings_(std::move(timings)),
         table_(timings_->impl()->table),
         log_(std::move(log)) {}
@@ -41,41 +42,42 @@ class DeviceTimes final : public cost::ExactTimes {
   }
 
   std::optional<double> kernel_us(const cost::KernelSpec& spec) override {
-    const backend::TimingKey key = key_of(spec);
+    const KernelProblem problem = problem_of(spec);
+    const backend::TimingKey key(backend::DeviceKind(*device_), problem);
     if (const backend::KernelTimes* known = table_.find(key)) return known->front().us;
-    if (profiler_ == nullptr) {
-      log(log_, LogLevel::kInfo, "timing what planning has to choose from");
-      profiler_ = make_device_profiler(backend_, std::vector<int>{index_});
-    }
-    const auto us = profiler_->kernel_us(spec, kSeconds);
-    if (us) table_.set(key, {{"as it is used untuned", *us}});
-    return us;
+    if (!has_timed_) log(log_, LogLevel::kInfo, "timing what planning has to choose from");
+    has_timed_ = true;
+    device_->make_current();
+    backend::KernelTimes times = runtime::time_problem(problem, kernels_, *device_, log_);
+    if (times.empty()) return std::nullopt;
+    table_.set(key, std::move(times));
+    return table_.find(key)->front().us;
   }
 
  private:
-  backend::TimingKey key_of(const cost::KernelSpec& spec) const {
-    backend::TimingKey key;
-    key.backend = kind_.backend;
-    key.device = kind_.name;
-    key.threads = kind_.threads;
-    key.op = kPlanned + std::string(spec.op);
-    key.attributes = spec.attributes.text();
+  KernelProblem problem_of(const cost::KernelSpec& spec) const {
+    KernelProblem problem{.op = spec.op, .attributes = spec.attributes};
     for (size_t i = 0; i < spec.inputs.size(); ++i) {
-      const bool weight = spec.weight && i == 1;
-      key.inputs.push_back(text_of(spec.inputs[i], i == 1 ? Format::kRowMajor : spec.format) +
-                           (weight ? " constant" : ""));
+      const bool is_weight = spec.weight && i == 1;
+      problem.inputs.push_back(
+          view_of(spec.inputs[i], is_weight ? Format::kRowMajor : spec.format));
+      problem.constant_keys.push_back(
+          is_weight ? std::max<uint64_t>(1, hash_bytes(problem.inputs[i].text())) : 0);
     }
-    for (const TensorType& type : spec.outputs) key.outputs.push_back(text_of(type, spec.format));
-    return key;
+    for (const TensorType& type : spec.outputs) {
+      problem.outputs.push_back(view_of(type, spec.format));
+    }
+    problem.threads = device_->threads();
+    return problem;
   }
 
   std::shared_ptr<const backend::Backend> backend_;
-  int index_;
-  backend::DeviceKind kind_;
+  backend::KernelRegistry kernels_;
+  std::unique_ptr<backend::Device> device_;
   std::shared_ptr<TimingCache> timings_;
   backend::TimingTable table_;
   LogSink log_;
-  std::unique_ptr<cost::Profiler> profiler_;  // made when something has to be timed
+  bool has_timed_ = false;
 };
 
 }  // namespace

@@ -10,9 +10,8 @@
 
 namespace cleave::compiler {
 
-// What `timings` has not is timed on device `index` of the backend, by the kernel that is used
-// untuned. When the object goes, `timings` has that too: entries of their own, which choose no
-// kernel. Error(kDevice) where the device is not there.
+// What `timings` has not is tuned on device `index` of the backend: the fastest kernel counts. When
+// the object goes, `timings` has that too. Error(kDevice) where the device is not there.
 std::shared_ptr<cost::ExactTimes> make_device_times(std::shared_ptr<const backend::Backend> backend,
                                                     int index, std::shared_ptr<TimingCache> timings,
                                                     LogSink log);

@@ -206,9 +206,11 @@ class FormatChooser {
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const ir::ValueId value = node.inputs[i];
         if (!value.valid() || inside(group, value) || is_stretched(value)) continue;
-        if (!chain && capabilities_.reads_strided(node.op, i)) continue;
+        // What reads any view, and has a choice, is fastest on one that lies as its result does.
+        const bool strided = !chain && capabilities_.reads_strided(node.op, i);
+        if (strided && !variable_of_group_[group]) continue;
         add_read(value, group, [&](Format result) {
-          return chain || copies_[group]
+          return chain || strided || copies_[group]
                      ? result
                      : capabilities::format_read(capabilities_, node.op, i, result);
         });

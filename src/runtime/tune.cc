@@ -150,6 +150,13 @@ KernelTimes time_all(const Candidates& candidates) {
 
 }  // namespace
 
+KernelTimes time_problem(const KernelProblem& problem, const backend::KernelRegistry& kernels,
+                         backend::Device& device, const LogSink& log) {
+  const std::vector<Way> ways = ways_of(kernels.takers(problem), problem, device);
+  const Candidates candidates = make_candidates(ways, problem, device, log);
+  return candidates.empty() ? KernelTimes() : time_all(candidates);
+}
+
 void tune_program(const program::EngineData& data, const program::Program& program,
                   const SymbolValues& symbols, const backend::KernelRegistry& kernels,
                   backend::Device& device, backend::TimingTable& timings, const LogSink& log) {

@@ -9,6 +9,12 @@
 
 namespace cleave::runtime {
 
+// The times of all kernels that take the problem, and of all their algorithms, as below; empty
+// where none does, or memory does not suffice.
+backend::KernelTimes time_problem(const backend::KernelProblem& problem,
+                                  const backend::KernelRegistry& kernels, backend::Device& device,
+                                  const LogSink& log);
+
 // For each problem of any rank at these sizes that several kernels take, or one by several
 // algorithms, and whose fastest `timings` does not name yet or names as what is not there, adds the
 // times of all of them on `device`: medians of several calls that take turns, on operands of its

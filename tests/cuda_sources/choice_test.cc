@@ -67,5 +67,64 @@ TEST(TopKChoice, MoreThanABlockHoldsIsSorted) {
   EXPECT_EQ(top_k_of(1, 128256, 2049), "top_k.sort");
 }
 
+class AttentionChoice : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const KernelRegistry registry = builtin_cuda_kernels();
+    const auto kernels = registry.of("attention");
+    if (kernels.front()->name() != "attention.cudnn")
+      GTEST_SKIP() << "cuDNN's front end is missing";
+  }
+
+  static TensorView by_heads(int64_t heads, int64_t rows, int64_t depth = 64) {
+    return {kHalf, {1, heads, rows, depth}, {rows * heads * depth, depth, heads * depth, 1}};
+  }
+  // 6 query heads on 3 key heads, unless the attributes say otherwise.
+  static std::string kernel_with(const Attributes& more, const std::vector<TensorView>& mask = {},
+                                 int64_t rows = 40) {
+    Attributes attributes = more;
+    attributes.set("scale", 0.125);
+    std::vector<TensorView> inputs = {by_heads(6, rows), by_heads(3, 40), by_heads(3, 40)};
+    inputs.insert(inputs.end(), mask.begin(), mask.end());
+    return kernel_of("attention", inputs, {by_heads(6, rows)}, attributes);
+  }
+  static TensorView bool_mask(std::vector<int64_t> shape) {
+    return TensorView::dense(DType::kBool, std::move(shape));
+  }
+};
+
+TEST_F(AttentionChoice, HalvesAreCudnns) {
+  EXPECT_EQ(kernel_with({}), "attention.cudnn");
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}}), "attention.cudnn");
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}}, {}, 1), "attention.cudnn");
+  EXPECT_EQ(kernel_with({}, {bool_mask({1, 1, 1, 40})}), "attention.cudnn");
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}}, {bool_mask({1, 1, 40, 40})}), "attention.cudnn");
+}
+
+TEST_F(AttentionChoice, OthersAreOurOwn) {
+  const TensorView wide = TensorView::dense(DType::kFloat32, {1, 2, 40, 64});
+  EXPECT_EQ(kernel_of("attention", {wide, wide, wide}, {wide}, {{"scale", 0.125}}),
+            "attention.tiles");
+  // Rows that do not begin at multiples of 16 bytes.
+  const TensorView gaps = {kHalf, {1, 2, 40, 64}, {2 * 40 * 68, 40 * 68, 68, 1}};
+  EXPECT_NE(kernel_of("attention", {gaps, gaps, gaps}, {by_heads(2, 40)}, {{"scale", 0.125}}),
+            "attention.cudnn");
+  // Of two of three key heads one query head each.
+  EXPECT_EQ(kernel_with({{"group", Dim(3)}, {"head_offset", Dim(2)}, {"kv_offset", Dim(0)}}),
+            "attention.tensor");
+  // Rows that see nothing, a diagonal inside, and one beside a mask that ends at the last key.
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}, {"rows_total", Dim(60)}}), "attention.tensor");
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}, {"rows_total", Dim(30)}}), "attention.tensor");
+  EXPECT_EQ(kernel_with({{"causal", Dim(1)}}, {bool_mask({1, 1, 1, 40})}, 20), "attention.tensor");
+}
+
+TEST_F(AttentionChoice, MasksLargerThanTheWorkspaceAreOurOwn) {
+  const TensorView q = by_heads(8, 8192);
+  EXPECT_EQ(kernel_of("attention", {q, q, q, bool_mask({1, 1, 8192, 8192})}, {q}, {{"scale", 0.1}}),
+            "attention.cudnn");
+  EXPECT_EQ(kernel_of("attention", {q, q, q, bool_mask({1, 8, 8192, 8192})}, {q}, {{"scale", 0.1}}),
+            "attention.tensor");
+}
+
 }  // namespace
 }  // namespace cleave::backend

@@ -75,7 +75,8 @@ void add_reductions(std::vector<Case>& cases) {
       cases.push_back({{"reductions", "arg_record", "arg_extreme"}, extreme});
       cases.push_back({{"reductions", "arg_record", "arg_extreme_parts"},
                        extreme + number("kVector", whole_block ? 2 : 1)});
-      cases.push_back({{"cumsum"}, prefix + flag("kExclusive", whole_block)});
+      cases.push_back(
+          {{"cumsum"}, prefix + flag("kExclusive", whole_block) + number("kVector", 2)});
     }
   }
 }
@@ -118,7 +119,8 @@ void add_rows(std::vector<Case>& cases) {
 void add_others(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t", "bool"}) {
     const std::string order = type(element) + flag("kLargest", true);
-    cases.push_back({{"reductions", "top_order", "top_k_select"}, order + number("kMost", 2048)});
+    cases.push_back({{"reductions", "top_order", "top_k_select"},
+                     order + number("kMost", 2048) + number("kVector", 2)});
     cases.push_back({{"reductions", "top_order", "top_k_sort"}, order});
     cases.push_back({{"iota"}, type(element)});
   }
@@ -183,6 +185,11 @@ void add_products(std::vector<Case>& cases) {
           {{"plain_conv"}, type(element) + number("kOutputs", 4) + flag("kChannelsLast", last)});
     }
     cases.push_back({{"plain_matmul"}, type(element)});
+  }
+  for (const char* element : {"float", "Half", "double"}) {
+    cases.push_back({{"depthwise_conv"},
+                     type(element) + number("kVector", 2) + number("kPlaces", 4) +
+                         number("kTaps", 7) + number("kStride", 2) + number("kDilation", 1)});
   }
   const auto attention = [](const char* element, const char* mask, bool causal) {
     return type(element) + "using M = " + mask + ";\n" + flag("kHasMask", !causal) +

@@ -30,17 +30,19 @@ bool succeeded(const fe::error_object& status, const char* during) {
   }
 }
 
-// Describes what is asked for and asks cuDNN for its plans; null where none will do.
-std::shared_ptr<fe::graph::Graph> planned(CudaDevice& device, const CudnnGraph& asked) {
+// Describes what is asked for and asks cuDNN for its plans; null where none will do. `all`: also
+// for those that its other heuristic, which takes longer, puts first.
+std::shared_ptr<fe::graph::Graph> planned(CudaDevice& device, const CudnnGraph& asked, bool all) {
   constexpr const char* kDuring = "building a plan";
+  std::vector<fe::HeurMode_t> modes = {fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK};
+  if (all) modes.insert(modes.begin() + 1, fe::HeurMode_t::B);
   device.make_current();
   auto graph = std::make_shared<fe::graph::Graph>();
   try {
     asked.describe(*graph);
     if (!succeeded(graph->validate(), kDuring) ||
         !succeeded(graph->build_operation_graph(cudnn_of(device)), kDuring) ||
-        !succeeded(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}),
-                   kDuring)) {
+        !succeeded(graph->create_execution_plans(modes), kDuring)) {
       return nullptr;
     }
     graph->deselect_workspace_greater_than(asked.most_workspace_bytes);
@@ -118,7 +120,7 @@ class Plans {
       if (auto plan = found->second->lock()) return plan;
     }
     std::shared_ptr<const CudnnPlan> plan;
-    if (const auto graph = planned(device, asked)) {
+    if (const auto graph = planned(device, asked, !asked.plan.empty())) {
       for (int64_t i = 0; plan == nullptr && i < graph->get_execution_plan_count(); ++i) {
         if (!asked.plan.empty() && Plan::name(*graph, i) != asked.plan) continue;
         plan = Plan::build(device, graph, i, asked.most_workspace_bytes);
@@ -135,7 +137,7 @@ class Plans {
   std::vector<std::string> names(CudaDevice& device, const CudnnGraph& asked, size_t most) {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> names;
-    const auto graph = planned(device, asked);
+    const auto graph = planned(device, asked, true);
     if (graph == nullptr) return names;
     for (int64_t i = 0; names.size() < most && i < graph->get_execution_plan_count(); ++i) {
       const std::string name = Plan::name(*graph, i);

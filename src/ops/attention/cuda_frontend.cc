@@ -21,7 +21,7 @@ namespace {
 namespace fe = cudnn_frontend;
 
 constexpr int64_t kMostPlanBytes = int64_t{4} << 20;  // capabilities_cuda.cc has it too
-constexpr int64_t kMostDepth = 256;
+constexpr int64_t kMostDepth = 512;                   // on some GPUs cuDNN has less
 constexpr int64_t kPieceElements = kMostPieceBytes / 2;
 
 enum Tensor : int64_t { kQuery = 1, kKey, kValue, kBias, kResult };
@@ -118,7 +118,7 @@ std::optional<std::string> refuse_fused(const KernelProblem& problem) {
     return "the depth of heads is no multiple of 8";
   }
   if (work.depth > kMostDepth || work.width > kMostDepth) {
-    return "heads are of more than 256 elements";
+    return "heads are of more than 512 elements";
   }
   if (work.keys == 0 || (work.causal && work.visible < 1)) return "a row sees nothing";
   if (!fused.has_diagonal) return "its diagonal ends at neither corner";
@@ -129,7 +129,9 @@ std::optional<std::string> refuse_fused(const KernelProblem& problem) {
   return work.has_mask ? refuse_mask(fused, problem) : std::nullopt;
 }
 
-CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias>& bias) {
+// `how`: as one operation of cuDNN's, or composed of its products and softmax.
+CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias>& bias,
+                    fe::AttentionImplementation_t how) {
   const auto describe = [=](fe::graph::Graph& graph) {
     const auto tensor = [&](const char* name, int64_t uid, std::vector<int64_t> dims,
                             std::vector<int64_t> strides) {
@@ -145,6 +147,7 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
     auto attention = fe::graph::SDPA_attributes()
                          .set_name("attention")
                          .set_generate_stats(false)
+                         .set_implementation(how)
                          .set_attn_scale(fused.work.scale);
     if (fused.diagonal) {
       attention.set_diagonal_alignment(*fused.diagonal).set_diagonal_band_right_bound(0);
@@ -160,7 +163,8 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
     results[0]->set_output(true).set_uid(kResult).set_dim(out.dims).set_stride(out.strides);
   };
   std::string key =
-      "attention.cudnn " + std::string(name_of(fused.work.q.type)) + " " +
+      "attention.cudnn " + std::to_string(static_cast<int>(how)) + " " +
+      std::string(name_of(fused.work.q.type)) + " " +
       std::to_string(std::bit_cast<uint32_t>(fused.work.scale)) +
       (fused.diagonal ? " causal " + std::to_string(static_cast<int>(*fused.diagonal)) : "");
   for (const Described& operand : {fused.q(), fused.k(), fused.v(), fused.out()}) {
@@ -179,7 +183,11 @@ class PreparedFused final : public PreparedKernel {
       : fused_(problem), own_(prepare_own_attention(problem, cache)) {
     CudaDevice& device = cuda_device(cache);
     if (fused_.work.has_mask) bias_.emplace(fused_.work, problem.inputs[3], fused_.keys);
-    plan_ = cudnn_plan(device, graph_of(fused_, bias_));
+    // Versions of cuDNN differ in what they have for which GPUs.
+    using How = fe::AttentionImplementation_t;
+    for (const How how : {How::AUTO, How::COMPOSITE}) {
+      if (!plan_) plan_ = cudnn_plan(device, graph_of(fused_, bias_, how));
+    }
     if (plan_ && bias_) masking_.emplace(prepare_masking(fused_.work, *bias_, device));
     const auto size = static_cast<int64_t>(size_of(fused_.work.q.type));
     key_bytes_ = fused_.first_key_head * fused_.work.k.strides[1] * size;

@@ -36,6 +36,13 @@ const Sizes kSizes[] = {
     {{2, 5, 8, 9}, {5, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {8, 9}, 5},
     {{1, 5, 11, 12}, {10, 1, 5, 3}, {2, 2}, {1, 2}, {2, 2}, {6, 6}, 5},
     {{1, 4, 3, 9}, {4, 1, 3, 9}, {1, 3}, {2, 1}, {3, 5}, {5, 5}, 4},
+    // Of many channels, at every second place and at all; and gates of channels.
+    {{1, 72, 16, 16}, {72, 1, 5, 5}, {2, 2}, {1, 1}, {2, 2}, {8, 8}, 72},
+    {{2, 64, 9, 10}, {64, 1, 3, 3}, {2, 2}, {1, 1}, {1, 1}, {5, 5}, 64},
+    {{2, 64, 9, 10}, {64, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {9, 10}, 64},
+    {{2, 72, 1, 1}, {24, 72, 1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+    {{2, 24, 1, 1}, {72, 24, 1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+    {{2, 3, 16, 16}, {16, 3, 3, 3}, {2, 2}, {1, 1}, {1, 1}, {8, 8}},
     // Volumes.
     {{1, 2, 4, 5, 6}, {3, 2, 3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {4, 5, 6}},
     {{1, 3, 5, 5, 5}, {3, 1, 2, 3, 3}, {2, 1, 2}, {1, 1, 1}, {0, 1, 1}, {2, 5, 3}, 3},
@@ -164,6 +171,58 @@ TEST(Conv, CarriesOutItsEpilogue) {
           test.kernel = kernel;
           expect_near(run_case(test)[0], expected, 4e-6);
           test.kernel.clear();
+        }
+      }
+    }
+  }
+}
+
+// Chains that a library may have in its own kernel, in every type and format: activation(conv +
+// bias) + residual, where nothing is rounded before the end, or everything is.
+TEST(Conv, CarriesOutItsEpilogueInHalfPrecision) {
+  if (test_backend().name() == "cpu") GTEST_SKIP() << "its arithmetic is float32";
+  for (const char* activation : {"relu", "silu", "hard_swish", "gelu", "hard_sigmoid"}) {
+    for (const DType type : {DType::kFloat16, DType::kBFloat16}) {
+      const double alpha = std::string(activation) == "hard_sigmoid" ? 0.2 : 0;
+      const FusedProgram chain{
+          .inputs = 3,
+          .steps = {{.op = "add", .args = {0, 1}, .type = type},
+                    {.op = activation, .args = {3}, .alpha = alpha, .type = type},
+                    {.op = "add", .args = {4, 2}, .type = type}},
+          .outputs = {5}};
+      for (const Sizes& sizes : kSizes) {
+        if (sizes.w[0] * sizes.w[1] > 2000) continue;
+        const HostTensor x = random_tensor(type, sizes.x, 7, -1, 1);
+        const HostTensor w = random_tensor(type, sizes.w, 8, -1, 1);
+        const std::vector<int64_t> y = sizes.y();
+        const HostTensor residual = random_tensor(type, y, 9);
+        std::vector<int64_t> extents(y.size(), 1);
+        extents[1] = y[1];
+        const HostTensor bias = random_tensor(type, extents, 10);
+        KernelCase test = case_of(sizes, x, w);
+        HostTensor expected = reference_of(test)[0];
+        int64_t places = 1;
+        for (size_t d = 2; d < y.size(); ++d) places *= y[d];
+        for (int64_t i = 0; i < expected.elements(); ++i) {
+          HostTensor sum(DType::kFloat64, {1});
+          HostTensor made(DType::kFloat64, {1});
+          sum.set(0, expected.get(i) + bias.get(i / places % y[1]));
+          KernelCase one{.op = activation, .inputs = {&sum}, .outputs = {made}};
+          if (alpha != 0) one.attributes.set("alpha", alpha);
+          expected.set(i, reference_of(one)[0].get(0) + residual.get(i));
+        }
+        chain.to_attributes(test.attributes, "epilogue_");
+        test.inputs.push_back(&bias);
+        test.inputs.push_back(&residual);
+        for (const Lay lay : kLays) {
+          lie(test, lay);
+          for (const std::string& kernel : kernels_of(test)) {
+            SCOPED_TRACE(name_of(sizes) + " " + kernel + " " + activation +
+                         (lay == Lay::kDense ? "" : " channels last"));
+            test.kernel = kernel;
+            expect_near(run_case(test)[0], expected, 3 * tolerance_of(type));
+            test.kernel.clear();
+          }
         }
       }
     }

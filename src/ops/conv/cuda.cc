@@ -5,6 +5,7 @@
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/conv/cuda_depthwise.h"
 #include "ops/conv/cuda_epilogue.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
@@ -86,7 +87,8 @@ std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
   const auto prepare = [](const KernelProblem& problem, CudaDevice& device) {
     return prepare_plain_conv(problem, device);
   };
-  return {std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv, prepare)};
+  return {make_depthwise_conv_cuda(),
+          std::make_shared<SimpleCudaKernel>("conv", "conv.plain", refuse_plain_conv, prepare)};
 }
 
 }  // namespace cleave::backend

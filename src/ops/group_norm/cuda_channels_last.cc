@@ -16,6 +16,7 @@ constexpr int64_t kMostThreads = 512;
 constexpr int64_t kBlocks = 512;      // enough for a GPU
 constexpr int64_t kLeastPart = 8192;  // elements of a block
 constexpr int64_t kMostChunks = 256;  // of an image, which every block goes through
+constexpr int64_t kLineVectors = 16;  // that a block reads of a place
 constexpr int64_t kLargeGroup = 512;  // channels: such a group is a slice
 
 // The bytes of normalise_channels.cuh's struct.
@@ -41,13 +42,14 @@ struct Form {
 
 bool is_one_group(const ChannelsArgument& work) { return work.group >= kLargeGroup; }
 
-// Whole groups and whole vectors, as many as a block has threads for.
+// Whole groups and whole vectors, no more of them than fill memory's lines: a block goes through
+// the statistics of all its groups.
 int64_t slice_channels(const ChannelsArgument& work, int64_t vector) {
   if (is_one_group(work)) return work.group;
   int64_t slice = std::lcm(work.group, vector);
   for (int64_t more = 2; more * slice <= work.channels; ++more) {
     const int64_t larger = more * slice;
-    if (larger / vector > kMostThreads / 2) break;
+    if (larger / vector > kLineVectors) break;
     if (work.channels % larger == 0) {
       slice = larger;
       more = 1;

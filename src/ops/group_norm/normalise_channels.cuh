@@ -87,7 +87,7 @@ __device__ void sum_groups(const Channels& work, const Part& part, const T* x, W
     int32_t groups[kVector];
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
-      groups[i] = int32_t((part.column * kVector + i) / work.group);
+      groups[i] = int32_t(uint32_t(part.column * kVector + i) / uint32_t(work.group));
     }
     each_place(work, part, int64_t(part.column) * kVector, [&](int64_t at) {
       const auto values = *reinterpret_cast<const Vector<T, kVector>*>(x + at);
@@ -181,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(512)
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
       const int64_t channel = v * kVector + i;
-      const int64_t group = channel / work.group;
+      const uint32_t group = uint32_t(channel) / uint32_t(work.group);
       mean[i] = means[group];
       factor[i] = inverses[group] * W(widen(scale[part.first_channel + channel]));
       shift[i] = W(widen(bias[part.first_channel + channel]));
