@@ -75,8 +75,7 @@ void add_reductions(std::vector<Case>& cases) {
       cases.push_back({{"reductions", "arg_record", "arg_extreme"}, extreme});
       cases.push_back({{"reductions", "arg_record", "arg_extreme_parts"},
                        extreme + number("kVector", whole_block ? 2 : 1)});
-      cases.push_back(
-          {{"cumsum"}, prefix + flag("kExclusive", whole_block) + number("kVector", 2)});
+      cases.push_back({{"cumsum"}, prefix + flag("kExclusive", whole_block)});
     }
   }
 }
@@ -119,8 +118,7 @@ void add_rows(std::vector<Case>& cases) {
 void add_others(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t", "bool"}) {
     const std::string order = type(element) + flag("kLargest", true);
-    cases.push_back({{"reductions", "top_order", "top_k_select"},
-                     order + number("kMost", 2048) + number("kVector", 2)});
+    cases.push_back({{"reductions", "top_order", "top_k_select"}, order + number("kMost", 2048)});
     cases.push_back({{"reductions", "top_order", "top_k_sort"}, order});
     cases.push_back({{"iota"}, type(element)});
   }

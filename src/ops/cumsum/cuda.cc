@@ -1,6 +1,5 @@
 // cumsum on GPUs.
 #include <algorithm>
-#include <numeric>
 
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/line_split.h"
@@ -37,42 +36,28 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const bool exclusive = problem.attributes.integer("exclusive", 0) != 0;
   // Lines beside each other are walked by a thread each, if there are enough.
   const bool whole_block = view.extent >= 64 && (view.inner == 1 || lines < 2048 || view.inner < 8);
-  const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  const int64_t vector =
-      whole_block && view.inner == 1 ? std::gcd(std::min<int64_t>(8, 16 / size), view.extent) : 1;
   const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
                              ";\nconstexpr bool kExclusive = " + (exclusive ? "true" : "false") +
                              ";\nconstexpr bool kWholeBlock = " + (whole_block ? "true" : "false") +
-                             ";\nconstexpr int kVector = " + std::to_string(vector) + ";\n" +
-                             std::string(device_source("cumsum"));
-  struct Pair {
-    cudaKernel_t sums;
-    cudaKernel_t scan;
-  };
-  Modules& modules = device.modules();
-  const Pair plain = {modules.get(source, "part_sums"), modules.get(source, "cumsum")};
-  const Pair vectors = {modules.get(source, "part_sums_by_vectors"),
-                        modules.get(source, "cumsum_by_vectors")};
-  const LineSplit split = LineSplit::of(lines, view.extent / vector, kBlocks,
-                                        whole_block ? view.extent / kLeastPart : 1);
+                             ";\n" + std::string(device_source("cumsum"));
+  const cudaKernel_t kernel = device.modules().get(source, "cumsum");
+  const cudaKernel_t part_sums = device.modules().get(source, "part_sums");
+  const LineSplit split =
+      LineSplit::of(lines, view.extent, kBlocks, whole_block ? view.extent / kLeastPart : 1);
   const Grid grid{.blocks = whole_block ? lines * split.splits : (lines + 255) / 256,
                   .threads = 256};
-  return {
-      [=](std::span<const void* const> inputs, std::span<void* const> outputs,
-          const Launch& launch) {
-        const bool by_vectors = vector > 1 && are_aligned({inputs[0], outputs[0]}, vector * size);
-        const Pair& kernels = by_vectors ? vectors : plain;
-        const int64_t part = split.part * vector;  // elements
-        if (split.splits > 1) {
-          launch_kernel(kernels.sums, grid, launch.stream,
-                        {&view.extent, &view.inner, &reversed, &split.splits, &part, &inputs[0],
-                         &launch.workspace});
-        }
-        launch_kernel(kernels.scan, grid, launch.stream,
-                      {&lines, &view.extent, &view.inner, &reversed, &split.splits, &part,
-                       &launch.workspace, &inputs[0], &outputs[0]});
-      },
-      split.splits > 1 ? grid.blocks * kSumBytes : 0};
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+            if (split.splits > 1) {
+              launch_kernel(part_sums, grid, launch.stream,
+                            {&view.extent, &view.inner, &reversed, &split.splits, &split.part,
+                             &inputs[0], &launch.workspace});
+            }
+            launch_kernel(kernel, grid, launch.stream,
+                          {&lines, &view.extent, &view.inner, &reversed, &split.splits, &split.part,
+                           &launch.workspace, &inputs[0], &outputs[0]});
+          },
+          split.splits > 1 ? grid.blocks * kSumBytes : 0};
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 //   using T = float;
 //   constexpr bool kExclusive = false;
 //   constexpr bool kWholeBlock = true;  // a block of 256 threads a line or part, else a thread
-//   constexpr int kVector = 4;          // elements that are read at once, where they can be
 template <class A>
 struct SumOf {
   using Type = int64_t;
@@ -24,7 +23,7 @@ using Sum = typename SumOf<Working<T>>::Type;
 __device__ inline Sum added(Sum a, Sum b) { return op_add(a, b); }
 
 constexpr int kThreads = 256;
-constexpr int kEach = 8;  // elements a thread, one behind the other
+constexpr int kEach = 4;  // elements a thread, one behind the other
 
 // The sum of all threads before this one; `all` becomes that of the block.
 __device__ inline Sum sum_before(Sum mine, Sum& all) {
@@ -62,43 +61,6 @@ struct Walk {
   __device__ int64_t at(int64_t e) const { return first + e * step; }
 };
 
-// kEach elements of a walk from `e` on, kCount at once: parts end behind whole vectors.
-template <int kCount>
-struct Stretch {
-  T at[kEach];
-
-  __device__ void load(const Walk& walk, int64_t e, int64_t end, const T* x) {
-#pragma unroll
-    for (int i = 0; i < kEach; i += kCount) {
-      if (e + i >= end) break;
-      if constexpr (kCount == 1) {
-        at[i] = x[walk.at(e + i)];
-      } else {
-        const int64_t low = walk.step > 0 ? walk.at(e + i) : walk.at(e + i + kCount - 1);
-        const auto vector = *reinterpret_cast<const Vector<T, kCount>*>(x + low);
-#pragma unroll
-        for (int j = 0; j < kCount; ++j) at[i + j] = vector.at[walk.step > 0 ? j : kCount - 1 - j];
-      }
-    }
-  }
-  __device__ void store(const Walk& walk, int64_t e, int64_t end, T* y) const {
-#pragma unroll
-    for (int i = 0; i < kEach; i += kCount) {
-      if (e + i >= end) break;
-      if constexpr (kCount == 1) {
-        y[walk.at(e + i)] = at[i];
-      } else {
-        Vector<T, kCount> vector;
-#pragma unroll
-        for (int j = 0; j < kCount; ++j)
-          vector.at[j] = at[i + (walk.step > 0 ? j : kCount - 1 - j)];
-        const int64_t low = walk.step > 0 ? walk.at(e + i) : walk.at(e + i + kCount - 1);
-        *reinterpret_cast<Vector<T, kCount>*>(y + low) = vector;
-      }
-    }
-  }
-};
-
 // The elements that a block has: those of part `blockIdx.x % splits` of a line.
 struct Share {
   int64_t line;
@@ -121,34 +83,39 @@ __device__ inline Sum sum_of_block(Sum mine) {
   return all;
 }
 
-template <int kCount>
-__device__ void sum_part(int64_t extent, int64_t inner, bool reversed, int64_t splits, int64_t part,
-                         const T* x, Sum* sums) {
+extern "C" __global__ void __launch_bounds__(kThreads)
+    part_sums(const int64_t extent, const int64_t inner, const int32_t reversed,
+              const int64_t splits, const int64_t part, const T* x, Sum* sums) {
   const Share share(extent, splits, part);
   const Walk walk(share.line, extent, inner, reversed);
   Sum mine = 0;
-  for (int64_t e = share.begin + threadIdx.x * kEach; e < share.end; e += kThreads * kEach) {
-    Stretch<kCount> stretch;
-    stretch.load(walk, e, share.end, x);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      if (e + i < share.end) mine = added(mine, Sum(widen(stretch.at[i])));
-    }
+#pragma unroll 8
+  for (int64_t e = share.begin + threadIdx.x; e < share.end; e += kThreads) {
+    mine = added(mine, Sum(widen(x[walk.at(e)])));
   }
   const Sum all = sum_of_block(mine);
   if (threadIdx.x == 0) sums[blockIdx.x] = all;
 }
 
 // `sums` are those of all parts; not read where a line is one part.
-template <int kCount>
-__device__ void scan_part(int64_t extent, int64_t inner, bool reversed, int64_t splits,
-                          int64_t part, const Sum* sums, const T* x, T* y) {
+extern "C" __global__ void __launch_bounds__(kThreads)
+    cumsum(const int64_t lines, const int64_t extent, const int64_t inner, const int32_t reversed,
+           const int64_t splits, const int64_t part, const Sum* sums, const T* x, T* y) {
+  Sum carried = 0;
+  if constexpr (!kWholeBlock) {
+    const int64_t line = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (line >= lines) return;
+    const Walk walk(line, extent, inner, reversed);
+#pragma unroll 4
+    for (int64_t e = 0; e < extent; ++e) {
+      const Sum next = added(carried, Sum(widen(x[walk.at(e)])));
+      y[walk.at(e)] = narrow<T>(Working<T>(kExclusive ? carried : next));
+      carried = next;
+    }
+    return;
+  }
   const Share share(extent, splits, part);
   const Walk walk(share.line, extent, inner, reversed);
-  int64_t mine = share.begin + threadIdx.x * kEach;
-  Stretch<kCount> stretch;
-  stretch.load(walk, mine, share.end, x);
-  Sum carried = 0;
   if (share.split > 0) {
     const Sum* before = sums + share.line * splits;
     for (int64_t s = threadIdx.x; s < share.split; s += kThreads) {
@@ -157,62 +124,24 @@ __device__ void scan_part(int64_t extent, int64_t inner, bool reversed, int64_t 
     carried = sum_of_block(carried);
   }
   for (int64_t chunk = share.begin; chunk < share.end; chunk += kThreads * kEach) {
-    Stretch<kCount> next;
-    next.load(walk, mine + kThreads * kEach, share.end, x);
+    const int64_t mine = chunk + threadIdx.x * kEach;
     Sum terms[kEach];
     Sum sum = 0;
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
-      terms[i] = mine + i < share.end ? Sum(widen(stretch.at[i])) : Sum(0);
+      terms[i] = mine + i < share.end ? Sum(widen(x[walk.at(mine + i)])) : Sum(0);
       sum = added(sum, terms[i]);
     }
     Sum all;
     Sum total = added(carried, sum_before(sum, all));
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
-      const Sum more = added(total, terms[i]);
-      stretch.at[i] = narrow<T>(Working<T>(kExclusive ? total : more));
-      total = more;
+      const Sum next = added(total, terms[i]);
+      if (mine + i < share.end) {
+        y[walk.at(mine + i)] = narrow<T>(Working<T>(kExclusive ? total : next));
+      }
+      total = next;
     }
-    stretch.store(walk, mine, share.end, y);
     carried = added(carried, all);
-    stretch = next;
-    mine += kThreads * kEach;
   }
-}
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    part_sums(const int64_t extent, const int64_t inner, const int32_t reversed,
-              const int64_t splits, const int64_t part, const T* x, Sum* sums) {
-  sum_part<1>(extent, inner, reversed, splits, part, x, sums);
-}
-extern "C" __global__ void __launch_bounds__(kThreads)
-    part_sums_by_vectors(const int64_t extent, const int64_t inner, const int32_t reversed,
-                         const int64_t splits, const int64_t part, const T* x, Sum* sums) {
-  sum_part<kVector>(extent, inner, reversed, splits, part, x, sums);
-}
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    cumsum(const int64_t lines, const int64_t extent, const int64_t inner, const int32_t reversed,
-           const int64_t splits, const int64_t part, const Sum* sums, const T* x, T* y) {
-  if constexpr (kWholeBlock) {
-    scan_part<1>(extent, inner, reversed, splits, part, sums, x, y);
-  } else {
-    const int64_t line = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (line >= lines) return;
-    const Walk walk(line, extent, inner, reversed);
-    Sum carried = 0;
-#pragma unroll 4
-    for (int64_t e = 0; e < extent; ++e) {
-      const Sum next = added(carried, Sum(widen(x[walk.at(e)])));
-      y[walk.at(e)] = narrow<T>(Working<T>(kExclusive ? carried : next));
-      carried = next;
-    }
-  }
-}
-extern "C" __global__ void __launch_bounds__(kThreads)
-    cumsum_by_vectors(const int64_t, const int64_t extent, const int64_t inner,
-                      const int32_t reversed, const int64_t splits, const int64_t part,
-                      const Sum* sums, const T* x, T* y) {
-  scan_part<kVector>(extent, inner, reversed, splits, part, sums, x, y);
 }

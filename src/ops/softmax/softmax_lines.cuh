@@ -8,7 +8,7 @@ __device__ inline void store_line(const Sums& total, int64_t extent, int64_t inn
                                   int64_t step, const T* x, T* y) {
   const W scale = total.scale();
   for (int64_t e = first; e < extent; e += step) {
-    y[e * inner] = narrow<T>(exponential(widen(x[e * inner]) - total.largest) * scale);
+    y[e * inner] = narrow<T>(exp(widen(x[e * inner]) - total.largest) * scale);
   }
 }
 

@@ -31,6 +31,7 @@ __device__ Sums sums_of_piece(const RowPiece<kCount>& piece, const T* row) {
 #pragma unroll
         for (int i = 0; i < kCount; ++i) values[b][i] = widen(vector.at[i]);
       } else {
+        // Counts only where all elements are -inf, where the sum does not.
 #pragma unroll
         for (int i = 0; i < kCount; ++i) values[b][i] = Limits<W>::lowest();
       }
@@ -72,7 +73,7 @@ __device__ void write_piece(int64_t length, int64_t splits, int64_t part, const 
     auto vector = *reinterpret_cast<const Vector<T, kCount>*>(x + e);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      vector.at[i] = narrow<T>(exponential(widen(vector.at[i]) - total.largest) * scale);
+      vector.at[i] = narrow<T>(exp(widen(vector.at[i]) - total.largest) * scale);
     }
     *reinterpret_cast<Vector<T, kCount>*>(y + e) = vector;
   }

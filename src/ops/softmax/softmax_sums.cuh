@@ -1,17 +1,6 @@
 // What a softmax's line is brought down by, from one read of it (behind reductions.cuh).
 using W = Working<T>;
 
-// Of elements of 16 bits as exact as these are.
-__device__ inline W exponential(W value) {
-  if constexpr (sizeof(T) == 2) {
-    float result;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(float(value) * 1.44269504f));
-    return W(result);
-  } else {
-    return exp(value);
-  }
-}
-
 // The largest element so far, and the sum of the exponentials of all less that.
 struct Sums {
   W largest = Limits<W>::lowest();
@@ -19,14 +8,14 @@ struct Sums {
 
   // The exponential of what is no larger; 1 also where both are infinite.
   static __device__ W ratio(W value, W largest) {
-    return value == largest ? W(1) : exponential(value - largest);
+    return value == largest ? W(1) : exp(value - largest);
   }
   __device__ void add(W value, W count) {
     const W more = combine<kMax>(largest, value);
     sum = sum * ratio(largest, more) + count * ratio(value, more);
     largest = more;
   }
-  // Several elements: the sum is brought to the largest of them once. Where all are -inf it is 0.
+  // Several elements: the sum is brought to the largest of them once.
   template <int kRows, int kColumns>
   __device__ void add(const W (&values)[kRows][kColumns]) {
     W more = largest;
@@ -37,11 +26,10 @@ struct Sums {
     }
     sum *= ratio(largest, more);
     largest = more;
-    const W base = more == Limits<W>::lowest() ? W(0) : more;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-      for (int c = 0; c < kColumns; ++c) sum += exponential(values[r][c] - base);
+      for (int c = 0; c < kColumns; ++c) sum += ratio(values[r][c], largest);
     }
   }
   // Infinities and NaN leave no line of numbers.

@@ -11,7 +11,7 @@ class TopK final : public OpCapabilities {
   Dim workspace_bytes(const Attributes& attributes,
                       std::span<const Operand> inputs) const override {
     constexpr int64_t kMostSelected = 2048;
-    constexpr int64_t kBlocks = 1024;
+    constexpr int64_t kBlocks = 2048;
     constexpr int64_t kLeast = int64_t{2} << 20;
     if (inputs.empty()) return kLeast;
     const Dim elements = inputs[0].type.elements();

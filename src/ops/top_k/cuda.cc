@@ -1,7 +1,6 @@
 // top_k on GPUs: few elements of a line are selected, many are those of the line sorted whole.
 #include <algorithm>
 #include <bit>
-#include <numeric>
 #include <utility>
 
 #include "backend/cuda/device_sources.h"
@@ -19,8 +18,7 @@ constexpr int64_t kMostSelected = 2048;  // which the memory of a block holds
 constexpr int64_t kSortedWhole = 512;    // elements of a line
 // Of few long lines: blocks for a GPU, each with enough to choose from. capabilities_cuda.cc bounds
 // the workspace by the same numbers.
-constexpr int64_t kBlocks = 1024;
-constexpr int64_t kManyLines = 512;     // that fill a GPU alone
+constexpr int64_t kBlocks = 2048;
 constexpr int64_t kLeastPart = 4096;    // elements
 constexpr int64_t kPartOfSelected = 8;  // elements of a part for each that is selected
 constexpr int64_t kFewSelected = 128;   // for which few threads do
@@ -66,49 +64,34 @@ std::string order_source(const KernelProblem& problem) {
 // Bytes of what elements are ordered by.
 int64_t key_bytes(DType type) { return size_of(type) == 8 ? 8 : 4; }
 
-// What selects, of lines and of their parts.
-struct SelectKernels {
-  cudaKernel_t whole = nullptr;
-  cudaKernel_t parts = nullptr;
-};
-
 struct Selection {
   AxisView view;
   int64_t lines;
   int32_t k;
-  int64_t alignment = 1;  // of what is read by vectors
-  SelectKernels plain;
-  SelectKernels vectors;
+  cudaKernel_t whole = nullptr;
+  cudaKernel_t parts = nullptr;
   cudaKernel_t join = nullptr;
   LineSplit split;
-  int64_t part = 0;        // elements
   int64_t keys_bytes = 0;  // of all candidates
 
   int64_t candidates() const { return split.splits * k; }  // of a line
 
-  // Few threads, which wait less for each other, where enough blocks run beside each other.
-  static int threads_for(int64_t elements, bool few) {
-    return static_cast<int>(std::clamp<int64_t>(power_of_two(elements), 32, few ? 256 : 1024));
-  }
-
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const {
-    const SelectKernels& kernels = are_aligned({inputs[0]}, alignment) ? vectors : plain;
-    const bool few = k <= kFewSelected;
     if (split.splits == 1) {
-      const int threads = threads_for(view.extent, few && lines >= kManyLines);
-      launch_kernel(kernels.whole, {.blocks = lines, .threads = threads}, launch.stream,
+      const auto threads = std::clamp<int64_t>(power_of_two(view.extent), 32, 1024);
+      launch_kernel(whole, {.blocks = lines, .threads = static_cast<int>(threads)}, launch.stream,
                     {&view.extent, &view.inner, &k, &inputs[0], &outputs[0], &outputs[1]});
       return;
     }
     const std::byte* keys = launch.workspace;
     const std::byte* places = launch.workspace + keys_bytes;
     launch_kernel(
-        kernels.parts, {.blocks = lines * split.splits, .threads = threads_for(part, few)},
+        parts, {.blocks = lines * split.splits, .threads = k <= kFewSelected ? 256 : 1024},
         launch.stream,
-        {&view.extent, &view.inner, &k, &split.splits, &part, &inputs[0], &keys, &places});
-    launch_kernel(join, {.blocks = lines, .threads = threads_for(candidates(), false)},
-                  launch.stream,
+        {&view.extent, &view.inner, &k, &split.splits, &split.part, &inputs[0], &keys, &places});
+    const auto threads = std::clamp<int64_t>(power_of_two(candidates()), 32, 1024);
+    launch_kernel(join, {.blocks = lines, .threads = static_cast<int>(threads)}, launch.stream,
                   {&view.extent, &view.inner, &k, &split.splits, &keys, &places, &inputs[0],
                    &outputs[0], &outputs[1]});
   }
@@ -116,33 +99,23 @@ struct Selection {
 
 CudaRun prepare_select(const KernelProblem& problem, CudaDevice& device) {
   const AxisView view = view_of(problem);
-  const DType type = problem.inputs[0].dtype;
-  const auto size = static_cast<int64_t>(size_of(type));
   Selection work{.view = view,
                  .lines = view.outer * view.inner,
                  .k = static_cast<int32_t>(problem.attributes.integer("k"))};
   if (work.lines == 0 || work.k == 0) return CudaRun::nothing();
-  const int64_t vector =
-      view.inner == 1 ? std::gcd(std::min<int64_t>(8, 16 / size), view.extent) : 1;
-  work.alignment = vector * size;
   const int64_t least = std::max(kLeastPart, kPartOfSelected * work.k);
-  work.split = LineSplit::of(work.lines, view.extent / vector, kBlocks, view.extent / least);
-  work.part = work.split.part * vector;
-  const int64_t most =
-      view.extent <= kSortedWhole
-          ? std::max<int64_t>(2, power_of_two(view.extent))
-          : std::clamp<int64_t>(power_of_two(2 * work.k), 256, key_bytes(type) == 8 ? 2048 : 4096);
+  work.split = LineSplit::of(work.lines, view.extent, kBlocks, view.extent / least);
+  const int64_t most = view.extent <= kSortedWhole
+                           ? std::max<int64_t>(2, power_of_two(view.extent))
+                           : std::clamp<int64_t>(power_of_two(2 * work.k), 256, kMostSelected);
   const std::string source = order_source(problem) +
-                             "constexpr int kMost = " + std::to_string(most) +
-                             ";\nconstexpr int kVector = " + std::to_string(vector) + ";\n" +
+                             "constexpr int kMost = " + std::to_string(most) + ";\n" +
                              std::string(device_source("top_k_select"));
-  Modules& modules = device.modules();
-  work.plain = {modules.get(source, "top_k_select"), modules.get(source, "top_k_parts")};
-  work.vectors = {modules.get(source, "top_k_select_by_vectors"),
-                  modules.get(source, "top_k_parts_by_vectors")};
-  work.join = modules.get(source, "top_k_join");
+  work.whole = device.modules().get(source, "top_k_select");
+  work.parts = device.modules().get(source, "top_k_parts");
+  work.join = device.modules().get(source, "top_k_join");
   const int64_t candidates = work.split.splits == 1 ? 0 : work.lines * work.candidates();
-  work.keys_bytes = candidates * key_bytes(type);
+  work.keys_bytes = candidates * key_bytes(problem.inputs[0].dtype);
   return {[work](std::span<const void* const> inputs, std::span<void* const> outputs,
                  const Launch& launch) { work.run(inputs, outputs, launch); },
           work.keys_bytes + candidates * int64_t{sizeof(uint32_t)}};

@@ -2,14 +2,12 @@
 // select: of a line, of a part of it, or among what was selected of its parts. Line l begins at
 // l / inner · extent · inner + l % inner, its elements are `inner` apart. What stands before it:
 //   constexpr int kMost = 256;  // a power of two, k at least
-//   constexpr int kVector = 8;  // elements that are read at once, where they can be
 //
-// Each thread looks for the first of its elements, or of each of kOwn groups of them. The k-th of
-// all these bounds what can be taken: mostly that leaves few elements beside the k, which are
-// sorted. Where it leaves more than kMost (there are many equals, or k is near the number of
-// groups), the last element taken is found digit by digit from the counts of digits.
+// Each thread looks for its own first element. The k-th of these bounds what can be taken: mostly
+// that leaves few elements beside the k, which are sorted. Where it leaves more than kMost (there
+// are many equals, or k is near the number of threads), the last element taken is found digit by
+// digit from the counts of digits.
 constexpr int kDigits = 256;
-constexpr int kOwn = kMost > 1024 ? kMost / 1024 : 1;
 constexpr int kKeyPlaces = sizeof(Key);
 constexpr int kPlaces = kKeyPlaces + 4;  // of key and index
 
@@ -22,93 +20,25 @@ struct Room {
   uint32_t chosen, left, whole;
 };
 
-// Where a block's elements come from. each() calls f(inside, key, place) for all elements and, with
-// `inside` false, so often more that the threads of a warp call it together. each_item() calls
-// f(item, place, group) for all elements, items being those of Order; it stops a thread at the
-// first call that returns false.
-template <int kCount>
+// Where a block's elements come from: each has a key and its place in the line.
 struct LinePart {
-  using Order = typename Choose<IsFloating<W>::value, ByValue, ByKey>::Type;
   const T* line;
   int64_t inner;
   uint32_t begin;
-
-  template <class F>
-  __device__ void each(uint32_t count, F&& f) const {
-    for (uint32_t first = threadIdx.x / 32 * 32; first < count; first += blockDim.x) {
-      const uint32_t e = first + threadIdx.x % 32;
-      const bool inside = e < count;
-      f(inside, inside ? key_of(widen(line[int64_t(begin + e) * inner])) : Key(0), begin + e);
-    }
-  }
-  template <class F>
-  __device__ void each_item(uint32_t count, F&& f) const {
-    constexpr int kBatch = kCount > 1 ? 2 : 4;  // vectors that are read before they are looked at
-    const uint32_t step = blockDim.x * kCount;
-    for (uint32_t e = threadIdx.x * kCount; e < count; e += step * kBatch) {
-      Vector<T, kCount> vectors[kBatch];
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        if (e + b * step >= count) continue;
-        const int64_t at = begin + e + b * step;
-        if constexpr (kCount == 1) {
-          vectors[b].at[0] = line[at * inner];
-        } else {
-          vectors[b] = *reinterpret_cast<const Vector<T, kCount>*>(line + at);
-        }
-      }
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        if (e + b * step >= count) continue;
-#pragma unroll
-        for (int i = 0; i < kCount; ++i) {
-          const uint32_t place = begin + e + b * step + i;
-          if (!f(Order::item(vectors[b].at[i]), place, (b * kCount + i) % kOwn)) return;
-        }
-      }
-    }
-  }
+  __device__ Key key(uint32_t e) const { return key_of(line[int64_t(begin + e) * inner]); }
+  __device__ uint32_t place(uint32_t e) const { return begin + e; }
 };
-
 struct Selected {
-  using Order = ByKey;
   const Key* keys;
   const uint32_t* places;
-
-  template <class F>
-  __device__ void each(uint32_t count, F&& f) const {
-    for (uint32_t first = threadIdx.x / 32 * 32; first < count; first += blockDim.x) {
-      const uint32_t e = first + threadIdx.x % 32;
-      const bool inside = e < count;
-      f(inside, inside ? keys[e] : Key(0), inside ? places[e] : 0);
-    }
-  }
-  template <class F>
-  __device__ void each_item(uint32_t count, F&& f) const {
-    for (uint32_t e = threadIdx.x; e < count; e += blockDim.x * 4) {
-      Key batch[4];
-#pragma unroll
-      for (int b = 0; b < 4; ++b) {
-        if (e + b * blockDim.x < count) batch[b] = keys[e + b * blockDim.x];
-      }
-#pragma unroll
-      for (int b = 0; b < 4; ++b) {
-        const uint32_t at = e + b * blockDim.x;
-        if (at < count && !f(batch[b], places[at], b % kOwn)) return;
-      }
-    }
-  }
+  __device__ Key key(uint32_t e) const { return keys[e]; }
+  __device__ uint32_t place(uint32_t e) const { return places[e]; }
 };
-
-// The first of each group of a thread.
+// One of each thread.
 struct Own {
-  Key keys[kOwn];
-
-  template <class F>
-  __device__ void each(uint32_t, F&& f) const {
-#pragma unroll
-    for (int i = 0; i < kOwn; ++i) f(true, keys[i], 0u);
-  }
+  Key own;
+  __device__ Key key(uint32_t) const { return own; }
+  __device__ uint32_t place(uint32_t e) const { return e; }
 };
 
 // The last element taken, or one behind it.
@@ -175,10 +105,14 @@ __device__ Threshold kth_of(Room& room, const Source& source, uint32_t count, ui
   for (; at < places && !known; ++at) {
     for (int d = threadIdx.x; d < kDigits; d += blockDim.x) room.counts[d] = 0;
     __syncthreads();
-    source.each(count, [&](bool inside, Key key, uint32_t place) {
+    for (uint32_t first = threadIdx.x / 32 * 32; first < count; first += blockDim.x) {
+      const uint32_t e = first + threadIdx.x % 32;
+      const bool inside = e < count;
+      const Key key = inside ? source.key(e) : Key(0);
+      const uint32_t place = inside ? source.place(e) : 0;
       count_digit(room, inside && key <= bound && agrees(key, place, threshold, at),
                   digit_of(key, place, at));
-    });
+    }
     __syncthreads();
     if (threadIdx.x < 32) choose_digit(room, wanted);
     __syncthreads();
@@ -198,77 +132,48 @@ __device__ Threshold kth_of(Room& room, const Source& source, uint32_t count, ui
   return threshold;
 }
 
-// A key that none of the first k elements is behind: the largest where groups are too few to say.
+// What no key of the first k elements is behind.
 template <class Source>
 __device__ Key bound_of(Room& room, const Source& source, uint32_t count, uint32_t k) {
-  using Order = typename Source::Order;
-  using Item = typename Order::Item;
-  const Key none = ~Key(0);
-  if (k > kOwn * blockDim.x) return none;
-  Item firsts[kOwn];
-  bool is_there[kOwn] = {};
-  // Any element of a group will do where there are NaN.
-  source.each_item(count, [&](Item item, uint32_t, int group) {
-    const bool is_first = !is_there[group] || Order::precedes(item, firsts[group]);
-    firsts[group] = is_first ? item : firsts[group];
-    is_there[group] = true;
-    return true;
-  });
-  Own own;
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) own.keys[i] = is_there[i] ? Order::key(firsts[i]) : none;
-  // The first digits of floating numbers are exact enough.
-  constexpr int kBoundPlaces = !IsFloating<W>::value ? kKeyPlaces : sizeof(W) == 8 ? 3 : 2;
-  return kth_of(room, own, kOwn * blockDim.x, k, none, kBoundPlaces).key;
+  const uint32_t threads = count < blockDim.x ? count : blockDim.x;
+  if (k > threads) return ~Key(0);
+  Own own = {~Key(0)};
+#pragma unroll 8
+  for (uint32_t e = threadIdx.x; e < count; e += blockDim.x) {
+    const Key key = source.key(e);
+    own.own = key < own.own ? key : own.own;
+  }
+  return kth_of(room, own, threads, k, ~Key(0), kKeyPlaces).key;
 }
 
 // Gathers what is no later than the threshold, as far as there is room; where an element is put
 // does not matter, as they are sorted and no two are equal.
 template <class Source>
 __device__ void gather(Room& room, const Source& source, uint32_t count, Threshold threshold) {
-  using Order = typename Source::Order;
-  using Item = typename Order::Item;
-  const Item last = Order::item_of_key(threshold.key);
   __syncthreads();
   if (threadIdx.x == 0) room.found = 0;
   __syncthreads();
-  source.each_item(count, [&](Item item, uint32_t place, int) {
-    if (Order::precedes(last, item)) return true;
-    const Key key = Order::key(item);
-    if (comes_before(threshold.key, threshold.place, key, place)) return true;
-    const uint32_t to = atomicAdd(&room.found, 1u);
-    if (to >= kMost) return false;
+#pragma unroll 4
+  for (uint32_t first = threadIdx.x / 32 * 32; first < count; first += blockDim.x) {
+    const uint32_t e = first + threadIdx.x % 32;
+    const Key key = e < count ? source.key(e) : Key(0);
+    const bool taken =
+        e < count && !comes_before(threshold.key, threshold.place, key, source.place(e));
+    const uint32_t lanes = __ballot_sync(0xffffffffu, taken);
+    if (lanes == 0) continue;
+    uint32_t to = 0;
+    if (threadIdx.x % 32 == 0) to = atomicAdd(&room.found, uint32_t(__popc(lanes)));
+    to = __shfl_sync(0xffffffffu, to, 0) + __popc(lanes & ((1u << threadIdx.x % 32) - 1));
+    if (!taken || to >= kMost) continue;
     room.keys[to] = key;
-    room.places[to] = place;
-    return true;
-  });
-  __syncthreads();
-}
-
-// Few elements, no more than threads, go to where as many come before them as do.
-__device__ inline void sort_few(Room& room, uint32_t found) {
-  const bool is_mine = threadIdx.x < found;
-  const Key key = is_mine ? room.keys[threadIdx.x] : Key(0);
-  const uint32_t place = is_mine ? room.places[threadIdx.x] : 0;
-  uint32_t rank = 0;
-  if (is_mine) {
-#pragma unroll 8
-    for (uint32_t i = 0; i < found; ++i) {
-      rank += comes_before(room.keys[i], room.places[i], key, place);
-    }
-  }
-  __syncthreads();
-  if (is_mine) {
-    room.keys[rank] = key;
-    room.places[rank] = place;
+    room.places[to] = source.place(e);
   }
   __syncthreads();
 }
 
-// Brings what was found in order, more than a few by a bitonic network.
+// Brings what was found in order, by a bitonic network.
 __device__ inline void sort(Room& room) {
   const int found = int(room.found);
-  if (found <= 128 && found <= blockDim.x) return sort_few(room, found);
   int most = 2;
   while (most < found) most *= 2;
   for (int i = found + threadIdx.x; i < most; i += blockDim.x) {
@@ -320,45 +225,15 @@ __device__ inline void write(const Room& room, const T* line, int64_t inner, int
   }
 }
 
-template <int kCount>
-__device__ void select_line(Room& room, int64_t extent, int64_t inner, int32_t k, const T* x,
-                            T* values, int64_t* indices) {
-  const int64_t outer = blockIdx.x / inner;
-  const int64_t column = blockIdx.x - outer * inner;
-  const T* line = x + outer * extent * inner + column;
-  select(room, LinePart<kCount>{line, inner, 0}, uint32_t(extent), k);
-  write(room, line, inner, k, outer * k * inner + column, values, indices);
-}
-
-template <int kCount>
-__device__ void select_part(Room& room, int64_t extent, int64_t inner, int32_t k, int64_t splits,
-                            int64_t part, const T* x, Key* keys, uint32_t* places) {
-  const int64_t line = blockIdx.x / splits;
-  const int64_t outer = line / inner;
-  const int64_t begin = (blockIdx.x - line * splits) * part;
-  const int64_t count = begin + part < extent ? part : extent - begin;
-  const LinePart<kCount> source{x + outer * extent * inner + line - outer * inner, inner,
-                                uint32_t(begin)};
-  select(room, source, uint32_t(count), count < k ? uint32_t(count) : uint32_t(k));
-  const int64_t first = blockIdx.x * int64_t(k);
-  for (int i = threadIdx.x; i < k; i += blockDim.x) {
-    // What is behind a part's elements comes behind all others.
-    keys[first + i] = i < count ? room.keys[i] : ~Key(0);
-    places[first + i] = i < count ? room.places[i] : ~uint32_t(0);
-  }
-}
-
 extern "C" __global__ void __launch_bounds__(1024)
     top_k_select(const int64_t extent, const int64_t inner, const int32_t k, const T* x, T* values,
                  int64_t* indices) {
   __shared__ Room room;
-  select_line<1>(room, extent, inner, k, x, values, indices);
-}
-extern "C" __global__ void __launch_bounds__(1024)
-    top_k_select_by_vectors(const int64_t extent, const int64_t inner, const int32_t k, const T* x,
-                            T* values, int64_t* indices) {
-  __shared__ Room room;
-  select_line<kVector>(room, extent, inner, k, x, values, indices);
+  const int64_t outer = blockIdx.x / inner;
+  const int64_t column = blockIdx.x - outer * inner;
+  const T* line = x + outer * extent * inner + column;
+  select(room, LinePart{line, inner, 0}, uint32_t(extent), k);
+  write(room, line, inner, k, outer * k * inner + column, values, indices);
 }
 
 // A line is cut into `splits` parts of `part` elements, a block each, of each of which k elements
@@ -367,14 +242,18 @@ extern "C" __global__ void __launch_bounds__(1024)
     top_k_parts(const int64_t extent, const int64_t inner, const int32_t k, const int64_t splits,
                 const int64_t part, const T* x, Key* keys, uint32_t* places) {
   __shared__ Room room;
-  select_part<1>(room, extent, inner, k, splits, part, x, keys, places);
-}
-extern "C" __global__ void __launch_bounds__(1024)
-    top_k_parts_by_vectors(const int64_t extent, const int64_t inner, const int32_t k,
-                           const int64_t splits, const int64_t part, const T* x, Key* keys,
-                           uint32_t* places) {
-  __shared__ Room room;
-  select_part<kVector>(room, extent, inner, k, splits, part, x, keys, places);
+  const int64_t line = blockIdx.x / splits;
+  const int64_t outer = line / inner;
+  const int64_t begin = (blockIdx.x - line * splits) * part;
+  const int64_t count = begin + part < extent ? part : extent - begin;
+  const LinePart source{x + outer * extent * inner + line - outer * inner, inner, uint32_t(begin)};
+  select(room, source, uint32_t(count), count < k ? uint32_t(count) : uint32_t(k));
+  const int64_t first = blockIdx.x * int64_t(k);
+  for (int i = threadIdx.x; i < k; i += blockDim.x) {
+    // What is behind a part's elements comes behind all others.
+    keys[first + i] = i < count ? room.keys[i] : ~Key(0);
+    places[first + i] = i < count ? room.places[i] : ~uint32_t(0);
+  }
 }
 
 // A block a line: the first k of its candidates.

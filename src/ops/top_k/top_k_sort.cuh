@@ -14,7 +14,7 @@ extern "C" __global__ void __launch_bounds__(256)
   const int64_t step = int64_t(gridDim.x) * blockDim.x;
   for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += step) {
     const int64_t line = i / extent;
-    keys[i] = key_of(widen(x[element_at(line, i - line * extent, extent, inner)]));
+    keys[i] = key_of(x[element_at(line, i - line * extent, extent, inner)]);
     places[i] = uint32_t(i);
   }
 }

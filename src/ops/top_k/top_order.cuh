@@ -25,38 +25,11 @@ __device__ inline Key ordered(W value) {
   }
 }
 
-__device__ inline Key key_of(W value) {
-  const Key key = ordered(value);
+__device__ inline Key key_of(T element) {
+  const Key key = ordered(widen(element));
   return kLargest ? ~key : key;
 }
 
 __device__ inline bool comes_before(Key a, uint32_t a_index, Key b, uint32_t b_index) {
   return a != b ? a < b : a_index < b_index;
 }
-
-// What elements are compared by where most of them are left out: integers are their keys, ...
-struct ByKey {
-  using Item = Key;
-  static __device__ Item item(T element) { return key_of(widen(element)); }
-  static __device__ Item item_of_key(Key key) { return key; }
-  static __device__ Key key(Item item) { return item; }
-  static __device__ bool precedes(Item a, Item b) { return a < b; }
-};
-// ... floating numbers need none. A key that is no number's becomes NaN, which precedes nothing and
-// is preceded by nothing.
-struct ByValue {
-  using Item = W;
-  static __device__ Item item(T element) { return widen(element); }
-  static __device__ Item item_of_key(Key key) {
-    constexpr Key kSign = Key(1) << (sizeof(Key) * 8 - 1);
-    if (kLargest) key = ~key;
-    const Key bits = key & kSign ? key ^ kSign : ~key;
-    if constexpr (sizeof(Key) == 8) {
-      return W(__longlong_as_double(bits));
-    } else {
-      return W(__uint_as_float(bits));
-    }
-  }
-  static __device__ Key key(Item item) { return key_of(item); }
-  static __device__ bool precedes(Item a, Item b) { return kLargest ? a > b : a < b; }
-};

@@ -154,25 +154,6 @@ __device__ inline A identity() {
   if (kOp == kProd) return A(1);
   return kOp == kMax ? Limits<A>::lowest() : Limits<A>::highest();
 }
-// NaN where either is.
-__device__ inline float larger(float a, float b) {
-  float result;
-  asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
-  return result;
-}
-__device__ inline float smaller(float a, float b) {
-  float result;
-  asm("min.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
-  return result;
-}
-template <class A>
-__device__ inline A larger(A a, A b) {
-  return is_nan(a) || a > b ? a : b;
-}
-template <class A>
-__device__ inline A smaller(A a, A b) {
-  return is_nan(a) || a < b ? a : b;
-}
 template <ReduceOp kOp>
 __device__ inline bool combine(bool a, bool b) {
   return kOp == kSum || kOp == kMax ? (a || b) : (a && b);
@@ -180,7 +161,9 @@ __device__ inline bool combine(bool a, bool b) {
 template <ReduceOp kOp, class A>
 __device__ inline A combine(A a, A b) {
   if constexpr (kOp == kMax || kOp == kMin) {
-    return kOp == kMax ? larger(a, b) : smaller(a, b);
+    if (is_nan(a)) return a;
+    if (is_nan(b)) return b;
+    return (kOp == kMax ? a > b : a < b) ? a : b;
   } else if constexpr (IsFloating<A>::value) {
     return kOp == kSum ? a + b : a * b;
   } else {
