@@ -16,6 +16,7 @@ cleave_embed_texts(${device_sources} FUNCTION device_source HEADER backend/cuda/
 cleave_write_kernel_list(cuda ${CMAKE_BINARY_DIR}/generated/builtin_cuda_kernels.cc)
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend/cuda/*.cc
+  ${CMAKE_SOURCE_DIR}/src/backend/cuda/*.cu
   ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cc ${CMAKE_SOURCE_DIR}/src/comm/nccl/*.cu)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/*/cuda*.cc)
 list(APPEND cuda_sources ${cuda_kernels})
@@ -36,6 +37,8 @@ target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDAToolkit_INCLUDE
 target_link_libraries(cleave_cuda_parts PUBLIC cleave_kernel_problems CUDA::cudart CUDA::cublasLt
   ${CUDA_nvrtc_LIBRARY} ${NCCL_LIBRARY})
 if(CLEAVE_HAVE_CUDNN)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/backend/cuda/findings.cc PROPERTIES
+    COMPILE_DEFINITIONS CLEAVE_HAVE_CUDNN)
   target_include_directories(cleave_cuda_parts SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
   target_link_libraries(cleave_cuda_parts PUBLIC ${CUDNN_LIBRARY})
 endif()

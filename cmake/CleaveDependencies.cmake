@@ -3,14 +3,27 @@ find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
-find_path(XXHASH_INCLUDE_DIR xxhash.h)
+# xxHash's header alone, without the library, is all of it: where the package is not installed, that
+# which pyarrow brings will do, or one in the folder that CLEAVE_XXHASH_INCLUDE_DIR names.
+find_path(CLEAVE_XXHASH_INCLUDE_DIR xxhash.h DOC "The folder of xxhash.h")
+if(NOT CLEAVE_XXHASH_INCLUDE_DIR)
+  execute_process(COMMAND python3 -c "import importlib.util as u;print(u.find_spec('pyarrow').submodule_search_locations[0])"
+    OUTPUT_VARIABLE pyarrow_folder OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  find_path(CLEAVE_XXHASH_INCLUDE_DIR xxhash.h
+    PATHS ${pyarrow_folder}/include/arrow/vendored/xxhash NO_DEFAULT_PATH)
+endif()
 find_library(XXHASH_LIBRARY xxhash)
-if(NOT XXHASH_INCLUDE_DIR OR NOT XXHASH_LIBRARY)
-  message(FATAL_ERROR "xxHash was not found; scripts/setup installs it")
+if(NOT CLEAVE_XXHASH_INCLUDE_DIR)
+  message(FATAL_ERROR "xxhash.h was not found; scripts/setup installs xxHash, or set "
+    "CLEAVE_XXHASH_INCLUDE_DIR to a folder that holds the header")
 endif()
 add_library(cleave_xxhash INTERFACE)
-target_include_directories(cleave_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE_DIR})
-target_link_libraries(cleave_xxhash INTERFACE ${XXHASH_LIBRARY})
+target_include_directories(cleave_xxhash SYSTEM INTERFACE ${CLEAVE_XXHASH_INCLUDE_DIR})
+if(XXHASH_LIBRARY)
+  target_link_libraries(cleave_xxhash INTERFACE ${XXHASH_LIBRARY})
+else()
+  target_compile_definitions(cleave_xxhash INTERFACE XXH_INLINE_ALL)
+endif()
 
 # oneDNN is optional: it adds kernels to those of our own (docs/adr/0004-own-matrix-product.md).
 option(CLEAVE_ONEDNN "Use oneDNN's kernels where the library is found" ON)

@@ -41,7 +41,7 @@ set(CLEAVE_TEST_LINK_onnx cleave_onnx cleave_ops_support)
 set(CLEAVE_TEST_LINK_program cleave_program)
 set(CLEAVE_TEST_LINK_comm cleave_comm)
 set(CLEAVE_TEST_LINK_tests_conformance cleave_backend)
-set(CLEAVE_TEST_LINK_tests_cuda cleave_cuda_parts)
+set(CLEAVE_TEST_LINK_tests_cuda cleave_cuda_parts cleave_runtime)
 set(CLEAVE_TEST_LINK_tests_cuda_sources cleave_cuda_parts)
 foreach(folder ${CLEAVE_FOLDERS})
   string(REPLACE "/" "_" name ${folder})
@@ -66,3 +66,18 @@ foreach(folder ${test_folders})
   endif()
 endforeach()
 cleave_tests(tools FOLDER ${CMAKE_SOURCE_DIR}/tools/cleave LINK cleave_cli)
+
+# Drivers that do not serve, for the tests of what is said then: one for an older CUDA, one that
+# finds no device (CUDA_ERROR_NO_DEVICE is 100).
+function(cleave_stub_driver name version init)
+  add_library(stub_driver_${name} SHARED ${CMAKE_SOURCE_DIR}/tests/support/stub_driver.cc)
+  target_compile_definitions(stub_driver_${name} PRIVATE CLEAVE_STUB_VERSION=${version}
+    CLEAVE_STUB_INIT=${init})
+  set_target_properties(stub_driver_${name} PROPERTIES OUTPUT_NAME cuda SOVERSION 1
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/stub_drivers/${name})
+  add_dependencies(test_tests_cuda stub_driver_${name})
+endfunction()
+if(CLEAVE_HAVE_CUDA)
+  cleave_stub_driver(old 11040 0)
+  cleave_stub_driver(idle 99990 100)
+endif()

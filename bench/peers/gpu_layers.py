@@ -7,24 +7,17 @@ splits the output features (or channels) and gathers them, by hand, in a CUDA gr
 of the devices, in microseconds, medians; Cleave's plan is its own choice.
 """
 
-import argparse
 import json
-import os
-import statistics
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 import torch.nn.functional as functional
 from onnx import TensorProto, helper, save
 
-from .models import ROOT
-
-REPLAYS = 30
+from .gpu_ranks import cleave_ms, graph_ms, on_every_gpu, options_of
 
 
 @dataclass(frozen=True)
@@ -141,89 +134,38 @@ def write_model(path: Path, node, x, w, y) -> None:
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
-def median_us(work) -> float:
-    """Of replays of a CUDA graph, all ranks starting together."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            work()
-    torch.cuda.current_stream().wait_stream(side)
-    torch.cuda.synchronize()
-    dist.barrier()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    times = []
-    for _ in range(REPLAYS + 5):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        dist.barrier()
-        begin.record()
-        graph.replay()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) * 1e3)
-    return statistics.median(times[5:])
-
-
-def peer_rank(rank: int, ranks: int, file: str) -> None:
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT="29611", RANK=str(rank), WORLD_SIZE=str(ranks)
-    )
-    torch.cuda.set_device(rank)
-    dist.init_process_group(
-        "nccl", rank=rank, world_size=ranks, device_id=torch.device("cuda", rank)
-    )
-    torch.backends.cudnn.benchmark = True
+def peer_times(ranks: int) -> dict[str, list[float]]:
     times = {}
-    with torch.no_grad():
-        for layer in LAYERS:
-            one, split = layer.peer(ranks)
-            times[layer.name] = (median_us(one), median_us(split))
-            torch.cuda.empty_cache()
-    if rank == 0:
-        Path(file).write_text(json.dumps(times))
-    dist.destroy_process_group()
-
-
-def cleave_us(program: Path, model: Path, devices: int, options: list[str]) -> float:
-    command = [str(program), "bench", str(model), f"--devices=cuda:0-{devices - 1}"]
-    command += ["--randomWeights", "--duration=1", "--json", "-", *options]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        print(done.stderr)
-        return float("nan")
-    return json.loads(done.stdout)["device_us"]["median"]
+    for layer in LAYERS:
+        times[layer.name] = [1e3 * graph_ms(work) for work in layer.peer(ranks)]
+        torch.cuda.empty_cache()
+    return times
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.peers.gpu_layers", description=__doc__)
-    parser.add_argument("--cleave", type=Path, default=ROOT / "build" / "cuda" / "bin" / "cleave")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("options", nargs="*", help="options of `cleave bench`, after --")
-    arguments = parser.parse_args()
+    options = options_of("gpu_layers", __doc__).parse_args()
     ranks = torch.cuda.device_count()
+    peers = on_every_gpu(peer_times)
+    print(f"{'microseconds':<38}{'one GPU':>20}{f'{ranks} GPUs':>20}{'ratio':>8}")
+    print(f"{'':<38}{'PyTorch':>10}{'Cleave':>10}{'PyTorch':>10}{'Cleave':>10}")
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "peer.json"
-        multiprocessing.spawn(peer_rank, args=(ranks, str(file)), nprocs=ranks)
-        peers = json.loads(file.read_text())
-        print(f"{'microseconds':<38}{'one GPU':>20}{f'{ranks} GPUs':>20}{'ratio':>8}")
-        print(f"{'':<38}{'PyTorch':>10}{'Cleave':>10}{'PyTorch':>10}{'Cleave':>10}")
-        results = {}
         for layer in LAYERS:
             model = Path(folder) / "layer.onnx"
             layer.write(model)
             one, split = peers[layer.name]
-            own = cleave_us(arguments.cleave, model, 1, arguments.options)
-            own_split = cleave_us(arguments.cleave, model, ranks, arguments.options)
+            own, own_split = (
+                1e3 * cleave_ms(options.cleave, model, count, *options.options)
+                for count in (1, ranks)
+            )
             results[layer.name] = {"peer": [one, split], "cleave": [own, own_split]}
             print(
                 f"{layer.name:<38}{one:>10.1f}{own:>10.1f}{split:>10.1f}{own_split:>10.1f}"
                 f"{own_split / split:>8.2f}",
                 flush=True,
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@
 
 namespace cleave {
 
-// Lower precisions that the build may use. The CPU stores weights in them and computes in float32.
+// Lower precisions that the build may use. The CPU stores weights in half ones and computes in
+// float32. TF32: on GPUs, float32 products and convolutions may round their operands to it.
 enum class Precision { kFP16, kBF16, kTF32 };
 
 // The sizes of one input that an engine is made for.

@@ -43,6 +43,13 @@ struct DeviceMemory {
   int64_t limit = 0;  // 0: none
 };
 
+// What loading a device's weights took: from when they were asked for to when they were there.
+struct WeightLoad {
+  int64_t bytes = 0;
+  int64_t noise_bytes = 0;  // of these, what was made on the device and not read
+  double seconds = 0;
+};
+
 // A tensor of the model as an instruction left it on the ranks.
 struct ObservedTensor {
   std::string name;            // the model's
@@ -134,6 +141,10 @@ class ExecutionContext {
 
   // Gets ready for inputs of these shapes (data is not read), so that the run does not pay for it.
   void prepare(const TensorMap& inputs);
+
+  // By rank, all weights that were loaded for the engine on its devices so far: kernels that keep a
+  // packed copy have let go of the original.
+  std::vector<WeightLoad> weight_loads() const;
 
   const Engine& engine() const;
 

@@ -31,7 +31,8 @@ struct Timeline {
   double total_us = 0;
 };
 
-// Chrome's and Perfetto's JSON format, a lane a rank; `https://ui.perfetto.dev` opens it.
+// Chrome's and Perfetto's JSON format: a process a rank, a lane in it a stream, an event an
+// instruction by its op and node; `https://ui.perfetto.dev` opens it.
 std::string chrome_trace(const Timeline& timeline);
 // Error(kInvalid) where the file cannot be written.
 void write_chrome_trace(const Timeline& timeline, const std::filesystem::path& path);

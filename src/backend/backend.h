@@ -35,6 +35,11 @@ class Backend {
   virtual std::vector<std::unique_ptr<Communicator>> make_group(
       std::span<Device* const> devices, const GroupOptions& options) const = 0;
   virtual KernelRegistry kernels() const = 0;
+  // What makes a group of these devices slower than it need be, for people, a line each.
+  virtual std::vector<std::string> warnings(std::span<Device* const> devices) const {
+    static_cast<void>(devices);
+    return {};
+  }
   // The libraries it uses and the devices it sees, with what limits them.
   virtual std::vector<Finding> findings() const = 0;
 };

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
+#include "types/noise.h"
 
 namespace cleave {
 class ThreadPool;
@@ -65,6 +67,20 @@ struct DeviceOptions {
   int64_t memory_limit = 0;  // bytes; 0: none
 };
 
+// Bytes of a device's memory that the host fills.
+struct HostPiece {
+  void* to = nullptr;
+  int64_t bytes = 0;
+};
+// Writes a piece into memory of the host of exactly its size.
+using FillPiece = std::function<void(size_t piece, std::span<std::byte> into)>;
+// Bytes of a device's memory that the host reads, and what reads a piece.
+struct DevicePiece {
+  const void* from = nullptr;
+  int64_t bytes = 0;
+};
+using ReadPiece = std::function<void(size_t piece, std::span<const std::byte> bytes)>;
+
 // Takes the time of what is put on a stream. Used by one thread.
 class StreamClock {
  public:
@@ -72,6 +88,11 @@ class StreamClock {
   virtual ~StreamClock() = default;
   // Marks when all that was put on the stream so far is done.
   virtual void mark() = 0;
+  // What is put on the stream now waits for release(), so that a device which is faster than its
+  // work is put on the stream does not wait for that between two marks. Not for long: a fraction of
+  // a second later the stream goes on by itself.
+  virtual void hold() {}
+  virtual void release() {}
   // Waits for the stream; when each mark was, counted from the first. The next mark is the first
   // again.
   virtual std::vector<Duration> read() = 0;
@@ -125,6 +146,26 @@ class Device {
   // `rows` stretches of `row_bytes` each, which begin so many bytes apart; both within the device.
   virtual void copy_rows(void* to, int64_t to_stride, const void* from, int64_t from_stride,
                          int64_t row_bytes, int64_t rows, StreamHandle stream) = 0;
+  // Fills memory of the device from the host: `fill` is called once for each piece, in any order,
+  // by all threads of the pool. Where the device's memory is the host's it writes in place; else
+  // what it wrote is on its way when this returns, in the stream's order, while other pieces are
+  // filled. What `fill` throws is thrown here; what the pieces hold is then unknown.
+  virtual void upload(std::span<const HostPiece> pieces, const FillPiece& fill,
+                      StreamHandle stream);
+  // The other way: `read` is called once for each piece, in any order, by all threads of the pool,
+  // with what lies there when all that was put on the stream before is done.
+  virtual void download(std::span<const DevicePiece> pieces, const ReadPiece& read,
+                        StreamHandle stream);
+  // Makes the dense tensor of this shape at `to`, bit by bit as make_noise does; false, and nothing
+  // done, where the host has to.
+  virtual bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,
+                          StreamHandle stream) {
+    static_cast<void>(noise);
+    static_cast<void>(shape);
+    static_cast<void>(to);
+    static_cast<void>(stream);
+    return false;
+  }
   virtual void synchronize(StreamHandle stream) = 0;
   virtual std::unique_ptr<StreamClock> make_clock(StreamHandle stream) = 0;
   // Whether it replays a recording faster than the same work is put on a stream again.

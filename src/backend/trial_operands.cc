@@ -38,6 +38,9 @@ void fill(DType type, std::span<std::byte> bytes, int64_t index_extent, uint32_t
   if (type == DType::kFloat64) each.template operator()<double>(real);
   if (type == DType::kFloat16) each.template operator()<Half>(real);
   if (type == DType::kBFloat16) each.template operator()<BFloat16>(real);
+  // A mask that hides little.
+  const auto shown = [](uint32_t bits) { return bits % 8 != 0; };
+  if (type == DType::kBool) each.template operator()<uint8_t>(shown);
   if (type == DType::kInt32) each.template operator()<int32_t>(index);
   if (type == DType::kInt64) each.template operator()<int64_t>(index);
 }

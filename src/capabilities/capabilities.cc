@@ -8,12 +8,18 @@ namespace {
 
 class FromOps final : public Capabilities {
  public:
-  FromOps(std::string backend, OpCapabilitiesList ops) : backend_(std::move(backend)) {
+  FromOps(std::string backend, bool merges_products, OpCapabilitiesList ops)
+      : backend_(std::move(backend)), merges_products_(merges_products) {
     for (auto& [op, capabilities] : ops) ops_.emplace(op, std::move(capabilities));
   }
 
   std::string_view backend() const override { return backend_; }
+  bool merges_products() const override { return merges_products_; }
   bool fuses_epilogue(std::string_view op) const override { return of(op).fuses_epilogue(); }
+  bool fuses_chain(std::string_view op, const FusedProgram& chain, const TensorType& result,
+                   std::span<const ChainOperand> operands) const override {
+    return of(op).fuses_epilogue() && of(op).fuses_chain(chain, result, operands);
+  }
   bool reads_strided(std::string_view op, size_t input) const override {
     return of(op).reads_strided(input);
   }
@@ -44,19 +50,20 @@ class FromOps final : public Capabilities {
   }
 
   std::string backend_;
+  bool merges_products_;
   std::map<std::string, std::shared_ptr<const OpCapabilities>, std::less<>> ops_;
 };
 
 }  // namespace
 
 std::shared_ptr<const Capabilities> cpu() {
-  return std::make_shared<FromOps>("cpu", cpu_op_capabilities());
+  return std::make_shared<FromOps>("cpu", false, cpu_op_capabilities());
 }
 
 std::shared_ptr<const Capabilities> of_backend(std::string_view backend) {
   if (backend == "cpu") return cpu();
   CLEAVE_CHECK(backend == "cuda", "there are no capabilities of this backend");
-  return std::make_shared<FromOps>("cuda", cuda_op_capabilities());
+  return std::make_shared<FromOps>("cuda", true, cuda_op_capabilities());
 }
 
 }  // namespace cleave::capabilities

@@ -8,6 +8,7 @@
 
 #include "types/attributes.h"
 #include "types/format.h"
+#include "types/fused.h"
 #include "types/tensor_type.h"
 
 namespace cleave::capabilities {
@@ -18,12 +19,24 @@ struct Operand {
   bool weight = false;  // known when the engine is loaded
 };
 
+// What a chain of element-wise operations reads beside the result that it follows.
+struct ChainOperand {
+  TensorType type;  // in the chain's shape
+  Shape source;     // what is read again and again, of the same rank: 1 where it is stretched
+};
+
 class Capabilities {
  public:
   virtual ~Capabilities() = default;
   virtual std::string_view backend() const = 0;
-  // The element-wise ops behind `op` may run in its kernel (bias, activation, residual).
+  // A matrix product costs more than its arithmetic where it is small: one is better than several.
+  virtual bool merges_products() const = 0;
+  // Element-wise ops behind `op` may run in its kernel (bias, activation, residual).
   virtual bool fuses_epilogue(std::string_view op) const = 0;
+  // This chain may, whose operand 0 is the op's result, of type `result`; `operands` are the
+  // others.
+  virtual bool fuses_chain(std::string_view op, const FusedProgram& chain, const TensorType& result,
+                           std::span<const ChainOperand> operands) const = 0;
   // The kernel of `op` reads operand `input` through strides (a view), not only dense.
   virtual bool reads_strided(std::string_view op, size_t input) const = 0;
   // The same where the last dimension has no gaps: rows may lie anywhere.

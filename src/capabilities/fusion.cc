@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "capabilities/chain.h"
+
 namespace cleave::capabilities {
 namespace {
 
@@ -81,14 +83,25 @@ class Fuser {
     if (graph_.type(value).shape != graph_.type(consumer.outputs[0]).shape) return false;
     if (group.anchor.valid() && other.anchor.valid()) return false;
     if (group.nodes.size() + other.nodes.size() >= kMaxNodes) return false;
-    if (other.anchor.valid()) group.anchor = other.anchor;
-    std::vector<ir::NodeId> merged = std::move(other.nodes);
-    merged.insert(merged.end(), group.nodes.begin(), group.nodes.end());
-    std::sort(merged.begin(), merged.end(),
+    FusionGroup merged{other.nodes, other.anchor.valid() ? other.anchor : group.anchor};
+    merged.nodes.insert(merged.nodes.end(), group.nodes.begin(), group.nodes.end());
+    std::sort(merged.nodes.begin(), merged.nodes.end(),
               [&](ir::NodeId a, ir::NodeId b) { return position(a) < position(b); });
-    group.nodes = std::move(merged);
+    if (merged.anchor.valid() && !kernel_takes(merged)) return false;
+    group = std::move(merged);
     other = {};
     return true;
+  }
+
+  bool kernel_takes(const FusionGroup& group) const {
+    const ir::Node& anchor = graph_.node(group.anchor);
+    const Chain chain = chain_of(graph_, group);
+    std::vector<ChainOperand> operands;
+    for (const ir::ValueId value : chain.externals) {
+      operands.push_back(chain_operand(graph_, value));
+    }
+    return capabilities_.fuses_chain(anchor.op, chain.program, graph_.type(anchor.outputs[0]),
+                                     operands);
   }
 
   size_t position(ir::NodeId id) {

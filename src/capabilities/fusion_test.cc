@@ -9,9 +9,7 @@ namespace {
 
 class Fusing : public ::testing::Test {
  protected:
-  ir::ValueId input(const std::string& name) {
-    return graph_.add_input(name, {DType::kFloat32, {8, 8}});
-  }
+  ir::ValueId input(const std::string& name) { return graph_.add_input(name, {type_, {8, 8}}); }
   ir::ValueId apply(const std::string& name, const std::string& op,
                     std::vector<ir::ValueId> inputs) {
     return ops::Builder(graph_, registry_).add1(name, op, {}, std::move(inputs));
@@ -20,7 +18,7 @@ class Fusing : public ::testing::Test {
   std::string groups(ir::ValueId output) {
     graph_.set_outputs({output});
     std::string text;
-    for (const FusionGroup& group : fuse(graph_, registry_, *cpu()).groups) {
+    for (const FusionGroup& group : fuse(graph_, registry_, *capabilities_).groups) {
       text += text.empty() ? "" : ", ";
       for (size_t i = 0; i < group.nodes.size(); ++i) {
         text += (i == 0 ? "" : "+") + graph_.node(group.nodes[i]).name;
@@ -29,6 +27,8 @@ class Fusing : public ::testing::Test {
     return text;
   }
 
+  DType type_ = DType::kFloat32;  // of inputs
+  std::shared_ptr<const Capabilities> capabilities_ = cpu();
   ir::Graph graph_;
   ops::Registry registry_ = ops::Registry::builtin();
 };
@@ -55,6 +55,49 @@ TEST_F(Fusing, WhatAProductReadsIsMadeBeforeIt) {
   const auto a = apply("a", "relu", {input("x")});
   const auto y = apply("y", "matmul", {a, input("w")});
   EXPECT_EQ(groups(apply("c", "add", {y, a})), "a, y+c");
+}
+
+// cuBLASLt adds one row and one matrix and then has few functions.
+class FusingOnGpus : public Fusing {
+ protected:
+  FusingOnGpus() { capabilities_ = of_backend("cuda"); }
+  ir::ValueId product(DType type = DType::kFloat16) {
+    type_ = type;
+    return apply("y", "matmul", {input("x"), input("w")});
+  }
+  ir::ValueId row(const std::string& name, Shape shape = {8}) {
+    const auto source = graph_.add_input(name + "_row", {type_, std::move(shape)});
+    const Attributes attributes = {{"shape", std::vector<Dim>{8, 8}}};
+    return ops::Builder(graph_, registry_).add1(name, "broadcast", attributes, {source});
+  }
+};
+
+TEST_F(FusingOnGpus, AProductTakesBiasMatrixAndFunction) {
+  const auto biased = apply("a", "add", {product(), row("b")});
+  const auto sum = apply("c", "add", {input("r"), biased});
+  EXPECT_EQ(groups(apply("d", "relu", {sum})), "b, y+a+c+d");
+}
+
+TEST_F(FusingOnGpus, GeluOfHalfPrecisionIsTheOneWithTanh) {
+  EXPECT_EQ(groups(apply("a", "gelu_tanh", {product()})), "y+a");
+}
+
+TEST_F(FusingOnGpus, GeluOfFloat32IsAKernelOfItsOwn) {
+  EXPECT_EQ(groups(apply("a", "gelu_tanh", {product(DType::kFloat32)})), "y, a");
+}
+
+TEST_F(FusingOnGpus, WhatAProductDoesNotTakeStaysTogether) {
+  const auto biased = apply("a", "add", {product(), row("b")});
+  EXPECT_EQ(groups(apply("d", "mul", {apply("c", "gelu", {biased}), input("r")})), "b, y+a, c+d");
+}
+
+TEST_F(FusingOnGpus, AColumnIsNoBias) {
+  EXPECT_EQ(groups(apply("a", "add", {product(), row("b", {8, 1})})), "y, b, a");
+}
+
+TEST_F(FusingOnGpus, OneMatrixIsTaken) {
+  const auto sum = apply("a", "add", {product(), input("r")});
+  EXPECT_EQ(groups(apply("b", "add", {sum, input("s")})), "y+a, b");
 }
 
 }  // namespace

@@ -18,6 +18,14 @@ class OpCapabilities {
  public:
   virtual ~OpCapabilities() = default;
   virtual bool fuses_epilogue() const { return false; }
+  // Of ops that fuse an epilogue.
+  virtual bool fuses_chain(const FusedProgram& chain, const TensorType& result,
+                           std::span<const ChainOperand> operands) const {
+    static_cast<void>(chain);
+    static_cast<void>(result);
+    static_cast<void>(operands);
+    return true;
+  }
   virtual bool reads_strided(size_t input) const {
     static_cast<void>(input);
     return false;

@@ -12,17 +12,36 @@
 namespace cleave {
 namespace {
 
-// The constants of a compiled network, read from the model slice by slice.
+// The constants of a compiled network, read from the model box by box.
 class ModelWeights final : public program::WeightSource {
  public:
   ModelWeights(std::shared_ptr<const NetworkImpl> network, std::vector<ir::Value> values)
       : network_(std::move(network)), values_(std::move(values)) {}
 
-  void stream(size_t weight, int64_t rank, const program::ByteSink& sink) const override {
-    partition::stream_constant(values_.at(weight), rank, sink);
+  std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override {
+    const ir::RecipePtr recipe = held(weight, rank);
+    std::vector<uint64_t> sizes;
+    for (const ir::Box& box : boxes(*recipe)) {
+      uint64_t size = size_of(recipe->dtype());
+      for (const int64_t extent : box.extent) size *= static_cast<uint64_t>(extent);
+      sizes.push_back(size);
+    }
+    return sizes;
+  }
+  void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override {
+    const ir::RecipePtr recipe = held(weight, rank);
+    recipe->read(boxes(*recipe).at(piece), into);
   }
 
  private:
+  ir::RecipePtr held(size_t weight, int64_t rank) const {
+    return values_.at(weight).held({{std::string(kRankSymbol), rank}});
+  }
+  static std::vector<ir::Box> boxes(const ir::Recipe& recipe) {
+    return ir::boxes_in_order(recipe.shape(),
+                              static_cast<int64_t>(program::kPieceBytes / size_of(recipe.dtype())));
+  }
+
   std::shared_ptr<const NetworkImpl> network_;  // keeps the sources alive
   std::vector<ir::Value> values_;
 };

@@ -13,6 +13,7 @@
 #include "compiler/profile.h"
 #include "ops/builder.h"
 #include "partition/partition.h"
+#include "passes/merge_products.h"
 #include "passes/pipeline.h"
 #include "passes/precision.h"
 #include "planner/formats.h"
@@ -64,6 +65,17 @@ void lower_plan(Compilation& c, const NetworkImpl& network, const cost::MachineM
   c.lowered.program.unsplit_us = c.plan.unsplit_us;
 }
 
+// By rank, where all that ranks hold of a constant can be made on a device; else nothing.
+std::vector<Noise> noise_of(const ir::Value& value, int64_t ranks) {
+  std::vector<Noise> result;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    std::optional<Noise> noise = value.held({{std::string(kRankSymbol), rank}})->noise();
+    if (!noise) return {};
+    result.push_back(std::move(*noise));
+  }
+  return result;
+}
+
 void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   program::EngineData& data = c.data;
   data = {};
@@ -83,6 +95,7 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
     weight.name = value.name;
     weight.dtype = value.type.dtype;
     weight.placement = c.origins.at(id.index()).placement;
+    weight.noise = noise_of(value, c.plan.ranks);
     std::vector<uint64_t> content;
     for (int64_t rank = 0; rank < c.plan.ranks; ++rank) {
       weight.shapes.push_back(partition::constant_shape(value, rank));
@@ -104,18 +117,23 @@ void describe(Compilation& c, const capabilities::Capabilities& capabilities) {
   data.memory_bytes = device_memory(data, capabilities);
 }
 
-// The CPU has no arithmetic in half precisions: they are honoured in what is stored.
+// The CPU has no arithmetic in lower precisions: half ones are honoured in what is stored.
 void apply_precision(ir::Graph& graph, const ops::Registry& registry, const BuilderConfig& config) {
-  if (config.precision.contains(Precision::kTF32)) {
-    log(config.log, LogLevel::kWarning,
-        "tf32: float32 products stay float32, no kernel has it yet");
-  }
   const bool half = config.precision.contains(Precision::kFP16);
   const bool bfloat = config.precision.contains(Precision::kBF16);
-  if (!half && !bfloat) return;
+  const bool tf32 = config.precision.contains(Precision::kTF32);
   if (config.devices.backend() != "cpu") {
-    return passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    if (half || bfloat) {
+      passes::compute_in(graph, registry, half ? DType::kFloat16 : DType::kBFloat16);
+    }
+    if (tf32) passes::allow_tf32(graph);  // of what is float32 still
+    return;
   }
+  if (tf32) {
+    log(config.log, LogLevel::kWarning,
+        "tf32: float32 products stay float32, since the CPU has no TF32");
+  }
+  if (!half && !bfloat) return;
   log(config.log, LogLevel::kWarning,
       std::string(half ? "fp16" : "bf16") +
           ": weights are stored so; arithmetic stays float32, since the CPU's kernels have none in "
@@ -213,6 +231,9 @@ PlanningInput prepare(const NetworkImpl& network, const BuilderConfig& config,
   PlanningInput input{network.graph, capabilities::of_backend(backend), {}, {}, {}};
   passes::run_pipeline(input.graph, network.registry, {config.log, {}});
   apply_precision(input.graph, network.registry, config);
+  if (input.capabilities->merges_products()) {
+    passes::merge_products(input.graph, network.registry, *input.capabilities);
+  }
   input.symbols = make_symbols(input.graph, config);
   for (const program::Symbol& symbol : input.symbols) {
     input.graph.bounds()[symbol.name] = {symbol.min, symbol.max};

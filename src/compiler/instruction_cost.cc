@@ -95,7 +95,8 @@ double InstructionCosts::us(const Instruction& instruction) const {
 double InstructionCosts::rank_us(const Instruction& instruction, const SymbolValues& values) const {
   if (instruction.op == "copy" || instruction.op == "shard") {
     return cost::copy_us(machine_, devices_, bytes_of(instruction.outputs.at(0), values),
-                         copied_together(instruction, values));
+                         copied_together(instruction, values),
+                         size_of(instruction.outputs.at(0).type.dtype));
   }
   cost::KernelCost kernel(machine_, devices_);
   const bool alone = instruction.op == "fused_elementwise";

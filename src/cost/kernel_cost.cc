@@ -29,6 +29,7 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   work.has_product = cost.has_product;
   work.product = cost.product;
   work.product.packed = packed;
+  work.tf32 = cost.tf32;
   work.width = cost.width;
   work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
   const double us = machine.kernel_us(work, devices);
@@ -39,11 +40,13 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   return spec ? machine.exact()->kernel_us(*spec).value_or(us) : us;
 }
 
-double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run) {
+double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
+               size_t element_bytes) {
   KernelWork work;
   work.op = "copy";
   work.bytes = 2 * bytes;
   work.width = run;
+  work.dtype = element_bytes == size_of(DType::kFloat16) ? DType::kFloat16 : DType::kFloat32;
   return machine.kernel_us(work, devices);
 }
 

@@ -48,7 +48,8 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
              Format format);
 
 // The time of copying `bytes`, `run` elements of which lie one behind the other at a time.
-double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run);
+double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
+               size_t element_bytes);
 
 // The time until all ranks are done, from what each takes: devices that share cores finish no
 // sooner than the cores get through the work of all.

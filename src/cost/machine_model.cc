@@ -78,6 +78,17 @@ class ProductGrid {
     return base + (one - base) * static_cast<double>(product.batch);
   }
 
+  // The same where the products of a batch are worked on side by side: like one of all their rows,
+  // which fills the device as they do, but that each reads a right operand of its own.
+  std::optional<double> side_by_side_us(const Product& product, double right_us) const {
+    const auto in_turn = us(product);
+    if (!in_turn || product.batch <= 1) return in_turn;
+    Product tall = product;
+    tall.batch = 1;
+    tall.m *= product.batch;
+    return std::min(*in_turn, *us(tall) + right_us * static_cast<double>(product.batch - 1));
+  }
+
  private:
   bool collect(const DeviceModel& device, std::string_view op, DType dtype, bool packed) {
     for (const ProductPoint& point : device.products) {
@@ -257,13 +268,30 @@ const DeviceModel& MachineModel::device_for(int64_t devices) const {
   return *best;
 }
 
+double MachineModel::product_us(const DeviceModel& device, const KernelWork& work) const {
+  const Product& product = work.product;
+  if (flops_of(product) <= 0) return device.launch_us;
+  const auto us_in = [&](DType type) {
+    const ProductGrid grid(device, work.op, type, product.packed);
+    // What the images of a convolution take was measured image by image.
+    if (backend_ == "cpu" || work.op != "matmul") return grid.us(product);
+    const double right_bytes =
+        static_cast<double>(product.k * product.n) * static_cast<double>(size_of(type));
+    return grid.side_by_side_us(product, right_bytes / device.read_bytes_per_us);
+  };
+  const auto us = us_in(work.dtype);
+  if (!us) return roofline_us(device, work);
+  if (!work.tf32 || work.dtype != DType::kFloat32) return *us;
+  // Tensor cores do half as many operations on TF32 as on half precision, whose numbers are half as
+  // large: both for arithmetic and for memory it is twice the time.
+  const double half = *us_in(DType::kFloat16);
+  const double base = std::min(half, device.launch_us);
+  return std::min(*us, base + 2 * (half - base));
+}
+
 double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   const DeviceModel& device = device_for(devices);
-  if (work.has_product) {
-    if (flops_of(work.product) <= 0) return device.launch_us;
-    const auto us = ProductGrid(device, work.op, work.dtype, work.product.packed).us(work.product);
-    return us ? *us : roofline_us(device, work);
-  }
+  if (work.has_product) return product_us(device, work);
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {

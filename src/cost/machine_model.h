@@ -36,6 +36,7 @@ struct KernelWork {
   bool has_product = false;
   Product product;
   DType dtype = DType::kFloat32;
+  bool tf32 = false;  // a float32 product that may round its operands to TF32
   // Elements that are worked on together: of attention a head's row (what is done for each score,
   // whatever its width, is much of the work), of a copy those that lie one behind the other. 0: of
   // no account.
@@ -99,7 +100,8 @@ class MachineModel {
   std::string to_json() const;
 
   // The time of a kernel on one of `devices` devices that are all at work. Measured sizes have
-  // their measured times; between them logarithms are interpolated.
+  // their measured times; between them logarithms are interpolated. Products of a batch follow each
+  // other on a CPU; a GPU works on them side by side.
   double kernel_us(const KernelWork& work, int64_t devices) const;
   // The time of a collective over `ranks`, `bytes` being the whole tensor's.
   double collective_us(std::string_view op, int64_t ranks, double bytes) const;
@@ -125,6 +127,7 @@ class MachineModel {
 
  private:
   const DeviceModel& device_for(int64_t devices) const;
+  double product_us(const DeviceModel& device, const KernelWork& work) const;
 
   std::string name_ = "built-in";
   std::string backend_ = "cpu";

@@ -98,6 +98,46 @@ TEST(MachineModel, GivesMeasuredProductsTheirTimes) {
   }
 }
 
+// The same machine, of which products in half precision were measured too.
+MachineModel measured_gpu() {
+  MachineModel model = measured();
+  model.set_backend("cuda");
+  std::vector<ProductPoint>& products = model.devices()[0].products;
+  const std::vector<ProductPoint> in_float32 = products;
+  for (ProductPoint point : in_float32) {
+    point.dtype = DType::kFloat16;
+    point.us = 1.25 + (point.us - 1.25) / 8;
+    products.push_back(point);
+  }
+  return model;
+}
+
+TEST(MachineModel, Tf32TakesTwiceTheTimeOfHalfPrecision) {
+  const MachineModel model = measured_gpu();
+  KernelWork work = product(256, 512, 1024);
+  const double full = model.kernel_us(work, 1);
+  work.tf32 = true;
+  EXPECT_NEAR(model.kernel_us(work, 1), 1.25 + (full - 1.25) / 4, 1e-9 * full);
+  work.dtype = DType::kFloat16;
+  EXPECT_NEAR(model.kernel_us(work, 1), 1.25 + (full - 1.25) / 8, 1e-9 * full);
+  // Where it would be slower, or nothing is known of half precision, float32's own kernels are.
+  work.dtype = DType::kFloat32;
+  EXPECT_EQ(measured().kernel_us(work, 1), full);
+}
+
+TEST(MachineModel, AGpuWorksOnTheProductsOfABatchSideBySide) {
+  const MachineModel gpu = measured_gpu();
+  const double one = gpu.kernel_us(product(16, 64, 64), 1);
+  const double tall = gpu.kernel_us(product(256, 64, 64), 1);
+  const double sixteen = gpu.kernel_us(product(16, 64, 64, true, 16), 1);
+  const double right_us = 15 * 4.0 * 64 * 64 / gpu.devices()[0].read_bytes_per_us;
+  EXPECT_NEAR(sixteen, tall + right_us, 1e-9 * sixteen);
+  EXPECT_LT(sixteen, 16 * one);
+  // A CPU works on one after the other.
+  EXPECT_NEAR(measured().kernel_us(product(16, 64, 64, true, 16), 1), 1.25 + 16 * (one - 1.25),
+              1e-9 * one);
+}
+
 TEST(MachineModel, GivesMeasuredKernelsTheirTimes) {
   const MachineModel model = measured();
   for (const OpPoint& point : model.devices()[0].ops) {

@@ -15,7 +15,6 @@ namespace cleave::cost {
 namespace {
 
 constexpr int64_t kRowElements = 512;  // of the tensors of other kernels than products
-constexpr int64_t kNarrowRow = 64;
 
 TensorType f32(std::vector<int64_t> shape) {
   return {DType::kFloat32, Shape(shape.begin(), shape.end())};
@@ -68,10 +67,10 @@ class Measurement {
     progress("launch overhead and memory");
     launch();
     memory();
-    progress("element-wise kernels, normalisation, movements");
-    rows_of_kernels();
     for (const DType type : plan_.types) {
       const std::string name = plan_.types.size() > 1 ? ", " + std::string(name_of(type)) : "";
+      progress("normalisation, reductions, movements" + name);
+      rows_of_kernels(type);
       progress("attention" + name);
       attention(type);
       progress("convolutions" + name);
@@ -206,51 +205,57 @@ class Measurement {
     functions();
   }
 
-  // A function's cost is what it adds to a chain.
+  // A function's cost is what it adds to a chain, of so much work that what a kernel costs at all
+  // does not hide it.
   void functions() {
-    constexpr int64_t kRows = 128;
-    const auto plain = chain_us({"relu"}, 1, kRows, kRowElements);
-    const auto with = chain_us({"tanh", "gelu", "exp", "erf"}, 1, kRows, kRowElements);
-    if (!plain || !with) return;
-    const double more = std::max(*with - *plain, 0.05 * *with);
-    model_.scalar_flops_per_us = 4.0 * kRows * kRowElements / more;
+    constexpr double kLaunches = 20;
+    constexpr int64_t kMostRows = 1 << 15;
+    for (int64_t rows = 128; rows <= kMostRows; rows *= 4) {
+      const auto plain = chain_us({"relu"}, 1, rows, kRowElements);
+      const auto with = chain_us({"tanh", "gelu", "exp", "erf"}, 1, rows, kRowElements);
+      if (!plain || !with) return;
+      const double more = std::max(*with - *plain, 0.05 * *with);
+      model_.scalar_flops_per_us = 4.0 * static_cast<double>(rows * kRowElements) / more;
+      if (*plain >= kLaunches * model_.launch_us) return;
+    }
   }
 
   // Kernels that work on rows.
-  void rows_of_kernels() {
+  void rows_of_kernels(DType type) {
     for (const int64_t rows : plan_.kernel_rows) {
-      const TensorType x = f32({rows, kRowElements});
-      const TensorType row = f32({kRowElements});
-      const Attributes norm = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
-      measure_op({"layer_norm", norm, {x, row, row}, {}});
-      measure_op({"rms_norm", norm, {x, row}, {}});
-      const TensorType narrow = f32({rows * kRowElements / kNarrowRow, kNarrowRow});
-      const TensorType narrow_row = f32({kNarrowRow});
-      measure_op({"layer_norm", norm, {narrow, narrow_row, narrow_row}, {}});
-      measure_op({"rms_norm", norm, {narrow, narrow_row}, {}});
+      const auto of = [&](const Shape& shape) { return TensorType{type, shape}; };
+      for (const int64_t width : plan_.row_widths) {
+        const int64_t count = rows * kRowElements / width;
+        if (count == 0) continue;
+        const TensorType x = of({count, width});
+        const TensorType row = of({width});
+        const Attributes norm = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
+        measure_op({"layer_norm", norm, {x, row, row}, {}});
+        measure_op({"rms_norm", norm, {x, row}, {}});
+      }
+      const TensorType x = of({rows, kRowElements});
       measure_op({"softmax", {{"axis", Dim(1)}}, {x}, {}});
       measure_op({"reduce_sum", {{"axes", std::vector<Dim>{1}}}, {x}, {}});
       measure_op({"reduce_sum", {{"axes", std::vector<Dim>{0}}}, {x}, {}});
       measure_op({.op = "gather",
                   .attributes = {{"axis", Dim(0)}},
-                  .inputs = {f32({20000, kRowElements}), {DType::kInt64, {rows}}},
+                  .inputs = {of({20000, kRowElements}), {DType::kInt64, {rows}}},
                   .outputs = {},
                   .index_extent = 20000});
-      for (const int64_t run : {1, 8, 64, 512}) copies(rows, run);
+      for (const int64_t run : {1, 8, 64, 512}) copies(type, rows, run);
     }
     monotone_ops();
   }
 
   // Copies of views in which `run` elements lie one behind the other: columns become rows.
-  void copies(int64_t rows, int64_t run) {
+  void copies(DType type, int64_t rows, int64_t run) {
     const int64_t columns = kRowElements / run;
-    KernelSpec copy{.op = "copy",
-                    .attributes = {},
-                    .inputs = {f32({columns, rows, run})},
-                    .outputs = {f32({columns, rows, run})}};
+    const TensorType x = {type, {columns, rows, run}};
+    KernelSpec copy{.op = "copy", .attributes = {}, .inputs = {x}, .outputs = {x}};
     copy.strides = {run, kRowElements, 1};
-    const double bytes = 8.0 * static_cast<double>(rows * kRowElements);
-    if (const auto us = time(copy)) model_.ops.push_back({"copy", bytes, 0, *us, run});
+    const double bytes = 2.0 * static_cast<double>(x.bytes().constant());
+    const auto us = time(copy);
+    if (us) model_.ops.push_back({name_in_type("copy", type), bytes, 0, *us, run});
   }
 
   void images(DType type) {
@@ -286,7 +291,7 @@ class Measurement {
     };
     std::vector<Size> sizes;
     for (const int64_t heads : {1, 8, 32}) {
-      for (const int64_t keys : {128, 1024}) sizes.push_back({heads, 1, keys});
+      for (const int64_t keys : plan_.kept_lengths) sizes.push_back({heads, 1, keys});
       for (const int64_t both : plan_.lengths) sizes.push_back({heads, both, both});
     }
     for (const int64_t depth : {32, 64, 128}) {
@@ -294,9 +299,8 @@ class Measurement {
         if (heads * queries * keys > plan_.largest_scores) continue;
         const TensorType q = f32({1, heads, queries, depth});
         const TensorType kv = f32({1, heads, keys, depth});
-        // As most networks have it, with a mask.
-        KernelSpec spec = {
-            "attention", {{"scale", 0.125}}, {q, kv, kv, f32({1, 1, queries, keys})}, {}};
+        KernelSpec spec = {"attention", {{"scale", 0.125}}, {q, kv, kv}, {}};
+        if (plan_.has_mask) spec.inputs.push_back(f32({1, 1, queries, keys}));
         in_type(spec, type);
         measure_op(std::move(spec));
       }
@@ -380,8 +384,12 @@ MeasurePlan gpu_measure_plan() {
   plan.largest_weight = int64_t{1} << 28;
   plan.types = {DType::kFloat32, DType::kFloat16};
   plan.kernel_rows = {1, 8, 64, 512, 4096, 32768, 262144};
+  plan.row_widths = {4096, 512, 64};
   plan.lengths = {16, 128, 512, 1024, 2048, 4096};
-  plan.largest_scores = int64_t{1} << 28;
+  plan.kept_lengths = {128, 1024, 8192};
+  // Networks worth a GPU look at everything, or back: neither has a mask to read.
+  plan.has_mask = false;
+  plan.largest_scores = int64_t{1} << 30;
   plan.largest_collective = int64_t{1} << 30;
   plan.large_images = true;
   plan.rounds = 1;  // nobody else is on them

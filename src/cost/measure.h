@@ -20,10 +20,13 @@ struct MeasurePlan {
   // rounds, and the less disturbed one counts.
   int rounds = 2;
   double largest_us = 80e3;  // products that would take longer are left out: time grows evenly
-  int64_t largest_weight = int64_t{1} << 26;     // elements, n times k
-  std::vector<DType> types = {DType::kFloat32};  // of products, convolutions and attention
+  int64_t largest_weight = int64_t{1} << 26;                 // elements, n times k
+  std::vector<DType> types = {DType::kFloat32};              // of all but element-wise kernels
   std::vector<int64_t> kernel_rows = {1, 8, 64, 512, 4096};  // of kernels on rows
+  std::vector<int64_t> row_widths = {512, 64};               // of normalisations
   std::vector<int64_t> lengths = {16, 64, 128, 256, 512};    // of queries and keys
+  std::vector<int64_t> kept_lengths = {128, 1024};           // of keys that one query meets
+  bool has_mask = true;                                      // attention; as most networks have it
   int64_t largest_scores = int64_t{4} << 20;                 // heads times queries times keys
   int64_t largest_collective = int64_t{16} << 20;            // bytes
   bool large_images = false;                                 // see large_image_specs

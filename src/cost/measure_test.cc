@@ -7,6 +7,8 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "cost/op_cost.h"
 
@@ -25,6 +27,7 @@ class KnownMachine final : public Profiler {
     EXPECT_GT(seconds, 0);
     EXPECT_FALSE(spec.outputs.empty());
     ++calls[std::string(spec.op)];
+    if (spec.op == "attention") attention.insert({spec.inputs.size(), spec.inputs[0].text()});
     if (refused == spec.op) return std::nullopt;
     double bytes = 0;
     for (const TensorType& type : spec.inputs)
@@ -61,6 +64,7 @@ class KnownMachine final : public Profiler {
   std::map<std::string, int> calls;
   std::set<std::string_view> between;
   std::map<int64_t, std::vector<int64_t>> groups;
+  std::set<std::pair<size_t, std::string>> attention;  // operands, and what the query is
   std::string refused;
   bool disturbed = false;
 
@@ -126,6 +130,31 @@ TEST(Measure, TimesKernelsBetweenOthers) {
   };
   EXPECT_TRUE(std::ranges::any_of(model.products, is("conv.pointwise.channels_last", 1)));
   EXPECT_TRUE(std::ranges::any_of(model.products, is("conv.channels_last", 49)));
+}
+
+TEST(Measure, TimesAttentionOfGpusWithoutMasksAndAsLargeAsInNetworks) {
+  KnownMachine machine;
+  measure_device(machine, ops::Registry::builtin(), gpu_measure_plan());
+  for (const auto& [operands, query] : machine.attention) EXPECT_EQ(operands, 3u) << query;
+  EXPECT_TRUE(machine.attention.contains({3, "f16[1, 32, 4096, 128]"}));
+  KnownMachine host;
+  measure_device(host, ops::Registry::builtin(), {});
+  for (const auto& [operands, query] : host.attention) EXPECT_EQ(operands, 4u) << query;
+}
+
+// Half the bytes for the same arithmetic: curves over bytes are of one type.
+TEST(Measure, EachTypeHasCurvesOfItsOwn) {
+  KnownMachine profiler(1);
+  const DeviceModel model =
+      measure_device(profiler, ops::Registry::builtin(),
+                     {.seconds = 1, .types = {DType::kFloat32, DType::kFloat16}});
+  for (const char* op : {"layer_norm", "softmax", "gather", "copy", "attention"}) {
+    const auto count = [&](const std::string& name) {
+      return std::ranges::count_if(model.ops, [&](const OpPoint& p) { return p.op == name; });
+    };
+    EXPECT_GT(count(op), 0) << op;
+    EXPECT_EQ(count(op), count(name_in_type(op, DType::kFloat16))) << op;
+  }
 }
 
 TEST(Measure, PutsDisturbedTimesInOrder) {

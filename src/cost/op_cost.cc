@@ -21,6 +21,7 @@ OpCost op_cost(const ops::OpDefinition& definition, const ops::OpContext& contex
     cost.has_product = true;
     cost.product = {work.product->batch.constant(), work.product->m.constant(),
                     work.product->n.constant(), work.product->k.constant()};
+    cost.tf32 = context.attributes.integer("tf32", 0) != 0;
   }
   cost.width = work.width.constant();
   return cost;

@@ -18,6 +18,7 @@ struct OpCost {
   double bytes = 0;
   bool has_product = false;
   Product product;
+  bool tf32 = false;  // see KernelWork::tf32
   int64_t width = 0;  // see KernelWork::width
 };
 

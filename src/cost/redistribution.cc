@@ -65,8 +65,9 @@ double redistribution_us(const MachineModel& machine, int64_t devices,
   if (more_kept > 0) {
     int64_t run = 1;
     for (size_t d = static_cast<size_t>(to.dim) + 1; d < shape.size(); ++d) run *= shape[d];
-    us += copy_us(machine, devices, more_kept, std::max<int64_t>(1, run)) -
-          copy_us(machine, devices, 0, 1);
+    const auto size = static_cast<size_t>(element_bytes);
+    us += copy_us(machine, devices, more_kept, std::max<int64_t>(1, run), size) -
+          copy_us(machine, devices, 0, 1, size);
   }
   return us;
 }

@@ -128,46 +128,40 @@ class FillRecipe final : public Recipe {
 class NoiseRecipe final : public Recipe {
  public:
   NoiseRecipe(DType dtype, std::vector<int64_t> shape, uint64_t seed, double scale)
-      : Recipe(dtype, std::move(shape)), seed_(seed), scale_(scale) {}
+      : Recipe(dtype, std::move(shape)), box_{.seed = seed, .scale = scale} {
+    box_.begin.resize(this->shape().size());
+    box_.extent = this->shape();
+    box_.strides = row_major_strides(this->shape());
+  }
   void read(const Box& box, std::span<std::byte> into) const override {
-    if (dtype() == DType::kFloat32) return read_floats(box, into);
-    HostTensor element(dtype(), {1});
     const size_t size = size_of(dtype());
+    const DType type = dtype();
+    HostTensor element(type, {1});
     std::byte* out = into.data();
     for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
+      if (is_floating(type)) {
+        make_noise_run({&type, 1}, box_, static_cast<uint64_t>(offset), 1, run, out);
+        out += static_cast<size_t>(run) * size;
+        return;
+      }
       for (int64_t i = 0; i < run; ++i, out += size) {
-        element.set(0, noise(static_cast<uint64_t>(offset + i)));
+        element.set(0, noise_at(box_.seed, static_cast<uint64_t>(offset + i)) * box_.scale);
         std::memcpy(out, element.bytes.data(), size);
       }
     });
   }
   uint64_t identity() const override {
     const uint64_t h = hash_combine(hash_ints(shape(), 4), static_cast<uint64_t>(dtype()));
-    return hash_combine(hash_combine(h, seed_), hash_bytes(std::as_bytes(std::span(&scale_, 1))));
+    return hash_combine(hash_combine(h, box_.seed),
+                        hash_bytes(std::as_bytes(std::span(&box_.scale, 1))));
+  }
+  std::optional<Noise> noise() const override {
+    if (!is_floating(dtype())) return std::nullopt;
+    return Noise{{dtype()}, {box_}};
   }
 
  private:
-  // As for every type; weights are mostly these, and many.
-  void read_floats(const Box& box, std::span<std::byte> into) const {
-    std::byte* out = into.data();
-    for_each_run(shape(), box, [&](int64_t offset, int64_t run) {
-      for (int64_t i = 0; i < run; ++i, out += sizeof(float)) {
-        const auto value = static_cast<float>(noise(static_cast<uint64_t>(offset + i)));
-        std::memcpy(out, &value, sizeof value);
-      }
-    });
-  }
-  // splitmix64 of the element's index: the same on every machine and for every slice.
-  double noise(uint64_t index) const {
-    uint64_t z = seed_ + (index + 1) * 0x9e3779b97f4a7c15ull;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    z ^= z >> 31;
-    return (static_cast<double>(z >> 11) * 0x1p-52 - 1.0) * scale_;
-  }
-
-  uint64_t seed_;
-  double scale_;
+  NoiseBox box_;
 };
 
 class SliceRecipe final : public Recipe {
@@ -182,8 +176,32 @@ class SliceRecipe final : public Recipe {
   uint64_t identity() const override {
     return hash_combine(input_->identity(), hash_ints(box_.extent, hash_ints(box_.begin, 5)));
   }
+  std::optional<Noise> noise() const override {
+    std::optional<Noise> noise = input_->noise();
+    if (!noise) return std::nullopt;
+    std::vector<NoiseBox> kept;
+    for (NoiseBox& box : noise->boxes) {
+      if (cut(box)) kept.push_back(std::move(box));
+    }
+    noise->boxes = std::move(kept);
+    return noise;
+  }
 
  private:
+  // To what lies in the slice, seen from its corner; false where nothing does.
+  bool cut(NoiseBox& box) const {
+    for (size_t d = 0; d < box.begin.size(); ++d) {
+      const int64_t begin = std::max(box.begin[d], box_.begin[d]);
+      const int64_t end = std::min(box.begin[d] + box.extent[d], box_.begin[d] + box_.extent[d]);
+      if (begin >= end) return false;
+      box.first +=
+          static_cast<uint64_t>(begin - box.begin[d]) * static_cast<uint64_t>(box.strides[d]);
+      box.begin[d] = begin - box_.begin[d];
+      box.extent[d] = end - begin;
+    }
+    return true;
+  }
+
   RecipePtr input_;
   Box box_;
 };
@@ -219,8 +237,24 @@ class TransposeRecipe final : public Recipe {
   uint64_t identity() const override {
     return hash_combine(input_->identity(), hash_ints(permutation_, 6));
   }
+  std::optional<Noise> noise() const override {
+    std::optional<Noise> noise = input_->noise();
+    if (!noise) return std::nullopt;
+    for (NoiseBox& box : noise->boxes) {
+      box.begin = permuted(box.begin);
+      box.extent = permuted(box.extent);
+      box.strides = permuted(box.strides);
+    }
+    return noise;
+  }
 
  private:
+  std::vector<int64_t> permuted(const std::vector<int64_t>& from) const {
+    std::vector<int64_t> to;
+    for (const int64_t d : permutation_) to.push_back(from[static_cast<size_t>(d)]);
+    return to;
+  }
+
   RecipePtr input_;
   std::vector<int64_t> permutation_;
 };
@@ -239,6 +273,19 @@ class ReshapeRecipe final : public Recipe {
   }
   uint64_t identity() const override {
     return hash_combine(input_->identity(), hash_ints(shape(), 7));
+  }
+  // Of what is dense: of other noise a reshape may have no strides.
+  std::optional<Noise> noise() const override {
+    std::optional<Noise> noise = input_->noise();
+    if (!noise || noise->boxes.size() != 1) return std::nullopt;
+    NoiseBox& box = noise->boxes[0];
+    if (box.extent != input_->shape() || box.strides != row_major_strides(input_->shape())) {
+      return std::nullopt;
+    }
+    box.begin.assign(shape().size(), 0);
+    box.extent = shape();
+    box.strides = row_major_strides(shape());
+    return noise;
   }
 
  private:
@@ -292,6 +339,11 @@ class CastRecipe final : public Recipe {
   uint64_t identity() const override {
     return hash_combine(input_->identity(), 8 + static_cast<uint64_t>(dtype()));
   }
+  std::optional<Noise> noise() const override {
+    std::optional<Noise> noise = is_floating(dtype()) ? input_->noise() : std::nullopt;
+    if (noise) noise->types.push_back(dtype());
+    return noise;
+  }
 
  private:
   RecipePtr input_;
@@ -335,6 +387,21 @@ class ConcatRecipe final : public Recipe {
     uint64_t h = 9 + static_cast<uint64_t>(axis_);
     for (const RecipePtr& input : inputs_) h = hash_combine(h, input->identity());
     return h;
+  }
+  std::optional<Noise> noise() const override {
+    Noise joined;
+    int64_t base = 0;
+    for (const RecipePtr& input : inputs_) {
+      std::optional<Noise> noise = input->noise();
+      if (!noise || (!joined.types.empty() && joined.types != noise->types)) return std::nullopt;
+      joined.types = noise->types;
+      for (NoiseBox& box : noise->boxes) {
+        box.begin[static_cast<size_t>(axis_)] += base;
+        joined.boxes.push_back(std::move(box));
+      }
+      base += input->shape()[static_cast<size_t>(axis_)];
+    }
+    return joined;
   }
 
  private:
@@ -390,6 +457,30 @@ class ScaleRecipe final : public Recipe {
 };
 
 }  // namespace
+
+std::vector<Box> boxes_in_order(const std::vector<int64_t>& shape, int64_t most) {
+  std::vector<Box> boxes;
+  if (count_of(shape) == 0) return boxes;
+  // Dimensions behind `cut` are whole in every box, those before it are 1.
+  size_t cut = shape.size();
+  int64_t inner = 1;
+  while (cut > 0 && inner * shape[cut - 1] <= most) inner *= shape[--cut];
+  Box box{std::vector<int64_t>(shape.size(), 0), shape};
+  if (cut == 0) return {box};
+  --cut;
+  const int64_t rows = std::max<int64_t>(1, most / inner);
+  std::fill(box.extent.begin(), box.extent.begin() + static_cast<std::ptrdiff_t>(cut), 1);
+  while (true) {
+    for (int64_t at = 0; at < shape[cut]; at += rows) {
+      box.begin[cut] = at;
+      box.extent[cut] = std::min(rows, shape[cut] - at);
+      boxes.push_back(box);
+    }
+    size_t d = cut;
+    while (d > 0 && ++box.begin[d - 1] == shape[d - 1]) box.begin[--d] = 0;
+    if (d == 0) return boxes;
+  }
+}
 
 int64_t Recipe::elements() const { return count_of(shape_); }
 

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "types/host_tensor.h"
+#include "types/noise.h"
 #include "types/tensor_type.h"
 
 namespace cleave::ir {
@@ -29,6 +30,10 @@ struct Box {
   std::vector<int64_t> begin;
   std::vector<int64_t> extent;
 };
+
+// The boxes that a tensor is read in where that is done piece by piece: one behind the other in its
+// memory, of at most `most` elements (≥ 1) each. None for an empty tensor.
+std::vector<Box> boxes_in_order(const std::vector<int64_t>& shape, int64_t most);
 
 // An immutable tensor of fixed shape that can be read box by box.
 class Recipe {
@@ -50,6 +55,8 @@ class Recipe {
   virtual const HostTensor* value() const { return nullptr; }
   // The value that all elements have, where the recipe is `constant_fill`.
   virtual std::optional<double> fill() const { return std::nullopt; }
+  // What makes it, where it is noise of a floating type that was at most moved and cast.
+  virtual std::optional<Noise> noise() const { return std::nullopt; }
 
   HostTensor read_all() const;
 

@@ -94,6 +94,74 @@ TEST(Recipe, FillAndNoise) {
   EXPECT_NE(whole, constant_noise(DType::kFloat32, {4, 5}, 4, 0.5)->read_all());
 }
 
+// What makes the recipe's noise makes what the recipe reads, from any element on.
+void expect_noise(const Recipe& recipe) {
+  const auto noise = recipe.noise();
+  ASSERT_TRUE(noise.has_value());
+  const HostTensor whole = recipe.read_all();
+  const size_t size = size_of(recipe.dtype());
+  for (int64_t begin = 0; begin < recipe.elements(); ++begin) {
+    for (const int64_t count : {int64_t{1}, int64_t{7}, recipe.elements()}) {
+      const auto left = static_cast<size_t>(std::min(count, recipe.elements() - begin)) * size;
+      std::vector<std::byte> made(left);
+      make_noise(*noise, recipe.shape(), begin, made);
+      ASSERT_EQ(made,
+                std::vector<std::byte>(whole.bytes.begin() + begin * static_cast<int64_t>(size),
+                                       whole.bytes.begin() + begin * static_cast<int64_t>(size) +
+                                           static_cast<int64_t>(left)))
+          << begin << ", " << count;
+    }
+  }
+}
+
+TEST(Recipe, NoiseThatIsMovedAndCastIsStillNoise) {
+  const auto noise = [](Sizes shape, uint64_t seed = 3) {
+    return constant_noise(DType::kFloat32, std::move(shape), seed, 0.3);
+  };
+  expect_noise(*noise({4, 5}));
+  expect_noise(*noise({}));
+  expect_noise(*noise({3, 0, 2}));
+  expect_noise(*slice(noise({4, 5, 6}), {{1, 2, 3}, {2, 3, 2}}));
+  expect_noise(*slice(transpose(noise({4, 5, 3}), {2, 0, 1}), {{1, 1, 0}, {2, 3, 4}}));
+  expect_noise(*reshape(noise({4, 6}), {2, 2, 3, 2}));
+  expect_noise(*transpose(reshape(noise({6, 4}), {2, 3, 4}), {1, 2, 0}));
+  const RecipePtr columns = concat({noise({3, 2}), noise({3, 4}, 5), noise({3, 1}, 6)}, 1);
+  expect_noise(*columns);
+  expect_noise(*slice(columns, {{1, 1}, {2, 4}}));
+  expect_noise(*transpose(columns, {1, 0}));
+  for (const DType type : {DType::kFloat16, DType::kBFloat16, DType::kFloat64}) {
+    expect_noise(*cast(columns, type));
+    expect_noise(*constant_noise(type, {5, 3}, 9, 2.5));
+    expect_noise(*cast(cast(constant_noise(type, {20}, 9, 1e-6), DType::kBFloat16), type));
+  }
+  // What is computed, or has no strides, is not said but read.
+  EXPECT_FALSE(scale(noise({2, 3}), 1, {1, 2, 3})->noise());
+  EXPECT_FALSE(reshape(transpose(noise({2, 3}), {1, 0}), {6})->noise());
+  EXPECT_FALSE(concat({noise({2}), constant_fill(DType::kFloat32, {2}, 1)}, 0)->noise());
+  EXPECT_FALSE(
+      concat({cast(noise({2}), DType::kFloat64), constant_noise(DType::kFloat64, {2}, 1, 1)}, 0)
+          ->noise());
+  EXPECT_FALSE(constant_noise(DType::kInt8, {2}, 1, 9)->noise());
+  EXPECT_FALSE(cast(noise({2}), DType::kInt8)->noise());
+}
+
+TEST(Recipe, BoxesInOrderAreTheTensor) {
+  for (const Sizes& shape :
+       std::vector<Sizes>{{}, {1}, {7}, {3, 4}, {2, 3, 4}, {4, 1, 5}, {2, 0}}) {
+    const RecipePtr recipe = source(shape);
+    for (const int64_t most : {1, 2, 3, 5, 8, 12, 100}) {
+      std::vector<std::byte> joined;
+      for (const Box& box : boxes_in_order(shape, most)) {
+        HostTensor part(DType::kInt32, box.extent);
+        EXPECT_LE(part.elements(), most);
+        recipe->read(box, part.bytes);
+        joined.insert(joined.end(), part.bytes.begin(), part.bytes.end());
+      }
+      EXPECT_EQ(joined, recipe->read_all().bytes) << most;
+    }
+  }
+}
+
 TEST(Recipe, Slice) {
   HostTensor expected(DType::kInt32, {2, 2, 3});
   for_each_index(expected.shape, [&](const Sizes& i) {

@@ -1,14 +1,13 @@
 #include "lower/lower.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/check.h"
+#include "capabilities/chain.h"
 #include "capabilities/fusion.h"
 #include "capabilities/view_walk.h"
 #include "lower/memory_plan.h"
 #include "program/validate.h"
-#include "types/fused.h"
 
 namespace cleave::lower {
 namespace {
@@ -224,52 +223,27 @@ class Lowerer {
 
   void emit_fused(const capabilities::FusionGroup& group) {
     const ir::Node& root = graph_.node(group.root());
-    FusedProgram fused;
+    const capabilities::Chain chain = capabilities::chain_of(graph_, group);
     Instruction instruction;
     instruction.op = "fused_elementwise";
-    std::vector<ir::ValueId> externals;
-    std::map<ir::ValueId, int32_t> slots;  // of operands and, later, of results
     if (group.anchor.valid()) {
       const ir::Node& anchor = graph_.node(group.anchor);
       instruction.op = anchor.op;
       instruction.attributes = anchor.attributes;
-      slots[anchor.outputs[0]] = 0;
     }
-    const auto base = static_cast<int32_t>(group.anchor.valid() ? 1 : 0);
-    for (ir::NodeId id : group.nodes) {
-      if (id == group.anchor) continue;
-      for (ir::ValueId input : graph_.node(id).inputs) {
-        const ir::NodeId producer = graph_.value(input).producer;
-        const bool inside = producer.valid() && std::find(group.nodes.begin(), group.nodes.end(),
-                                                          producer) != group.nodes.end();
-        if (inside || slots.contains(input)) continue;
-        slots[input] = base + static_cast<int32_t>(externals.size());
-        externals.push_back(input);
-      }
-    }
-    fused.inputs = base + static_cast<int32_t>(externals.size());
     for (ir::NodeId id : group.nodes) {
       const ir::Node& node = graph_.node(id);
       instruction.name += (instruction.name.empty() ? "" : "+") + node.name;
-      if (id == group.anchor) continue;
-      FusedStep step;
-      step.op = node.op;
-      step.alpha = node.attributes.real("alpha", 0);
-      step.type = graph_.type(node.outputs[0]).dtype;
-      for (ir::ValueId input : node.inputs) step.args.push_back(slots.at(input));
       if (node.op == "rank_zero") instruction.attributes.set("rank", Dim::rank());
-      slots[node.outputs[0]] = fused.inputs + static_cast<int32_t>(fused.steps.size());
-      fused.steps.push_back(std::move(step));
     }
-    fused.outputs = {slots.at(root.outputs[0])};
-    fused.to_attributes(instruction.attributes, group.anchor.valid() ? "epilogue_" : "");
+    chain.program.to_attributes(instruction.attributes, group.anchor.valid() ? "epilogue_" : "");
     if (group.anchor.valid()) {
       const ir::Node& anchor = graph_.node(group.anchor);
       for (size_t i = 0; i < anchor.inputs.size(); ++i) {
         instruction.inputs.push_back(read(anchor.inputs[i], i));
       }
     }
-    for (ir::ValueId external : externals) {
+    for (ir::ValueId external : chain.externals) {
       instruction.inputs.push_back(read(external, instruction.inputs.size()));
     }
     write(root.outputs[0], instruction);

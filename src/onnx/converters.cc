@@ -49,6 +49,7 @@ ConverterTable ConverterTable::builtin() {
   add_matrix_converters(table);
   add_convolution_converters(table);
   add_network_converters(table);
+  add_attention_converters(table);
   add_microsoft_converters(table);
   add_microsoft_attention_converters(table);
   add_shape_folders(table);

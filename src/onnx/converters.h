@@ -59,6 +59,12 @@ ir::ValueId convolution(Conversion& c);
 ir::ValueId rotary_embedding(Conversion& c, int64_t heads, const Dim& turned, ir::ValueId cosines,
                              ir::ValueId sines);
 
+// [batch, rows, heads · depth] → [batch, heads, rows, depth].
+ir::ValueId by_heads(Conversion& c, ir::ValueId x, int64_t heads);
+
+// Lengths [batch] as the columns that are before them: bool [batch, 1, 1, columns].
+ir::ValueId columns_before(Conversion& c, ir::ValueId lengths, const Dim& columns);
+
 // The domain of ONNX Runtime's own ops, which its optimizer writes.
 inline constexpr std::string_view kMicrosoft = "com.microsoft";
 
@@ -79,6 +85,7 @@ void add_resize_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_convolution_converters(ConverterTable& table);
 void add_network_converters(ConverterTable& table);
+void add_attention_converters(ConverterTable& table);
 void add_microsoft_converters(ConverterTable& table);
 void add_microsoft_attention_converters(ConverterTable& table);
 void add_shape_folders(ConverterTable& table);

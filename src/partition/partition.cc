@@ -222,32 +222,4 @@ std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank) {
   return shape;
 }
 
-namespace {
-
-// Streamed constants are read this many bytes at a time.
-constexpr int64_t kStreamBytes = int64_t{64} << 20;
-
-}  // namespace
-
-void stream_constant(const ir::Value& value, int64_t rank,
-                     const std::function<void(std::span<const std::byte>)>& sink) {
-  const ir::RecipePtr recipe = value.held({{std::string(kRankSymbol), rank}});
-  const std::vector<int64_t>& shape = recipe->shape();
-  if (shape.empty() || recipe->elements() == 0 || recipe->bytes() <= kStreamBytes) {
-    sink(recipe->read_all().bytes);
-    return;
-  }
-  const int64_t row = recipe->bytes() / shape[0];
-  const int64_t rows = std::max<int64_t>(1, kStreamBytes / row);
-  std::vector<std::byte> buffer;
-  for (int64_t at = 0; at < shape[0]; at += rows) {
-    ir::Box box{std::vector<int64_t>(shape.size(), 0), shape};
-    box.begin[0] = at;
-    box.extent[0] = std::min(rows, shape[0] - at);
-    buffer.resize(static_cast<size_t>(box.extent[0] * row));
-    recipe->read(box, buffer);
-    sink(buffer);
-  }
-}
-
 }  // namespace cleave::partition

@@ -4,8 +4,6 @@
 // constants hold the pieces of a rank, and collectives are ops.
 #pragma once
 
-#include <functional>
-#include <span>
 #include <vector>
 
 #include "ops/registry.h"
@@ -29,11 +27,7 @@ struct Partitioned {
 Partitioned partition(const ir::Graph& graph, const planner::Plan& plan,
                       const ops::Registry& registry);
 
-// What `rank` holds of a local constant, dense row-major: its bytes go to `sink` in order, in
-// pieces of at most 64 MiB where rows are smaller than that.
-void stream_constant(const ir::Value& value, int64_t rank,
-                     const std::function<void(std::span<const std::byte>)>& sink);
-// The shape of what `rank` holds; nothing is read.
+// The shape of what `rank` holds of a local constant; nothing is read.
 std::vector<int64_t> constant_shape(const ir::Value& value, int64_t rank);
 
 }  // namespace cleave::partition

@@ -1,9 +1,11 @@
 #include "passes/precision.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
 #include "ops/builder.h"
+#include "passes/dead_code.h"
 
 namespace cleave::passes {
 namespace {
@@ -22,7 +24,10 @@ class Lowering {
         mark(ir::ValueId(v));
       }
     }
-    for (ir::NodeId id : graph_.order()) lower(id);
+    for (ir::NodeId id : graph_.order()) {
+      mark_matrices_of(id);
+      lower(id);
+    }
     keep_outputs();
     graph_.compact();
   }
@@ -32,6 +37,18 @@ class Lowering {
     return id.valid() && graph_.type(id).dtype == DType::kFloat32;
   }
   void mark(ir::ValueId id) { lowers_[id.index()] = is_float32(id); }
+
+  // A small network's weights are small, too. Frequencies that positions are multiplied by are a
+  // vector: angles stay as they are.
+  void mark_matrices_of(ir::NodeId id) {
+    const ir::Node& node = graph_.node(id);
+    if (node.op != "matmul" && node.op != "conv") return;
+    for (ir::ValueId input : node.inputs) {
+      if (!input.valid() || !graph_.value(input).is_constant()) continue;
+      const std::vector<int64_t>& shape = graph_.value(input).constant->shape();
+      if (std::ranges::count_if(shape, [](int64_t extent) { return extent > 1; }) > 1) mark(input);
+    }
+  }
 
   void lower(ir::NodeId id) {
     const std::vector<ir::ValueId> inputs = graph_.node(id).inputs;
@@ -53,6 +70,13 @@ class Lowering {
     }
   }
 
+  bool is_moved(ir::ValueId id) const {
+    const ir::NodeId producer = graph_.value(id).producer;
+    if (!producer.valid()) return false;
+    const std::string& op = graph_.node(producer).op;
+    return op == "broadcast" || op == "reshape" || op == "transpose";
+  }
+
   // The value in the other type, made before `reader` where it is not there yet.
   ir::ValueId lowered(ir::ValueId id, ir::NodeId reader) {
     const auto found = lowered_.find(id);
@@ -61,6 +85,14 @@ class Lowering {
     ir::ValueId result;
     if (const ir::RecipePtr constant = graph_.value(id).constant) {
       result = graph_.add_constant(name, ir::cast(constant, to_));
+    } else if (is_moved(id)) {
+      // What is moved is cast, not the result: a bias stays a constant.
+      const ir::NodeId producer = graph_.value(id).producer;
+      const ir::ValueId moved = lowered(graph_.node(producer).inputs[0], reader);
+      const ir::Node& node = graph_.node(producer);
+      ops::Builder builder(graph_, registry_);
+      builder.insert_before(reader);
+      result = builder.add1(name, node.op, node.attributes, {moved});
     } else {
       result = cast(name, id, to_, reader);
     }
@@ -131,6 +163,15 @@ void store_weights_as(ir::Graph& graph, const ops::Registry& registry, DType to)
 
 void compute_in(ir::Graph& graph, const ops::Registry& registry, DType to) {
   Lowering(graph, registry, to).run();
+  dead_code(graph, registry);  // what was moved in the type before
+}
+
+void allow_tf32(ir::Graph& graph) {
+  for (const ir::NodeId id : graph.order()) {
+    ir::Node& node = graph.node(id);
+    if (node.op != "matmul" && node.op != "conv") continue;
+    if (graph.type(node.outputs[0]).dtype == DType::kFloat32) node.attributes.set("tf32", Dim(1));
+  }
 }
 
 }  // namespace cleave::passes

@@ -48,6 +48,32 @@ TEST(ComputeIn, ConstantsAreCastOnceWhenTheyAreStored) {
   EXPECT_EQ(ops_of(graph), "add=1 cast=2 mul=1");
 }
 
+// Token ids are no floating point: weights say where to begin, also those of a small network.
+TEST(ComputeIn, WhatAMatrixIsMultipliedByIsLowered) {
+  const ir::Graph graph = checked(R"(
+    input %ids : i64[n]
+    constant %table : f32[3, 2] = [1, 2, 3, 4, 5, 6]
+    constant %w : f32[2, 2] = [1, 2, 3, 4]
+    %x = gather(%table, %ids) {axis=0} : f32[n, 2]
+    %y = matmul(%x, %w) : f32[n, 2]
+    return %y)",
+                                  in_half, kSizes, kTolerance);
+  EXPECT_EQ(type_of(graph, "x"), DType::kFloat32);
+  EXPECT_EQ(ops_of(graph), "cast=2 gather=1 matmul=1");
+}
+
+TEST(ComputeIn, ABiasStaysAConstant) {
+  const ir::Graph graph = checked(R"(
+    input %x : f32[n, 4]
+    constant %b : f32[4] = [1, 2, 3, 4]
+    %wide = broadcast(%b) {shape=[n, 4]} : f32[n, 4]
+    %y = add(%x, %wide) : f32[n, 4]
+    %z = mul(%y, %wide) : f32[n, 4]
+    return %z)",
+                                  in_half, kSizes, kTolerance);
+  EXPECT_EQ(ops_of(graph), "add=1 broadcast=1 cast=2 mul=1");
+}
+
 // Positions up to 3,000 and the angles made from them are not numbers of float16.
 TEST(ComputeIn, WhatNoInputIsPartOfKeepsItsPrecision) {
   const ir::Graph graph = checked(R"(
@@ -90,6 +116,32 @@ TEST(ComputeIn, OtherTypesAreLeftAlone) {
     return %a, %b)",
                                   in_half, kSizes);
   EXPECT_EQ(ops_of(graph), "add=1 exp=1");
+}
+
+bool with_tf32(ir::Graph& graph, const ops::Registry&) {
+  const std::string before = ir::to_text(graph);
+  allow_tf32(graph);
+  return ir::to_text(graph) != before;
+}
+
+TEST(AllowTf32, MarksProductsOfFloat32) {
+  const ir::Graph graph = checked(R"(
+    input %x : f32[n, 4]
+    input %h : f16[n, 4]
+    constant %w : f32[4, 4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+    constant %v : f16[4, 4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+    %y = matmul(%x, %w) : f32[n, 4]
+    %z = matmul(%h, %v) : f16[n, 4]
+    %s = tanh(%y) : f32[n, 4]
+    return %s, %z)",
+                                  with_tf32, kSizes, kTolerance);
+  const auto marked = [&](std::string_view name) {
+    const ir::NodeId node = graph.value(*graph.find_value(name)).producer;
+    return graph.node(node).attributes.integer("tf32", 0) != 0;
+  };
+  EXPECT_TRUE(marked("y"));
+  EXPECT_FALSE(marked("z"));
+  EXPECT_FALSE(marked("s"));
 }
 
 }  // namespace

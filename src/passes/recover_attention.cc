@@ -16,6 +16,10 @@ using ir::ValueId;
 // as choosing by it, also in rows of which nothing is visible.
 constexpr double kAbsorbing = -1e30;
 
+// Fused kernels are made for heads up to this depth. Deeper ones, of the one head that autoencoders
+// of images have, are faster as products and a softmax.
+constexpr int64_t kMostDepth = 256;
+
 // All operands as they are in the graph, before anything is built.
 struct Found {
   ValueId q, k, v;
@@ -24,6 +28,7 @@ struct Found {
   std::vector<ScoreMask> masks;
   bool is_causal = false;
   bool is_grouped = false;  // k and v are repeated
+  bool is_flat = false;     // [heads of all batches, rows, depth]
 };
 
 // The operand of a product with a number, where only that product reads it.
@@ -80,6 +85,8 @@ bool is_causal(const Rewriter& r, const ScoreMask& mask, const Dim& rows, const 
   return false;
 }
 
+bool is_deep(const Dim& depth) { return depth.is_constant() && depth.constant() > kMostDepth; }
+
 bool can_build(const Rewriter& r, const Found& found) {
   if (found.is_causal) return true;
   for (const ScoreMask& mask : found.masks) {
@@ -89,7 +96,7 @@ bool can_build(const Rewriter& r, const Found& found) {
     } else if (!(mask.hidden <= kAbsorbing)) {
       return false;
     }
-    if (r.shape(r.unbroadcast(mask.value)).size() > 4) return false;
+    if (r.shape(r.unbroadcast(mask.value)).size() > r.shape(found.q).size()) return false;
   }
   return true;
 }
@@ -97,17 +104,23 @@ bool can_build(const Rewriter& r, const Found& found) {
 // All that must hold for `root`, softmax(…) v, to be an attention.
 std::optional<Found> find(const Rewriter& r, const ir::Node& root) {
   Found found;
+  const size_t rank = r.shape(root.outputs[0]).size();
   if (root.attributes.integer("transpose_a", 0) != 0 ||
-      root.attributes.integer("transpose_b", 0) != 0 || r.shape(root.outputs[0]).size() != 4 ||
-      r.shape(root.inputs[1]).size() != 4) {
+      root.attributes.integer("transpose_b", 0) != 0 || (rank != 3 && rank != 4) ||
+      r.shape(root.inputs[0]).size() != rank || r.shape(root.inputs[1]).size() != rank) {
     return {};
   }
+  found.is_flat = rank == 3;
   const ir::Node* softmax = r.made_by(r.uncast(root.inputs[0]), "softmax");
-  if (softmax == nullptr || softmax->attributes.integer("axis") != 3) return {};
+  if (softmax == nullptr || softmax->attributes.integer("axis") != static_cast<int64_t>(rank) - 1) {
+    return {};
+  }
   const auto scores = attention_scores(r, softmax->inputs[0]);
   if (!scores) return {};
   const ir::Node& product = *r.producer(scores->product);
-  if (r.shape(product.inputs[1]).size() != 4) return {};
+  if (r.shape(product.inputs[0]).size() != rank || r.shape(product.inputs[1]).size() != rank) {
+    return {};
+  }
   found.scale = scores->scale;
   found.q = unscaled(r, product.inputs[0], found.scale);
   found.k = unscaled(r, product.inputs[1], found.scale);
@@ -115,6 +128,8 @@ std::optional<Found> find(const Rewriter& r, const ir::Node& root) {
   if (!std::isfinite(found.scale)) return {};
   found.is_q_turned = product.attributes.integer("transpose_a", 0) != 0;
   found.is_k_turned = product.attributes.integer("transpose_b", 0) == 0;
+  if (is_deep(r.shape(found.q)[found.is_q_turned ? rank - 2 : rank - 1])) return {};
+  if (is_deep(r.shape(found.v)[rank - 1])) return {};
   const DType dtype = r.type(found.q).dtype;
   if (!is_floating(dtype) || r.type(found.k).dtype != dtype || r.type(found.v).dtype != dtype) {
     return {};
@@ -122,9 +137,10 @@ std::optional<Found> find(const Rewriter& r, const ir::Node& root) {
   found.masks = scores->masks;
   if (found.masks.size() == 1) {
     const Shape& shape = r.shape(scores->product);
-    found.is_causal = is_causal(r, found.masks[0], shape[2], shape[3]);
+    found.is_causal = is_causal(r, found.masks[0], shape[rank - 2], shape[rank - 1]);
   }
   if (!can_build(r, found)) return {};
+  if (found.is_flat) return found;
   const ValueId k = found.is_k_turned ? ValueId() : group_source(r, found.k);
   const ValueId v = group_source(r, found.v);
   if (k.valid() && v.valid() && r.shape(k)[1] == r.shape(v)[1]) {
@@ -143,7 +159,20 @@ class Construction {
         name_(r.graph().node(r.graph().value(root).producer).name) {}
 
   ValueId turned(ValueId value) {
-    return add("transpose", {value}, {{"perm", std::vector<Dim>{0, 1, 3, 2}}});
+    std::vector<Dim> perm = {0, 1, 3, 2};
+    if (r_.shape(value).size() == 3) perm = {0, 2, 1};
+    return add("transpose", {value}, {{"perm", perm}});
+  }
+
+  ValueId of_rank_four(ValueId value) {
+    Shape shape = r_.shape(value);
+    if (shape.size() == 4) return value;
+    shape.insert(shape.begin(), 4 - shape.size(), Dim(1));
+    return add("reshape", {value}, {{"shape", shape}});
+  }
+
+  ValueId attention(const std::vector<ValueId>& inputs, const Attributes& attributes) {
+    return add("attention", inputs, attributes);
   }
 
   ValueId ungrouped(ValueId value) {  // [batch, groups, 1, rows, depth]
@@ -178,13 +207,6 @@ class Construction {
   ValueId add(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
     return builder_.add1(name_ + "/" + std::string(op), op, std::move(attributes),
                          std::move(inputs));
-  }
-
-  ValueId of_rank_four(ValueId value) {
-    Shape shape = r_.shape(value);
-    if (shape.size() == 4) return value;
-    shape.insert(shape.begin(), 4 - shape.size(), Dim(1));
-    return add("reshape", {value}, {{"shape", shape}});
   }
 
   // An element-wise op of operands that broadcast against each other.
@@ -225,13 +247,18 @@ bool recover(Rewriter& r, ir::NodeId id) {
     found.v = make.ungrouped(found.v);
   }
   std::vector<ValueId> inputs{found.q, found.k, found.v};
+  // Heads of all batches are those of one.
+  for (ValueId& input : inputs) input = make.of_rank_four(input);
   Attributes attributes{{"scale", found.scale}};
   if (found.is_causal) {
     attributes.set("causal", Dim(1));
   } else if (!found.masks.empty()) {
     inputs.push_back(make.mask(found.masks, r.type(found.q).dtype));
   }
-  return r.replace(out, r.add_for(out, "attention", attributes, inputs));
+  if (!found.is_flat) return r.replace(out, r.add_for(out, "attention", attributes, inputs));
+  const Shape shape = r.shape(out);
+  const ValueId y = make.attention(inputs, attributes);
+  return r.replace(out, r.add_for(out, "reshape", {{"shape", shape}}, {y}));
 }
 
 }  // namespace

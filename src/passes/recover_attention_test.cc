@@ -65,6 +65,48 @@ TEST(RecoverAttention, WithAnAddedMask) {
   EXPECT_EQ(attention.attributes.text(), "{scale=0.4}");
 }
 
+// Heads and batches in one dimension: what diffusion models had before they were given 4-D
+// products.
+TEST(RecoverAttention, HeadsOfAllBatchesInOneDimension) {
+  const std::string body = R"(
+  input %q : f32[b, s, 8]
+  input %k : f32[b, t, 8]
+  input %v : f32[b, t, 6]
+  input %mask : f32[b, 1, t]
+  constant %c : f32[] = [0.5]
+  %turned = transpose(%k) {perm=[0, 2, 1]} : f32[b, 8, t]
+  %product = matmul(%q, %turned) : f32[b, s, t]
+  %factor = broadcast(%c) {shape=[b, s, t]} : f32[b, s, t]
+  %scaled = mul(%product, %factor) : f32[b, s, t]
+  %masks = broadcast(%mask) {shape=[b, s, t]} : f32[b, s, t]
+  %masked = add(%scaled, %masks) : f32[b, s, t]
+  %weights = softmax(%masked) {axis=2} : f32[b, s, t]
+  %y = matmul(%weights, %v) : f32[b, s, 6]
+  return %y)";
+  const ir::Graph graph = run(body);
+  EXPECT_EQ(ops_of(graph), "attention=1 reshape=5 transpose=2");
+  const ir::Node& attention = only(graph, "attention");
+  EXPECT_EQ(graph.type(attention.inputs[0]).text(), "f32[1, b, s, 8]");
+  EXPECT_EQ(graph.type(attention.inputs[3]).text(), "f32[1, b, 1, t]");
+}
+
+TEST(RecoverAttention, DeepHeadsStayProducts) {
+  const auto with_depth = [](const std::string& depth) {
+    std::string body = R"(
+  input %q : f32[b, s, D]
+  input %k : f32[b, t, D]
+  input %v : f32[b, t, D]
+  %product = matmul(%q, %k) {transpose_b=1} : f32[b, s, t]
+  %weights = softmax(%product) {axis=2} : f32[b, s, t]
+  %y = matmul(%weights, %v) : f32[b, s, D]
+  return %y)";
+    for (size_t at; (at = body.find("D]")) != std::string::npos;) body.replace(at, 1, depth);
+    return ops_of(run(body));
+  };
+  EXPECT_EQ(with_depth("256"), "attention=1 reshape=4");
+  EXPECT_EQ(with_depth("264"), "matmul=2 softmax=1");
+}
+
 TEST(RecoverAttention, MasksOfFewerDimensions) {
   std::string body = replaced(kAdded, "input %mask : f32[b, 1, 1, t]", "input %mask : f32[s, 1]");
   const ir::Graph graph = run(body);

@@ -172,7 +172,8 @@ class FormatChooser {
     if (capabilities::has_format(wanted, lies, shape)) return 0;
     const Dim run = capabilities::contiguous_elements(lies, shape, wanted);
     return cost::copy_us(machine_, devices_, static_cast<double>(type(value).bytes().constant()),
-                         std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))));
+                         std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))),
+                         size_of(type(value).dtype));
   }
 
   // `wanted(f)`: what the reader wants that writes its result in f.

@@ -123,8 +123,9 @@ int64_t GroupCosts::elements(ir::ValueId value, size_t point) const {
 
 double GroupCosts::copy_us(const Case& at, ir::ValueId value, const Placement* placement,
                            int64_t run) const {
-  const auto bytes = static_cast<double>(type(at, value, placement).bytes().constant());
-  return cost::copy_us(machine_, devices_, bytes, run);
+  const TensorType copied = type(at, value, placement);
+  return cost::copy_us(machine_, devices_, static_cast<double>(copied.bytes().constant()), run,
+                       size_of(copied.dtype));
 }
 
 double GroupCosts::copies_us(const Case& at) const {

@@ -88,6 +88,13 @@ class Planner {
     if (value && graph_.value(*value).producer.valid()) {
       return fusion_.group_of_node[graph_.value(*value).producer.index()];
     }
+    // A node that does what several of the model's did has all their names, with + between.
+    for (const ir::NodeId one : graph_.order()) {
+      const std::string joined = "+" + graph_.node(one).name + "+";
+      if (joined.find("+" + node + "+") != std::string::npos) {
+        return fusion_.group_of_node[one.index()];
+      }
+    }
     throw Error(ErrorCode::kUsage, "no node is named '" + node + "'",
                 "`cleave plan MODEL --json -` lists the names");
   }

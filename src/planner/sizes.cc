@@ -104,7 +104,7 @@ double ReshardCosts::step_us(ir::ValueId value, const Placement& from, const Pla
   int64_t run = 1;
   for (size_t d = static_cast<size_t>(to.dim); d < part.size(); ++d) run *= part[d];
   return cost::copy_us(machine_, sizes_.ranks(), sizes_.largest_bytes(value, to),
-                       std::max<int64_t>(1, run));
+                       std::max<int64_t>(1, run), size_of(graph_.type(value).dtype));
 }
 
 // The costs of layout::reshard_path, without making the steps.

@@ -39,11 +39,16 @@ class EngineFileTest : public ::testing::Test {
 };
 
 std::string read_slice(const WeightSource& source, size_t weight, int64_t rank, size_t bytes) {
+  // Backwards: pieces may be read in any order.
   std::string out(bytes, '\0');
-  source.read(weight, rank, std::as_writable_bytes(std::span(out)),
-              [](int64_t count, const auto& body) {
-                for (int64_t i = 0; i < count; ++i) body(i);
-              });
+  const std::vector<uint64_t> sizes = source.pieces(weight, rank);
+  size_t end = bytes;
+  for (size_t piece = sizes.size(); piece-- > 0;) {
+    end -= sizes[piece];
+    source.read(weight, rank, piece,
+                std::as_writable_bytes(std::span(out)).subspan(end, sizes[piece]));
+  }
+  EXPECT_EQ(end, 0u);
   return out;
 }
 
@@ -95,6 +100,24 @@ TEST_F(EngineFileTest, EqualEnginesHaveEqualBytes) {
   const OpenEngine opened = open_engine_file(path("a"));
   write_engine_file(path("c"), opened.data, *opened.weights, {.chunk_bytes = 4096});
   EXPECT_EQ(read_file(path("c")), a);
+}
+
+// Noise is said, not stored: its slices have sizes and no bytes.
+TEST_F(EngineFileTest, NoiseHasNoBytes) {
+  TestEngine engine = three_weights();
+  const uint64_t before = weights_end(engine.data);
+  const uint32_t added = engine.add_weight("noise", {{1 << 20}, {3}}, {{}, {}});
+  Weight& noise = engine.data.weights[added];
+  noise.noise = {{{DType::kFloat32}, {{{0}, {1 << 20}, 7, 0.5, 100, {1}}}},
+                 {{DType::kFloat16, DType::kFloat32}, {{{0}, {3}, ~uint64_t{0}, 0.25, 5, {2}}}}};
+  engine.lay_out();
+  EXPECT_EQ(weights_end(engine.data), before);
+  EXPECT_EQ(noise.slices, (std::vector<WeightSlice>{{0, 4 << 20}, {0, 12}}));
+  EXPECT_EQ(weight_bytes_by_rank(engine.data)[0], 64 * 25 * 4 + 777 * 4 + (4 << 20));
+  write(engine);
+  const OpenEngine opened = open_engine_file(path("e.cleave"));
+  EXPECT_EQ(opened.data, engine.data);
+  check_engine_file(path("e.cleave"));
 }
 
 TEST_F(EngineFileTest, RanksThatHoldTheSameShareItsBytes) {
@@ -166,9 +189,9 @@ TEST_F(EngineFileTest, SaysWhatIsWrong) {
 TEST_F(EngineFileTest, AFailedWriteLeavesNothing) {
   class Failing final : public WeightSource {
    public:
-    void stream(size_t, int64_t, const ByteSink& sink) const override {
-      sink(std::vector<std::byte>(100));
-      throw Error(ErrorCode::kInvalid, "the model's file ends");
+    std::vector<uint64_t> pieces(size_t, int64_t) const override { return {100, 100}; }
+    void read(size_t, int64_t, size_t piece, std::span<std::byte>) const override {
+      if (piece == 1) throw Error(ErrorCode::kInvalid, "the model's file ends");
     }
   };
   const TestEngine engine = three_weights();

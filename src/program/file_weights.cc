@@ -30,20 +30,58 @@ uint64_t FileWeights::chunk_size(uint64_t chunk) const {
   return std::min(chunk_bytes_, bytes_ - chunk * chunk_bytes_);
 }
 
-std::vector<FileWeights::Part> FileWeights::parts_of(const WeightSlice& slice) const {
-  std::vector<Part> parts;
-  const uint64_t end = slice.offset + slice.bytes;
-  for (uint64_t at = slice.offset; at < end;) {
-    const uint64_t chunk = at / chunk_bytes_;
-    const uint64_t until = std::min(end, (chunk + 1) * chunk_bytes_);
-    parts.push_back({chunk, at, until - at});
+std::vector<uint64_t> FileWeights::pieces(size_t weight, int64_t rank) const {
+  const WeightSlice& wanted = slice(weight, rank);
+  const uint64_t end = wanted.offset + wanted.bytes;
+  std::vector<uint64_t> sizes;
+  for (uint64_t at = wanted.offset; at < end;) {
+    const uint64_t until = std::min(end, (at / chunk_bytes_ + 1) * chunk_bytes_);
+    sizes.push_back(until - at);
     at = until;
   }
-  return parts;
+  return sizes;
 }
 
-void FileWeights::verify(uint64_t chunk, std::span<const std::byte> bytes) const {
-  if (hash_bytes(bytes) != checksums_[chunk]) {
+void FileWeights::read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const {
+  const WeightSlice& wanted = slice(weight, rank);
+  const uint64_t chunk = wanted.offset / chunk_bytes_ + piece;
+  const uint64_t begin = std::max(wanted.offset, chunk * chunk_bytes_);
+  const uint64_t end = std::min(wanted.offset + wanted.bytes, (chunk + 1) * chunk_bytes_);
+  CLEAVE_CHECK(begin + into.size() == end,
+               "a piece of a weight is read into memory of another size");
+  if (verified_[chunk].load(std::memory_order_relaxed)) {
+    source_->read(begin_ + begin, into);
+  } else {
+    read_and_verify(chunk, begin - chunk * chunk_bytes_, into);
+  }
+}
+
+void FileWeights::read_and_verify(uint64_t chunk, uint64_t offset,
+                                  std::span<std::byte> into) const {
+  // Of a core's cache a part.
+  constexpr uint64_t kBlock = uint64_t{256} << 10;
+  const uint64_t size = chunk_size(chunk);
+  const uint64_t end = offset + into.size();
+  std::vector<std::byte> scratch;
+  Hasher hasher;
+  for (uint64_t at = 0; at < size; at += kBlock) {
+    const uint64_t until = std::min(size, at + kBlock);
+    const uint64_t low = std::clamp(offset, at, until);
+    const uint64_t high = std::clamp(end, at, until);
+    std::span<std::byte> block;
+    if (low == at && high == until) {
+      block = into.subspan(at - offset, until - at);
+    } else {
+      scratch.resize(until - at);
+      block = scratch;
+    }
+    source_->read(begin_ + chunk * chunk_bytes_ + at, block);
+    hasher.add(block);
+    if (block.data() == scratch.data() && low < high) {
+      std::memcpy(into.data() + (low - offset), scratch.data() + (low - at), high - low);
+    }
+  }
+  if (hasher.value() != checksums_[chunk]) {
     throw Error(ErrorCode::kInvalid,
                 "the engine is damaged: the checksum of its weights is wrong in chunk " +
                     std::to_string(chunk),
@@ -53,55 +91,10 @@ void FileWeights::verify(uint64_t chunk, std::span<const std::byte> bytes) const
   verified_[chunk].store(true, std::memory_order_relaxed);
 }
 
-void FileWeights::read_part(const Part& part, std::span<std::byte> into,
-                            std::vector<std::byte>& scratch) const {
-  if (verified_[part.chunk].load(std::memory_order_relaxed)) {
-    source_->read(begin_ + part.offset, into);
-    return;
-  }
-  const uint64_t size = chunk_size(part.chunk);
-  const uint64_t chunk_begin = part.chunk * chunk_bytes_;
-  if (part.bytes == size) {  // the whole chunk: checked where it is wanted
-    source_->read(begin_ + chunk_begin, into);
-    verify(part.chunk, into);
-    return;
-  }
-  scratch.resize(size);
-  source_->read(begin_ + chunk_begin, scratch);
-  verify(part.chunk, scratch);
-  std::memcpy(into.data(), scratch.data() + (part.offset - chunk_begin), part.bytes);
-}
-
-void FileWeights::stream(size_t weight, int64_t rank, const ByteSink& sink) const {
-  std::vector<std::byte> piece;
-  std::vector<std::byte> scratch;
-  for (const Part& part : parts_of(slice(weight, rank))) {
-    piece.resize(part.bytes);
-    read_part(part, piece, scratch);
-    sink(piece);
-  }
-}
-
-void FileWeights::read(size_t weight, int64_t rank, std::span<std::byte> into,
-                       const ParallelFor& parallel) const {
-  const WeightSlice& wanted = slice(weight, rank);
-  CLEAVE_CHECK(into.size() == wanted.bytes, "a weight is read into memory of another size");
-  const std::vector<Part> parts = parts_of(wanted);
-  parallel(static_cast<int64_t>(parts.size()), [&](int64_t i) {
-    const Part& part = parts[static_cast<size_t>(i)];
-    std::vector<std::byte> scratch;
-    read_part(part, into.subspan(part.offset - wanted.offset, part.bytes), scratch);
-  });
-}
-
 void FileWeights::verify_unread(int64_t share, int64_t shares) const {
-  std::vector<std::byte> scratch;
   for (auto chunk = static_cast<uint64_t>(share); chunk < checksums_.size();
        chunk += static_cast<uint64_t>(shares)) {
-    if (verified_[chunk].load(std::memory_order_relaxed)) continue;
-    scratch.resize(chunk_size(chunk));
-    source_->read(begin_ + chunk * chunk_bytes_, scratch);
-    verify(chunk, scratch);
+    if (!verified_[chunk].load(std::memory_order_relaxed)) read_and_verify(chunk, 0, {});
   }
 }
 

@@ -11,9 +11,9 @@
 
 namespace cleave::program {
 
-// A chunk is checked when it is first read, by whoever reads it; the bytes that are handed out are
-// those that were checked. Later reads take only the bytes they need. Threads that come to an
-// unchecked chunk at once may each check it.
+// A chunk is checked when it is first read, by whoever reads it, as it is read; the bytes that are
+// handed out are those that were checked. Later reads take only the bytes they need. Threads that
+// come to an unchecked chunk at once may each check it.
 class FileWeights final : public WeightSource {
  public:
   // `checksums` are those of the chunks of the section, which lies at `begin` of `source` and has
@@ -22,24 +22,17 @@ class FileWeights final : public WeightSource {
               uint64_t chunk_bytes, std::vector<uint64_t> checksums,
               std::vector<std::vector<WeightSlice>> slices);
 
-  void stream(size_t weight, int64_t rank, const ByteSink& sink) const override;
-  void read(size_t weight, int64_t rank, std::span<std::byte> into,
-            const ParallelFor& parallel) const override;
+  // The parts of a slice that lie in one chunk each.
+  std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override;
+  void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override;
   void verify_unread(int64_t share, int64_t shares) const override;
 
  private:
-  // A part of a slice that lies in one chunk.
-  struct Part {
-    uint64_t chunk = 0;
-    uint64_t offset = 0;  // in the section
-    uint64_t bytes = 0;
-  };
-  std::vector<Part> parts_of(const WeightSlice& slice) const;
   const WeightSlice& slice(size_t weight, int64_t rank) const;
   uint64_t chunk_size(uint64_t chunk) const;
-  void read_part(const Part& part, std::span<std::byte> into,
-                 std::vector<std::byte>& scratch) const;
-  void verify(uint64_t chunk, std::span<const std::byte> bytes) const;
+  // Reads the chunk block by block, each hashed while it is in a cache, and gives `into` what lies
+  // `offset` bytes into the chunk. Error(kInvalid) where the checksum is another.
+  void read_and_verify(uint64_t chunk, uint64_t offset, std::span<std::byte> into) const;
 
   std::shared_ptr<const ByteSource> source_;
   uint64_t begin_;

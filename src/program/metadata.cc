@@ -107,6 +107,33 @@ Instruction decode(const engine::Instruction& from) {
   return instruction;
 }
 
+void encode(const Noise& noise, engine::Noise& into) {
+  for (const DType type : noise.types) into.add_types(static_cast<uint32_t>(type));
+  for (const NoiseBox& box : noise.boxes) {
+    engine::NoiseBox& added = *into.add_boxes();
+    added.mutable_begin()->Add(box.begin.begin(), box.begin.end());
+    added.mutable_extent()->Add(box.extent.begin(), box.extent.end());
+    added.set_seed(box.seed);
+    added.set_scale(box.scale);
+    added.set_first(box.first);
+    added.mutable_strides()->Add(box.strides.begin(), box.strides.end());
+  }
+}
+
+Noise decode(const engine::Noise& from) {
+  Noise noise;
+  for (const uint32_t type : from.types()) noise.types.push_back(decode_dtype(type));
+  for (const engine::NoiseBox& box : from.boxes()) {
+    noise.boxes.push_back({.begin = {box.begin().begin(), box.begin().end()},
+                           .extent = {box.extent().begin(), box.extent().end()},
+                           .seed = box.seed(),
+                           .scale = box.scale(),
+                           .first = box.first(),
+                           .strides = {box.strides().begin(), box.strides().end()}});
+  }
+  return noise;
+}
+
 void encode(const Weight& weight, engine::Weight& into) {
   into.set_name(weight.name);
   into.set_dtype(static_cast<uint32_t>(weight.dtype));
@@ -119,6 +146,7 @@ void encode(const Weight& weight, engine::Weight& into) {
     added.set_bytes(slice.bytes);
   }
   into.set_placement(encode(weight.placement));
+  for (const Noise& noise : weight.noise) encode(noise, *into.add_noise());
 }
 
 Weight decode(const engine::Weight& from) {
@@ -132,6 +160,7 @@ Weight decode(const engine::Weight& from) {
     weight.slices.push_back({slice.offset(), slice.bytes()});
   }
   weight.placement = decode_placement(from.placement());
+  for (const engine::Noise& noise : from.noise()) weight.noise.push_back(decode(noise));
   return weight;
 }
 

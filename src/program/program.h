@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "types/attributes.h"
+#include "types/noise.h"
 #include "types/placement.h"
 #include "types/tensor_type.h"
 
@@ -60,7 +61,7 @@ struct Instruction {
   bool operator==(const Instruction&) const = default;
 };
 
-// A weight as one rank holds it: where its bytes lie in the engine's weight section.
+// A weight as one rank holds it: where its bytes lie in the engine's weight section, where they do.
 struct WeightSlice {
   uint64_t offset = 0;
   uint64_t bytes = 0;
@@ -72,7 +73,11 @@ struct Weight {
   DType dtype = DType::kFloat32;
   std::vector<std::vector<int64_t>> shapes;  // by rank
   std::vector<WeightSlice> slices;           // by rank; ranks that hold the same share the bytes
+  // By rank, where the weight is made on each device and the engine has no bytes of it (slices then
+  // begin at 0); else empty.
+  std::vector<Noise> noise;
   layout::Placement placement;
+  bool is_noise() const { return !noise.empty(); }
   bool operator==(const Weight&) const = default;
 };
 

@@ -19,13 +19,20 @@ class MemoryWeights final : public WeightSource {
  public:
   std::vector<std::vector<std::string>> bytes;
 
-  void stream(size_t weight, int64_t rank, const ByteSink& sink) const override {
-    const std::string& slice = bytes[weight][static_cast<size_t>(rank)];
-    // In uneven pieces, as a source may give them.
-    for (size_t at = 0; at < slice.size(); at += 1000) {
-      sink(std::as_bytes(std::span(slice).subspan(at, std::min<size_t>(1000, slice.size() - at))));
-    }
+  // In uneven pieces, as a source may give them.
+  std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override {
+    const size_t size = bytes[weight][static_cast<size_t>(rank)].size();
+    std::vector<uint64_t> sizes;
+    for (size_t at = 0; at < size; at += kPiece) sizes.push_back(std::min(kPiece, size - at));
+    return sizes;
   }
+  void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override {
+    const std::string& slice = bytes[weight][static_cast<size_t>(rank)];
+    std::memcpy(into.data(), slice.data() + piece * kPiece, into.size());
+  }
+
+ private:
+  static constexpr size_t kPiece = 1000;
 };
 
 struct TestEngine {

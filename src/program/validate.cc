@@ -52,13 +52,46 @@ void check_name(Names& names, const std::string& name, const char* what) {
   }
 }
 
+// Boxes lie in the tensor, and hold as many elements as it: they cover it unless two overlap, and
+// then only what the engine's maker meant is lost.
+void check_noise(const Noise& noise, DType dtype, const std::vector<int64_t>& shape) {
+  require(!noise.types.empty() && noise.types.back() == dtype &&
+              std::all_of(noise.types.begin(), noise.types.end(), is_floating),
+          "its noise has other types");
+  int64_t elements = 1;
+  for (const int64_t extent : shape) elements = checked_mul(elements, extent);
+  for (const NoiseBox& box : noise.boxes) {
+    require(box.begin.size() == shape.size() && box.extent.size() == shape.size() &&
+                box.strides.size() == shape.size(),
+            "its noise has other dimensions");
+    int64_t held = 1;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      require(box.begin[d] >= 0 && box.extent[d] > 0 && box.begin[d] <= shape[d] &&
+                  box.extent[d] <= shape[d] - box.begin[d],
+              "its noise lies outside of it");
+      require(box.strides[d] >= 0, "its noise has a negative stride");
+      checked_mul(box.strides[d], box.extent[d]);
+      held = checked_mul(held, box.extent[d]);
+    }
+    elements -= held;
+    require(elements >= 0, "its noise lies twice in one place");
+  }
+  require(elements == 0, "its noise does not fill it");
+}
+
 void check_weight(const EngineData& data, const Weight& weight, uint64_t section) {
   const auto ranks = static_cast<size_t>(data.ranks);
   require(weight.shapes.size() == ranks && weight.slices.size() == ranks,
           "it has not one shape and one slice a rank");
+  require(!weight.is_noise() || weight.noise.size() == ranks, "it is not noise on every rank");
   for (size_t r = 0; r < ranks; ++r) {
     const WeightSlice& slice = weight.slices[r];
     require(slice.bytes == slice_bytes(weight, r), "a slice has not the size of its shape");
+    if (weight.is_noise()) {
+      require(slice.offset == 0, "it is noise and has bytes");
+      check_noise(weight.noise[r], weight.dtype, weight.shapes[r]);
+      continue;
+    }
     require(slice.offset % kSliceAlignment == 0, "a slice is not aligned");
     require(slice.offset <= section && slice.bytes <= section - slice.offset,
             "a slice lies outside of the weight section");

@@ -24,6 +24,24 @@ struct Case {
   std::function<void(TestEngine&)> damage;
 };
 
+// The first weight made noise, as it should be; that of rank 0.
+Noise& noise_of(TestEngine& engine) {
+  Weight& weight = engine.data.weights[0];
+  weight.noise.clear();
+  for (const std::vector<int64_t>& shape : weight.shapes) {
+    NoiseBox box = {.begin = {0, 0}, .extent = shape, .seed = 1, .strides = {shape[1], 1}};
+    weight.noise.push_back({{weight.dtype}, {std::move(box)}});
+  }
+  engine.lay_out();
+  return weight.noise[0];
+}
+
+TEST(Validate, AcceptsNoise) {
+  TestEngine engine = testing::linear_engine(2, 5, 7, false);
+  noise_of(engine);
+  EXPECT_NO_THROW(validate(engine.data, kSection));
+}
+
 TEST(Validate, AcceptsTheTestEngines) {
   for (const bool split_k : {false, true}) {
     for (const int64_t ranks : {1, 2, 3, 8}) {
@@ -50,6 +68,29 @@ TEST(Validate, NamesWhatIsWrong) {
        [](auto& e) {
          e.data.weights[0].slices[1].offset = e.data.weights[0].slices[0].offset + 64;
        }},
+      {"noise on one rank", "not noise on every rank",
+       [](auto& e) { e.data.weights[0].noise.resize(1); }},
+      {"noise with bytes", "has bytes",
+       [](auto& e) {
+         e.data.weights[0].noise.resize(2);
+         e.data.weights[0].slices[0].offset = 64;
+       }},
+      {"noise of integers", "other types",
+       [](auto& e) {
+         noise_of(e).types = {DType::kInt32, DType::kFloat32};
+       }},
+      {"noise of another type", "other types",
+       [](auto& e) { noise_of(e).types = {DType::kFloat16}; }},
+      {"noise of other dimensions", "other dimensions",
+       [](auto& e) { noise_of(e).boxes[0].strides = {1}; }},
+      {"noise backwards", "negative stride", [](auto& e) { noise_of(e).boxes[0].strides[0] = -1; }},
+      {"noise outside", "lies outside", [](auto& e) { noise_of(e).boxes[0].begin[0] = 1; }},
+      {"noise twice", "twice",
+       [](auto& e) {
+         Noise& noise = noise_of(e);
+         noise.boxes.push_back(noise.boxes[0]);
+       }},
+      {"a hole in noise", "does not fill it", [](auto& e) { noise_of(e).boxes[0].extent[0] -= 1; }},
       {"negative shape", "negative extent", [](auto& e) { e.data.weights[0].shapes[0][0] = -1; }},
       {"huge shape", "overflow",
        [](auto& e) {

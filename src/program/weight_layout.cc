@@ -41,6 +41,7 @@ void lay_out_weights(EngineData& data, const std::vector<std::vector<uint64_t>>&
     CLEAVE_CHECK(content[w].size() == ranks && data.weights[w].shapes.size() == ranks,
                  "a weight needs a shape and a content by rank");
     data.weights[w].slices.assign(ranks, {});
+    if (data.weights[w].is_noise()) continue;
     for (size_t r = 0; r < ranks; ++r) {
       const Content key(content[w][r], slice_bytes(data.weights[w], r));
       const auto [it, added] = holders.try_emplace(key, Holders{static_cast<int64_t>(r), false});
@@ -58,6 +59,7 @@ void lay_out_weights(EngineData& data, const std::vector<std::vector<uint64_t>>&
   for (int64_t pass = -1; pass < data.ranks; ++pass) {
     end = round_up(end, kShareAlignment);
     for (size_t w = 0; w < data.weights.size(); ++w) {
+      if (data.weights[w].is_noise()) continue;
       for (size_t r = 0; r < ranks; ++r) {
         const Content key(content[w][r], slice_bytes(data.weights[w], r));
         const Holders& held = holders.at(key);
@@ -68,7 +70,8 @@ void lay_out_weights(EngineData& data, const std::vector<std::vector<uint64_t>>&
   for (size_t w = 0; w < data.weights.size(); ++w) {
     for (size_t r = 0; r < ranks; ++r) {
       const Content key(content[w][r], slice_bytes(data.weights[w], r));
-      data.weights[w].slices[r] = {key.second == 0 ? 0 : placed.at(key), key.second};
+      const bool is_stored = key.second != 0 && !data.weights[w].is_noise();
+      data.weights[w].slices[r] = {is_stored ? placed.at(key) : 0, key.second};
     }
   }
 }
@@ -76,6 +79,7 @@ void lay_out_weights(EngineData& data, const std::vector<std::vector<uint64_t>>&
 uint64_t weights_end(const EngineData& data) {
   uint64_t end = 0;
   for (const Weight& weight : data.weights) {
+    if (weight.is_noise()) continue;
     for (const WeightSlice& slice : weight.slices) end = std::max(end, slice.offset + slice.bytes);
   }
   return end;
@@ -84,6 +88,7 @@ uint64_t weights_end(const EngineData& data) {
 std::vector<StoredSlice> stored_slices(const EngineData& data) {
   std::vector<StoredSlice> all;
   for (size_t w = 0; w < data.weights.size(); ++w) {
+    if (data.weights[w].is_noise()) continue;
     for (size_t r = 0; r < data.weights[w].slices.size(); ++r) {
       const WeightSlice& slice = data.weights[w].slices[r];
       if (slice.bytes != 0) all.push_back({slice, w, static_cast<int64_t>(r)});

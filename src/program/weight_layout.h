@@ -12,9 +12,10 @@ namespace cleave::program {
 inline constexpr uint64_t kSliceAlignment = 64;
 inline constexpr uint64_t kShareAlignment = 4096;
 
-// Sets `slices` of all weights from their shapes. `content[weight][rank]` names what the slice
-// holds: slices with equal names and sizes hold the same bytes and are stored once. What several
-// ranks hold comes first, then the share of each rank, contiguous, in the order of the weights.
+// Sets `slices` of all weights from their shapes; noise has bytes on devices and none here.
+// `content[weight][rank]` names what the slice holds: slices with equal names and sizes hold the
+// same bytes and are stored once. What several ranks hold comes first, then the share of each rank,
+// contiguous, in the order of the weights.
 void lay_out_weights(EngineData& data, const std::vector<std::vector<uint64_t>>& content);
 
 // The end of the last slice.

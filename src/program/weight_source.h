@@ -6,26 +6,29 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace cleave::program {
 
+// The most bytes that are read at once, where the source can.
+inline constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
+
 // Receives bytes in order, piece by piece.
 using ByteSink = std::function<void(std::span<const std::byte>)>;
-// Calls body(0) ... body(count - 1), on several threads or not.
-using ParallelFor = std::function<void(int64_t count, const std::function<void(int64_t)>& body)>;
 
-// Safe to use from several threads at once.
+// Weights that are noise have no bytes here. Safe to use from several threads at once.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
 
-  // Gives the bytes that `rank` holds of weight `weight` to `sink`, in order, in pieces of at most
-  // 64 MiB where the source can. Error(kInvalid) where they cannot be read or are damaged.
-  virtual void stream(size_t weight, int64_t rank, const ByteSink& sink) const = 0;
+  // The sizes of the pieces, one behind the other, that what `rank` holds of `weight` is read in.
+  virtual std::vector<uint64_t> pieces(size_t weight, int64_t rank) const = 0;
+  // Fills `into` with the piece of this number; it has its size. Error(kInvalid) where it cannot be
+  // read or is damaged.
+  virtual void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const = 0;
 
-  // The same into memory of exactly the slice's size. By default through `stream`.
-  virtual void read(size_t weight, int64_t rank, std::span<std::byte> into,
-                    const ParallelFor& parallel) const;
+  // All pieces in order.
+  void stream(size_t weight, int64_t rank, const ByteSink& sink) const;
 
   // Checks whatever nobody has read yet; the work is dealt out in `shares`. Nothing to do for
   // sources that are not files.

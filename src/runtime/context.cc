@@ -140,10 +140,12 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
       io_[r].end(device, stream);
       communicator.wait(stream);
       if (clock != nullptr) run.device_us[r] = us(clock->read().at(1));
+      io_[r].finish(device, stream);
       return;
     }
     io_[r].end(device, stream);
     communicator.wait(stream);
+    io_[r].finish(device, stream);
   } catch (const runtime::Cancelled&) {
     forget(rank);
   } catch (...) {
@@ -249,6 +251,7 @@ TensorMap ExecutionContext::run(const TensorMap& inputs, const RunOptions& optio
   return impl_->run(inputs, options);
 }
 void ExecutionContext::prepare(const TensorMap& inputs) { impl_->prepare(inputs); }
+std::vector<WeightLoad> ExecutionContext::weight_loads() const { return impl_->weight_loads(); }
 const Engine& ExecutionContext::engine() const { return impl_->engine; }
 
 }  // namespace cleave

@@ -21,6 +21,7 @@ struct ExecutionContext::Impl {
 
   TensorMap run(const TensorMap& inputs, const RunOptions& options);
   void prepare(const TensorMap& inputs);
+  std::vector<WeightLoad> weight_loads() const { return loaded_->weight_loads(); }
 
   const Engine engine;
 

@@ -35,6 +35,20 @@ TEST(DistantMemory, RunsEqualTheWhole) {
   }
 }
 
+TEST(DistantMemory, WhatSlowsTheDevicesDownIsLoggedOnce) {
+  const auto backend =
+      std::make_shared<DistantBackend>(std::vector<std::string>{"they are far apart"});
+  std::vector<std::string> warned;
+  RuntimeOptions options;
+  options.log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) warned.emplace_back(line);
+  };
+  Runtime runtime = make_runtime(DeviceList::cpu(2), options, backend, testing::plain_kernels());
+  const Engine engine = engine_of(linear_engine(2, kK, kN, false));
+  for (int context = 0; context < 2; ++context) runtime.create_context(engine);
+  EXPECT_EQ(warned, std::vector<std::string>{"they are far apart"});
+}
+
 // Inputs go to every rank, results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();
@@ -48,6 +62,45 @@ TEST(DistantMemory, CopiesNoMoreThanItMust) {
   EXPECT_EQ(backend->counts().to_device - first, 2 * static_cast<int64_t>(x.bytes()));
   EXPECT_EQ(results, 4 * kN * int64_t{sizeof(float)});
   EXPECT_EQ(backend->counts().to_host, 2 * results);
+}
+
+// Weights that are noise are made by the host for devices that cannot, as on the CPU.
+TEST(DistantMemory, NoiseIsThatOfTheCpu) {
+  program::testing::TestEngine engine = linear_engine(2, kK, kN, false);
+  program::Weight& weight = engine.data.weights[0];
+  uint64_t first = 0;
+  for (const std::vector<int64_t>& shape : weight.shapes) {
+    NoiseBox box = {.begin = {0, 0}, .extent = shape, .seed = 3, .first = first};
+    box.strides = {kN, 1};
+    first += static_cast<uint64_t>(shape[1]);
+    weight.noise.push_back({{DType::kFloat32}, {std::move(box)}});
+  }
+  engine.weights->bytes.clear();  // nobody reads them
+  lay_out_weights(engine.data, {{0, 0}});
+  const Tensor x = example_input(4);
+  std::vector<float> expected;
+  const auto run = [&](Runtime runtime) {
+    ExecutionContext context = runtime.create_context(engine_of(engine));
+    EXPECT_EQ(context.weight_loads()[1].bytes, 0);
+    const auto got = testing::values(context.run({{"x", x}}).at("y"));
+    if (expected.empty()) expected = got;
+    EXPECT_EQ(got, expected);
+    for (size_t rank = 0; rank < 2; ++rank) {
+      const WeightLoad load = context.weight_loads()[rank];
+      EXPECT_EQ(load.bytes, static_cast<int64_t>(weight.slices[rank].bytes));
+      EXPECT_EQ(load.noise_bytes, load.bytes);
+      EXPECT_GT(load.seconds, 0);
+    }
+  };
+  run(make_runtime(DeviceList::cpu(2), {}, testing::plain_kernels()));
+  run(make_runtime(DeviceList::cpu(2), {}, std::make_shared<DistantBackend>(),
+                   testing::plain_kernels()));
+  const float w00 = static_cast<float>(noise_at(3, 0));
+  Tensor unit(DType::kFloat32, {1, kK});
+  unit.mutable_span<float>()[0] = 1;
+  Runtime cpu = make_runtime(DeviceList::cpu(2), {}, testing::plain_kernels());
+  EXPECT_EQ(testing::values(cpu.create_context(engine_of(engine)).run({{"x", unit}}).at("y"))[0],
+            w00);
 }
 
 TEST(RankIo, PlacesStayWhileSizesDoNotGrow) {

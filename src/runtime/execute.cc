@@ -47,6 +47,9 @@ class Resolver {
   std::vector<void*> outputs_;
 };
 
+// How many steps a timed run puts on a stream before the device begins with them.
+constexpr size_t kHeldSteps = 64;
+
 // `marks` has three a step: before it, where the ranks have met, behind it.
 void append_times(const RankRun& run, const std::vector<Clock::duration>& marks,
                   std::vector<StepTime>& times) {
@@ -69,7 +72,12 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
     if (clock) clock->mark();
   };
   if (clock) run.communicator.barrier(stream);
+  size_t held = 0;
   for (const Step& step : run.program.steps) {
+    if (clock && held++ % kHeldSteps == 0) {
+      clock->release();
+      clock->hold();
+    }
     if (run.cancelled.load(std::memory_order_relaxed)) throw Cancelled();
     at_step = step.instruction;
     resolver.resolve(step);
@@ -90,6 +98,7 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
     }
   }
   if (clock) {
+    clock->release();
     run.communicator.wait(stream);
     append_times(run, clock->read(), *times);
   }

@@ -1,8 +1,12 @@
 #include "runtime/loaded_engine.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <optional>
+#include <string>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "runtime/timing_cache_impl.h"
 
 namespace cleave::runtime {
@@ -13,6 +17,7 @@ LoadedEngine::LoadedEngine(std::shared_ptr<RuntimeCore> core,
   for (int rank = 0; rank < core_->ranks(); ++rank) {
     ranks_.push_back(std::make_unique<Rank>(engine_, rank, core_->device(rank)));
   }
+  loads_.resize(ranks_.size());
 }
 
 std::shared_ptr<const PreparedShapes> LoadedEngine::prepare(const BoundShapes& shapes) {
@@ -44,15 +49,43 @@ std::shared_ptr<PreparedShapes> LoadedEngine::prepare_now(const BoundShapes& sha
   const program::Program& program = engine_->data.programs[shapes.program];
   if (core_->options().tune) core_->tune(engine_->data, program, shapes.symbols);
   const std::shared_ptr<const TimingCacheImpl> timings = core_->timings();
+  const std::vector<WeightLoad> before = loads_;
   core_->run_on_all([&](int rank) {
-    result->ranks[static_cast<size_t>(rank)] =
+    const auto r = static_cast<size_t>(rank);
+    result->ranks[r] =
         prepare_rank(engine_->data, program, shapes.symbols, resources(rank, *timings));
+    loads_[r] = ranks_[r]->weights.loads();
   });
+  log_loads(before);
   for (const RankProgram& rank : result->ranks) {
     CLEAVE_CHECK(rank.schedule == result->ranks[0].schedule,
                  "ranks disagree on the order of their collectives");
   }
   return result;
+}
+
+std::vector<WeightLoad> LoadedEngine::weight_loads() {
+  const std::lock_guard lock(mutex_);
+  return loads_;
+}
+
+// "cuda:0: loaded 30000 MB of weights in 2.5 s (12.0 GB/s)"
+void LoadedEngine::log_loads(const std::vector<WeightLoad>& before) const {
+  for (size_t r = 0; r < loads_.size(); ++r) {
+    const auto bytes = static_cast<double>(loads_[r].bytes - before[r].bytes);
+    const double seconds = loads_[r].seconds - before[r].seconds;
+    const auto noise = static_cast<double>(loads_[r].noise_bytes - before[r].noise_bytes);
+    if (bytes == 0 || !core_->options().log) continue;
+    char line[160];
+    std::snprintf(line, sizeof line, ": loaded %.0f MB of weights in %.3g s (%.3g GB/s)",
+                  bytes / 1e6, seconds, bytes / 1e9 / std::max(seconds, 1e-9));
+    std::string text = core_->device(static_cast<int>(r)).name() + line;
+    if (noise > 0) {
+      std::snprintf(line, sizeof line, ", %.0f MB of them noise made there", noise / 1e6);
+      text += line;
+    }
+    log(core_->options().log, LogLevel::kInfo, text);
+  }
 }
 
 RankResources LoadedEngine::resources(int rank, const TimingCacheImpl& timings) {

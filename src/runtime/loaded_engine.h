@@ -41,6 +41,9 @@ class LoadedEngine {
   // fail the group, because nobody was waiting.
   std::shared_ptr<const PreparedShapes> prepare(const BoundShapes& shapes);
 
+  // By rank, as of the last preparation.
+  std::vector<WeightLoad> weight_loads();
+
   // Where weights are streamed: calls `execute` with each instruction of the program in turn, made
   // ready on `rank` just before and dropped right after. On the rank's thread, during a run.
   void stream(const BoundShapes& shapes, int rank,
@@ -55,6 +58,7 @@ class LoadedEngine {
   };
   std::shared_ptr<PreparedShapes> prepare_now(const BoundShapes& shapes);
   RankResources resources(int rank, const TimingCacheImpl& timings);
+  void log_loads(const std::vector<WeightLoad>& before) const;
   void verify();
 
   std::shared_ptr<RuntimeCore> core_;
@@ -64,6 +68,7 @@ class LoadedEngine {
   std::mutex mutex_;
   std::list<std::shared_ptr<const PreparedShapes>> prepared_;  // the one used last comes first
   bool verified_ = false;
+  std::vector<WeightLoad> loads_;  // by rank
 };
 
 }  // namespace cleave::runtime

@@ -1,9 +1,15 @@
 #include "runtime/rank_io.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace cleave::runtime {
 namespace {
 
 constexpr int64_t kAlignment = 256;
+// What is larger is copied by several threads, in pieces.
+constexpr int64_t kLarge = int64_t{1} << 20;
+constexpr int64_t kPiece = int64_t{2} << 20;
 
 int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -20,6 +26,32 @@ std::vector<std::byte*> places(GrowingBuffer& memory, backend::Device& device,
     if (needed[i] && at != nullptr) at += round_up(tensors[i].bytes);
   }
   return result;
+}
+
+// Calls `add(offset, bytes)` for each piece of a tensor.
+template <class Add>
+void for_pieces(int64_t bytes, const Add& add) {
+  for (int64_t at = 0; at < bytes; at += kPiece) add(at, std::min(kPiece, bytes - at));
+}
+
+void copy_in(backend::Device& device, std::byte* to, const HostTensor& from, StreamHandle stream) {
+  if (from.bytes <= kLarge) return device.copy_to_device(to, from.data, from.bytes, stream);
+  std::vector<backend::HostPiece> pieces;
+  for_pieces(from.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({to + at, bytes}); });
+  const auto fill = [&](size_t piece, std::span<std::byte> into) {
+    std::memcpy(into.data(), from.data + static_cast<int64_t>(piece) * kPiece, into.size());
+  };
+  device.upload(pieces, fill, stream);
+}
+
+void copy_out(backend::Device& device, const HostTensor& to, const std::byte* from,
+              StreamHandle stream) {
+  std::vector<backend::DevicePiece> pieces;
+  for_pieces(to.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({from + at, bytes}); });
+  const auto read = [&](size_t piece, std::span<const std::byte> bytes) {
+    std::memcpy(to.data + static_cast<int64_t>(piece) * kPiece, bytes.data(), bytes.size());
+  };
+  device.download(pieces, read, stream);
 }
 
 }  // namespace
@@ -40,7 +72,7 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
   inputs_.clear();
   for (size_t i = 0; i < inputs.size(); ++i) {
     inputs_.push_back(host ? inputs[i].data : copied_in[i]);
-    if (!host) device.copy_to_device(copied_in[i], inputs[i].data, inputs[i].bytes, stream);
+    if (!host) copy_in(device, copied_in[i], inputs[i], stream);
   }
   wanted_.assign(outputs.begin(), outputs.end());
   std::vector<bool> own(outputs.size());
@@ -53,8 +85,15 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
 
 void RankIo::end(backend::Device& device, StreamHandle stream) {
   for (size_t i = 0; i < wanted_.size(); ++i) {
-    if (wanted_[i].data == nullptr || wanted_[i].data == outputs_[i]) continue;
+    if (!is_copied(i) || wanted_[i].bytes > kLarge) continue;
     device.copy_to_host(wanted_[i].data, outputs_[i], wanted_[i].bytes, stream);
+  }
+}
+
+void RankIo::finish(backend::Device& device, StreamHandle stream) {
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    if (is_copied(i) && wanted_[i].bytes > kLarge)
+      copy_out(device, wanted_[i], outputs_[i], stream);
   }
 }
 

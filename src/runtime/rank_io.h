@@ -33,13 +33,19 @@ class RankIo {
   // Puts the copies of `inputs` on the stream; they must stay until the stream has been waited for.
   void begin(backend::Device& device, std::span<const HostTensor> inputs,
              std::span<const HostTensor> outputs, StreamHandle stream);
-  // Puts the copies of the results on the stream.
+  // Puts the copies of small results on the stream.
   void end(backend::Device& device, StreamHandle stream);
+  // Copies large results, when the stream has been waited for.
+  void finish(backend::Device& device, StreamHandle stream);
 
   std::span<const std::byte* const> inputs() const { return inputs_; }
   std::span<std::byte* const> outputs() const { return outputs_; }
 
  private:
+  bool is_copied(size_t output) const {
+    return wanted_[output].data != nullptr && wanted_[output].data != outputs_[output];
+  }
+
   GrowingBuffer input_memory_;
   GrowingBuffer output_memory_;
   std::vector<HostTensor> wanted_;

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/log.h"
 #include "runtime/timing_cache_impl.h"
 #include "runtime/tune.h"
 
@@ -37,7 +38,11 @@ RuntimeCore::RuntimeCore(DeviceList devices, RuntimeOptions options,
       workspaces_(devices_.size()),
       kind_(*devices_.front()),
       timings_(options_.timing_cache.impl()),
-      threads_(static_cast<int>(devices_.size()), options_.pin_threads) {}
+      threads_(static_cast<int>(devices_.size()), options_.pin_threads) {
+  for (const std::string& warning : backend_->warnings(device_pointers())) {
+    log(options_.log, LogLevel::kWarning, warning);
+  }
+}
 
 std::unique_ptr<backend::Device> RuntimeCore::make_device(size_t rank, int64_t memory_limit) const {
   return backend_->make_device({.index = list_[rank].index,
@@ -109,11 +114,15 @@ void RuntimeCore::clear_failed() {
   failed_.reset();
 }
 
-std::shared_ptr<RuntimeCore::Group> RuntimeCore::make_group() {
+std::vector<backend::Device*> RuntimeCore::device_pointers() const {
   std::vector<backend::Device*> devices;
   for (const auto& device : devices_) devices.push_back(device.get());
+  return devices;
+}
+
+std::shared_ptr<RuntimeCore::Group> RuntimeCore::make_group() {
   auto group = std::make_shared<Group>(
-      backend_->make_group(devices, {.lateness_limit = options_.lateness_limit}));
+      backend_->make_group(device_pointers(), {.lateness_limit = options_.lateness_limit}));
   const std::lock_guard lock(mutex_);
   std::erase_if(groups_, [](const std::weak_ptr<Group>& old) { return old.expired(); });
   groups_.push_back(group);

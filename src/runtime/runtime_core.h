@@ -19,7 +19,7 @@ namespace cleave::runtime {
 
 class RuntimeCore {
  public:
-  // The kernels are those of `backend`, or others in their place.
+  // The kernels are those of `backend`, or others in their place. Logs what slows the devices down.
   RuntimeCore(DeviceList devices, RuntimeOptions options,
               std::shared_ptr<const backend::Backend> backend, backend::KernelRegistry kernels);
 
@@ -57,6 +57,7 @@ class RuntimeCore {
 
   std::unique_ptr<backend::Device> make_device(size_t rank, int64_t memory_limit) const;
   std::vector<std::unique_ptr<backend::Device>> make_devices() const;
+  std::vector<backend::Device*> device_pointers() const;
 
   DeviceList list_;
   RuntimeOptions options_;

@@ -203,9 +203,12 @@ TEST(Runtime, PackedWeightsReplaceTheOriginals) {
   class Counting final : public program::WeightSource {
    public:
     explicit Counting(std::shared_ptr<const program::WeightSource> s) : source(std::move(s)) {}
-    void stream(size_t weight, int64_t rank, const program::ByteSink& sink) const override {
+    std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override {
       ++reads;
-      source->stream(weight, rank, sink);
+      return source->pieces(weight, rank);
+    }
+    void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override {
+      source->read(weight, rank, piece, into);
     }
     std::shared_ptr<const program::WeightSource> source;
     mutable std::atomic<int> reads{0};
@@ -367,6 +370,9 @@ TEST(Runtime, TimelinesTellComputationFromCommunicationAndWaiting) {
   EXPECT_EQ(rows[0].kernel, "function");
   const std::string trace = chrome_trace(timeline);
   EXPECT_THAT(trace, HasSubstr("\"rank 1 cpu:1\""));
+  EXPECT_THAT(trace, HasSubstr("\"stream 0\""));
+  EXPECT_THAT(trace, HasSubstr("\"matmul fc\""));
+  EXPECT_THAT(trace, HasSubstr("\"all_reduce fc\""));
   EXPECT_THAT(trace, HasSubstr("\"cat\":\"communication\""));
 }
 

@@ -18,6 +18,16 @@ constexpr int64_t kWidth = 256;
 constexpr int64_t kLayers = 6;
 constexpr int64_t kLayerBytes = kWidth * kWidth * 4;
 
+// Noise whose bytes an engine holds.
+ir::RecipePtr stored_noise(int64_t seed) {
+  const HostTensor noise =
+      ir::constant_noise(DType::kFloat32, {kWidth, kWidth}, static_cast<uint64_t>(seed), 0.1)
+          ->read_all();
+  std::string bytes(reinterpret_cast<const char*>(noise.bytes.data()), noise.bytes.size());
+  return ir::constant_file(memory_source("noise " + std::to_string(seed), std::move(bytes)), 0,
+                           DType::kFloat32, noise.shape);
+}
+
 // x → tanh(... tanh(x · w0) ...): kLayers products.
 std::shared_ptr<const NetworkImpl> layers() {
   auto result = std::make_shared<NetworkImpl>();
@@ -27,9 +37,7 @@ std::shared_ptr<const NetworkImpl> layers() {
   ir::ValueId x = graph.add_input("x", {DType::kFloat32, {4, kWidth}});
   for (int64_t i = 0; i < kLayers; ++i) {
     const std::string number = std::to_string(i);
-    const ir::ValueId weight = graph.add_constant(
-        "w" + number,
-        ir::constant_noise(DType::kFloat32, {kWidth, kWidth}, static_cast<uint64_t>(i), 0.1));
+    const ir::ValueId weight = graph.add_constant("w" + number, stored_noise(i));
     x = builder.add1("fc" + number, "matmul", {}, {x, weight});
     x = builder.add1("act" + number, "tanh", {}, {x}, "a" + number);
   }

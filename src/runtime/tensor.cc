@@ -1,5 +1,7 @@
 #include "cleave/tensor.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -11,8 +13,11 @@
 namespace cleave {
 namespace {
 
-// Kernels like their data aligned to a cache line.
-constexpr std::align_val_t kAlignment{64};
+// Kernels like their data aligned to a cache line. What is large begins with a huge page: a result
+// is fresh memory, and the system hands out small pages one by one.
+constexpr size_t kCacheLine = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kLarge = 2 * kHugePage;
 
 size_t bytes_of(DType dtype, const std::vector<int64_t>& shape) {
   int64_t bytes = static_cast<int64_t>(size_of(dtype));
@@ -25,13 +30,18 @@ size_t bytes_of(DType dtype, const std::vector<int64_t>& shape) {
 
 std::shared_ptr<std::byte[]> allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
-  void* memory = ::operator new(bytes, kAlignment, std::nothrow);
+  const std::align_val_t alignment{bytes < kLarge ? kCacheLine : kHugePage};
+  void* memory = ::operator new(bytes, alignment, std::nothrow);
   if (memory == nullptr) {
     throw Error(ErrorCode::kOutOfMemory,
                 "there is no host memory for a tensor of " + std::to_string(bytes) + " bytes");
   }
+#ifdef MADV_HUGEPAGE
+  // A hint: failure changes nothing.
+  if (bytes >= kLarge) ::madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   return {static_cast<std::byte*>(memory),
-          [](std::byte* data) { ::operator delete(data, kAlignment); }};
+          [alignment](std::byte* data) { ::operator delete(data, alignment); }};
 }
 
 }  // namespace

@@ -32,12 +32,22 @@ std::string number(double value) {
   return buffer;
 }
 
-// A complete event ("X") of rank `lane`.
-std::string event(const std::string& name, const std::string& category, size_t lane, double start,
+// Ranks are processes of the trace, streams their threads: all work of a rank, collectives too, is
+// on one stream.
+std::string place(size_t rank) { return ",\"pid\":" + std::to_string(rank) + ",\"tid\":0"; }
+
+// What a process or thread is called.
+std::string name_event(const char* of, size_t rank, const std::string& name) {
+  return std::string("{\"name\":\"") + of + "\",\"ph\":\"M\"" + place(rank) +
+         ",\"args\":{\"name\":" + json_text(name) + "}}";
+}
+
+// A complete event ("X") of a rank.
+std::string event(const std::string& name, const std::string& category, size_t rank, double start,
                   double duration, const std::string& arguments) {
-  return "{\"name\":" + json_text(name) + ",\"cat\":" + json_text(category) +
-         ",\"ph\":\"X\",\"pid\":0,\"tid\":" + std::to_string(lane) + ",\"ts\":" + number(start) +
-         ",\"dur\":" + number(duration) + ",\"args\":{" + arguments + "}}";
+  return "{\"name\":" + json_text(name) + ",\"cat\":" + json_text(category) + ",\"ph\":\"X\"" +
+         place(rank) + ",\"ts\":" + number(start) + ",\"dur\":" + number(duration) + ",\"args\":{" +
+         arguments + "}}";
 }
 
 double median(std::vector<double> values) {
@@ -52,22 +62,22 @@ double median(std::vector<double> values) {
 std::string chrome_trace(const Timeline& timeline) {
   std::vector<std::string> events;
   for (size_t rank = 0; rank < timeline.ranks.size(); ++rank) {
-    events.push_back(
-        "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":0,\"tid\":" + std::to_string(rank) +
-        ",\"args\":{\"name\":" +
-        json_text("rank " + std::to_string(rank) + " " + timeline.devices[rank]) + "}}");
+    events.push_back(name_event("process_name", rank,
+                                "rank " + std::to_string(rank) + " " + timeline.devices[rank]));
+    events.push_back(name_event("thread_name", rank, "stream 0"));
     for (const TimelineEvent& e : timeline.ranks[rank]) {
       const TimelineInstruction& instruction = timeline.instructions[e.instruction];
       if (e.waiting_us > 0 && instruction.communication) {
         events.push_back(
             event("waiting", "waiting", rank, e.start_us - e.waiting_us, e.waiting_us, ""));
       }
-      events.push_back(
-          event(instruction.op, instruction.communication ? "communication" : "compute", rank,
-                e.start_us, e.duration_us,
-                "\"name\":" + json_text(instruction.name) + ",\"kernel\":" + json_text(e.kernel) +
-                    ",\"instruction\":" + std::to_string(e.instruction) +
-                    ",\"predicted_us\":" + number(instruction.predicted_us)));
+      events.push_back(event(
+          instruction.op + " " + instruction.name,
+          instruction.communication ? "communication" : "compute", rank, e.start_us, e.duration_us,
+          "\"op\":" + json_text(instruction.op) + ",\"node\":" + json_text(instruction.name) +
+              ",\"kernel\":" + json_text(e.kernel) +
+              ",\"instruction\":" + std::to_string(e.instruction) +
+              ",\"predicted_us\":" + number(instruction.predicted_us)));
     }
   }
   std::string out = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n";

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/device.h"
+#include "cleave/runtime.h"
 #include "runtime/engine_impl.h"
 
 namespace cleave::runtime {
@@ -24,15 +25,21 @@ class WeightStore {
   // the device's memory is the host's they are not the device's to hold; else as `get`.
   std::shared_ptr<const std::byte> stage(size_t weight);
   int64_t rank() const { return rank_; }
+  // All that was loaded so far; waits for what is on its way.
+  WeightLoad loads();
 
  private:
-  std::shared_ptr<const backend::Buffer> load(size_t weight);
-  void read(size_t weight, std::span<std::byte> into);
+  // The rank's bytes of the weight at `to`: memory of the device, or where that is the host's any
+  // of the host's.
+  void fill(size_t weight, std::byte* to);
+  void upload(size_t weight, std::byte* to);
+  void make(size_t weight, std::byte* to);
 
   std::shared_ptr<const EngineImpl> engine_;
   int64_t rank_;
   backend::Device& device_;
   std::vector<std::weak_ptr<const backend::Buffer>> loaded_;
+  WeightLoad loads_;
 };
 
 }  // namespace cleave::runtime

@@ -50,7 +50,16 @@ TEST(NcclGroup, NeedsDevicesThatExistAndOneForEachRank) {
   EXPECT_THROW(make_nccl_group({.devices = {0, 0}}), Error);
 }
 
-TEST(NcclGroup, SaysWhichGpusDoNotReachEachOther) { EXPECT_EQ(peer_warning({0}), ""); }
+TEST(NcclGroup, SaysWhichGpusDoNotReachEachOther) {
+  EXPECT_EQ(peer_warning({0}), "");
+  const auto all = [](int, int) { return true; };
+  EXPECT_EQ(peer_warning({0, 1, 2}, all), "");
+  const auto not_two = [](int from, int to) { return from != 2 && to != 2; };
+  EXPECT_THAT(peer_warning({0, 1, 2}, not_two),
+              testing::StartsWith("cuda:0 and cuda:2, cuda:1 and cuda:2 cannot reach"));
+  const auto one_way = [](int from, int to) { return from < to; };
+  EXPECT_THAT(peer_warning({0, 1}, one_way), testing::StartsWith("cuda:0 and cuda:1 cannot"));
+}
 
 }  // namespace
 }  // namespace cleave::conformance

@@ -1,57 +1,13 @@
 // Collectives recorded in a graph and replayed: nothing of them may depend on the host.
 #include <gmock/gmock.h>
 
-#include <functional>
-
 #include "comm/nccl/nccl_group.h"
 #include "tests/conformance/communicator_cases.h"
 #include "tests/conformance/communicator_fixture.h"
-#include "tests/cuda/gpus.h"
+#include "tests/cuda/recorded.h"
 
 namespace cleave::conformance {
 namespace {
-
-// One rank's stream and operands in its device's memory.
-struct Operands {
-  Communicator& rank;
-  Stream& stream;
-  GuardedMemory src;
-  GuardedMemory dst;
-
-  StreamHandle handle() const { return {stream.get()}; }
-  void fill(const Buffer& from, const Buffer& to) {
-    src.fill(from.data(), bytes_of(from), 0, stream.get());
-    dst.fill(to.data(), bytes_of(to), 0, stream.get());
-  }
-  Buffer result(int64_t count, DType type) const {
-    Buffer back(count, type);
-    const auto bytes = static_cast<size_t>(bytes_of(back));
-    require(cudaMemcpyAsync(back.data(), dst.data(), bytes, cudaMemcpyDeviceToHost, stream.get()));
-    require(cudaStreamSynchronize(stream.get()));
-    return back;
-  }
-  static int64_t bytes_of(const Buffer& buffer) {
-    return buffer.count() * static_cast<int64_t>(size_of(buffer.type()));
-  }
-};
-
-// A recording of `work`, which has been carried out before.
-class Graph {
- public:
-  Graph(cudaStream_t stream, const std::function<void()>& work) {
-    require(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-    work();
-    cudaGraph_t graph = nullptr;
-    require(cudaStreamEndCapture(stream, &graph));
-    require(cudaGraphInstantiate(&graph_, graph, 0));
-    require(cudaGraphDestroy(graph));
-  }
-  ~Graph() { cudaGraphExecDestroy(graph_); }
-  void replay(cudaStream_t stream) { require(cudaGraphLaunch(graph_, stream)); }
-
- private:
-  cudaGraphExec_t graph_ = nullptr;
-};
 
 // The largest messages that GPUs pass by each other's memory.
 class RecordedCollectives : public testing::TestWithParam<int64_t> {

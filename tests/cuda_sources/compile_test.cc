@@ -39,6 +39,7 @@ std::string row(int64_t vector, int64_t pieces, bool whole_block) {
 }
 
 void add_copies(std::vector<Case>& cases) {
+  cases.push_back({{"hold"}, ""});
   for (const char* unit : {"uint8_t", "uint16_t", "uint64_t", "Vector<uint64_t, 2>"}) {
     cases.push_back({{"strided_copy"}, type(unit) + number("kRepeat", 1) + number("kPieces", 8)});
     cases.push_back({{"pad"}, type(unit) + number("kMode", 0)});
@@ -70,7 +71,10 @@ void add_reductions(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int64_t", "uint8_t", "bool"}) {
     for (bool whole_block : {false, true}) {
       const std::string prefix = type(element) + flag("kWholeBlock", whole_block);
-      cases.push_back({{"reductions", "arg_extreme"}, prefix + flag("kLargest", whole_block)});
+      const std::string extreme = type(element) + flag("kLargest", whole_block);
+      cases.push_back({{"reductions", "arg_record", "arg_extreme"}, extreme});
+      cases.push_back({{"reductions", "arg_record", "arg_extreme_parts"},
+                       extreme + number("kVector", whole_block ? 2 : 1)});
       cases.push_back({{"cumsum"}, prefix + flag("kExclusive", whole_block)});
     }
   }
@@ -84,9 +88,11 @@ void add_rows(std::vector<Case>& cases) {
   cases.push_back({softmax, type("double") + row(2, 8, true)});
   for (const char* element : {"float", "Half", "double"}) {
     for (bool whole_block : {false, true}) {
-      cases.push_back(
-          {{"reductions", "softmax_lines"}, type(element) + flag("kWholeBlock", whole_block)});
+      cases.push_back({{"reductions", "softmax_sums", "softmax_lines"},
+                       type(element) + flag("kWholeBlock", whole_block)});
     }
+    cases.push_back(
+        {{"reductions", "softmax_sums", "softmax_parts"}, type(element) + number("kVector", 2)});
   }
   const auto add_norm = [&](const char* element, const char* scale, bool centred, bool bias,
                             bool by_channel, bool is_long, const std::string& form) {
@@ -113,10 +119,14 @@ void add_others(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double", "int8_t", "uint64_t", "bool"}) {
     const std::string order = type(element) + flag("kLargest", true);
     cases.push_back({{"reductions", "top_order", "top_k_select"}, order + number("kMost", 2048)});
-    cases.push_back({{"reductions", "top_order", "top_k_ranks"}, order});
+    cases.push_back({{"reductions", "top_order", "top_k_sort"}, order});
     cases.push_back({{"iota"}, type(element)});
   }
   cases.push_back({{"given_bytes"}, ""});
+  for (const char* element : {"float", "Half", "BFloat16", "double"}) {
+    cases.push_back(
+        {{"noise"}, type(element) + "__device__ inline double rounded(double v) { return v; }\n"});
+  }
   for (int how = 0; how < 4; ++how) {
     for (const char* element : {"float", "Half", "double"}) {
       cases.push_back({{"reductions", "pool"},
@@ -194,6 +204,9 @@ void add_products(std::vector<Case>& cases) {
           {{"attention", "attention_tiles", "join_splits"}, attention(element, element, causal)});
       cases.push_back({{"attention", "attention_tiles", "tensor_core", "tensor_attention"},
                        attention(element, element, causal) + depths});
+      cases.push_back({{"attention", "attention_bias"},
+                       type(element) + "using M = " + (causal ? "bool" : element) + ";\n" +
+                           flag("kHasMask", true) + flag("kCausal", causal)});
     }
   }
 }

@@ -87,12 +87,14 @@ class Cleave:
             assert trace not in result.stderr, f"a stack trace\n{result}"
         return result
 
-    def outputs(self, target: Path, inputs: dict, folder: Path, *options) -> dict:
+    def outputs(
+        self, target: Path, inputs: dict, folder: Path, *options, env: dict | None = None
+    ) -> dict:
         """Runs an engine (or model) once; returns its outputs by name."""
         given, got = folder / "inputs.safetensors", folder / "outputs.safetensors"
         save_file({name: np.ascontiguousarray(x) for name, x in inputs.items()}, given)
         got.unlink(missing_ok=True)
-        self("run", target, "--inputs", given, "--outputs", got, *options)
+        self("run", target, "--inputs", given, "--outputs", got, *options, env=env)
         return load_file(got)
 
     def start(self, *arguments) -> subprocess.Popen:

@@ -1,6 +1,7 @@
 """The commands' results: the fixed keys of their JSON, and the forms of inputs and outputs."""
 
 import json
+import re
 
 import numpy as np
 import onnx
@@ -9,7 +10,7 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from ..models.inputs import make_inputs
-from .cleave import largest_difference, on_devices, shapes
+from .cleave import BACKEND, largest_difference, on_devices, shapes
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +165,39 @@ def test_devices_from_the_environment(cleave, model):
     assert plan["devices"] == 3
 
 
-def test_trace(cleave, engine, tmp_path):
+def test_trace(cleave, models, tmp_path):
+    # Split on any devices: the weights do not fit one.
+    path, _ = models("big", gibibytes=0.25, width=2048)
+    engine = tmp_path / "big.cleave"
+    options = ("--memory=200MiB", "--shapes=x:4x2048")
+    cleave("build", path, "-o", engine, on_devices(2), *options)
     cleave("run", engine, on_devices(2), "--trace", tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text())
     events = trace["traceEvents"] if isinstance(trace, dict) else trace
-    lanes = {(event["pid"], event["tid"]) for event in events if event.get("ph") == "X"}
-    assert len(lanes) >= 2
+    work = [event for event in events if event.get("ph") == "X"]
+    # Every rank's stream has all of the program's instructions, by the nodes they carry out.
+    program = cleave("inspect", engine, "--json", "-").json["instructions"]
+    names = {(event["pid"], event["tid"]): [] for event in work}
+    for event in work:
+        if event["cat"] != "waiting":
+            names[event["pid"], event["tid"]].append((event["args"]["op"], event["args"]["node"]))
+    assert len(names) == 2
+    for lane in names.values():
+        assert lane == [(one["op"], one["name"]) for one in program]
+    assert {event["cat"] for event in work} >= {"compute", "communication"}
+    processes = [event for event in events if event["name"] == "process_name"]
+    assert [event["args"]["name"].split()[:2] for event in processes] == [
+        ["rank", "0"],
+        ["rank", "1"],
+    ]
 
 
 def test_doctor_and_help(cleave):
-    assert "cpu" in cleave("doctor").stdout.lower()
+    found = cleave("doctor").stdout
+    assert "cpu" in found.lower()
+    if BACKEND == "cuda":
+        for what in ("driver", "CUDA", "NVRTC", "cuBLASLt", "cuDNN", "NCCL", "cuda:0"):
+            assert re.search(rf"^{what} .*\d", found, re.MULTILINE), found
     assert "plan" in cleave("--help").stdout
     for command in ("plan", "build", "run", "verify", "bench", "inspect", "measure"):
         assert "--devices" in cleave(command, "--help").stdout or command == "inspect"

@@ -82,6 +82,12 @@ CASES = [
         {"x": ("1x1x512", "1x32x512", "2x64x512")},
         [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
     ),
+    Case(
+        "dit",
+        {"head_size": 64},
+        {"x": ("1x1x384", "1x64x384", "2x64x384"), "c": ("1x384", "1x384", "2x384")},
+        [{"batch": 1, "sequence": 1}, {"batch": 2, "sequence": 61}],
+    ),
     # The spellings of a fused query, key and value.
     *(
         Case(
@@ -246,7 +252,19 @@ SMALL = {
 @pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
 @pytest.mark.parametrize(
     "name",
-    ["vit", "gpt2", "llama", "moe", "unet", "audio", "recommender", "functions", "mlp", *SMALL],
+    [
+        "vit",
+        "gpt2",
+        "llama",
+        "dit",
+        "moe",
+        "unet",
+        "audio",
+        "recommender",
+        "functions",
+        "mlp",
+        *SMALL,
+    ],
 )
 def test_every_opset_is_read(name, opset, cleave, models, onnx_runtime, tmp_path):
     """The spellings of each operator set; the model runs without an engine file between."""

@@ -24,6 +24,43 @@ def test_plans_for_the_machine_that_comes_with_it(cleave, models):
     # Half precision halves what weights take and is several times faster.
     full = cleave("plan", path, "--devices=0,1", options[0], "--json", "-", env=NO_GPU).json
     assert full["cost_us"] > 1.5 * two["cost_us"]
+    # TF32 makes products of float32 faster, though not as fast as those in half precision.
+    tf32 = cleave(
+        "plan", path, "--devices=0,1", options[0], "--tf32", "--json", "-", env=NO_GPU
+    ).json
+    assert two["cost_us"] < tf32["cost_us"] < full["cost_us"]
+
+
+def test_tf32_is_kept_in_engines_for_gpus_alone(cleave, models, tmp_path):
+    path, _ = models("mlp")
+    engines = {}
+    for devices in ("cuda:0", "cpu:0"):
+        for flags in ((), ("--tf32",)):
+            engine = tmp_path / f"{devices[:3]}{len(flags)}.cleave"
+            result = cleave(
+                "build", path, "-o", engine, f"--devices={devices}", "--shapes=x:4x128", *flags
+            )
+            engines[devices, bool(flags)] = engine.read_bytes()
+            said = "the CPU has no TF32" in result.stdout + result.stderr
+            assert said == (devices == "cpu:0" and bool(flags)), result
+    assert engines["cpu:0", True] == engines["cpu:0", False]
+    assert engines["cuda:0", True] != engines["cuda:0", False]
+
+
+def test_products_of_one_operand_are_one_on_gpus(cleave, models):
+    path, _ = models("llama")
+    options = ("--shapes=input_ids:2x8,attention_mask:2x8", "--json", "-")
+    query, key, value = ("/layers.0/self_attn/MatMul" + suffix for suffix in ("", "_1", "_2"))
+
+    def nodes(*more, devices):
+        plan = cleave("plan", path, f"--devices={devices}", *options, *more, env=NO_GPU).json
+        return {node["name"] for node in plan["nodes"]}
+
+    merged = f"{query}+{key}+{value}"
+    assert merged in nodes(devices="cuda:0,cuda:1")
+    assert {query, key, value} <= nodes(devices="cpu:0,cpu:1")
+    # Pins know it by each name.
+    cleave("plan", path, "--devices=cuda:0,cuda:1", f"--pin={key}=whole", *options[:1], env=NO_GPU)
 
 
 def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):

@@ -9,12 +9,14 @@ import pytest
 
 from ..models import reference
 from ..models.generate import generate
-from .cleave import on_devices
+from .cleave import BACKEND, on_devices
 
 GIB = 2**30
 MIB = 2**20
 WIDTH = 8192
 LARGEST_TENSOR = WIDTH * WIDTH * 4
+# What else a run of one row needs at most: libraries of GPUs want room to work in.
+BESIDE = (8 if BACKEND == "cpu" else 40) * MIB
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_verify_needs_no_device_that_holds_it(cleave, big):
     assert len(found["layers"]) >= 6
     unsplit = found["unsplit"]
     assert unsplit["streamed"] is True and unsplit["memory_bytes"] > 1.5 * GIB
-    assert LARGEST_TENSOR < unsplit["peak_memory_bytes"] < LARGEST_TENSOR + 8 * MIB
+    assert LARGEST_TENSOR < unsplit["peak_memory_bytes"] < LARGEST_TENSOR + BESIDE
 
 
 def test_two_devices_run_it(cleave, big, tmp_path):

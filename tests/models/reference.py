@@ -194,6 +194,22 @@ def _llama_parts(w: Weights, options: dict, name: str, x: np.ndarray) -> list[np
     return np.split(fused, [heads * size, (heads + kv_heads) * size], axis=-1)
 
 
+def dit(w: Weights, options: dict, x: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def modulated(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return _normalised(x, 1e-6) * (1.0 + scale) + shift
+
+    for layer in range(options["layers"]):
+        name = f"blocks.{layer}"
+        parts = np.split(_linear(w, f"{name}.modulation", c)[:, None], 6, axis=-1)
+        fused = _linear(w, f"{name}.attention.qkv", modulated(x, *parts[:2]))
+        query, key, value = (_heads(p, options["heads"]) for p in np.split(fused, 3, axis=-1))
+        context = _attend(query, key, value, 0.0)
+        x = x + parts[2] * _linear(w, f"{name}.attention.projection", context)
+        inner = gelu_tanh(_linear(w, f"{name}.mlp.fc1", modulated(x, *parts[3:5])))
+        x = x + parts[5] * _linear(w, f"{name}.mlp.fc2", inner)
+    return x
+
+
 def functions(w: Weights, options: dict, x: np.ndarray) -> np.ndarray:
     for layer in range(options["layers"]):
         y = x @ _wide(w[f"{layer}.weight"]) + w[f"{layer}.bias"]
@@ -239,9 +255,12 @@ def _linear(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
 
 
 def _layer_norm(w: Weights, name: str, x: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
+    return _normalised(x, epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def _normalised(x: np.ndarray, epsilon: float) -> np.ndarray:
     centred = x - x.mean(axis=-1, keepdims=True)
-    variance = (centred**2).mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
 
 
 def _rms_norm(w: Weights, name: str, x: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:

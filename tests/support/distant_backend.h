@@ -68,6 +68,8 @@ class DistantDevice final : public backend::Device {
 
 class DistantBackend final : public backend::Backend {
  public:
+  explicit DistantBackend(std::vector<std::string> warnings = {})
+      : warnings_(std::move(warnings)) {}
   std::string_view name() const override { return "cpu"; }
   int device_count() const override { return 16; }
   std::unique_ptr<backend::Device> make_device(
@@ -80,10 +82,14 @@ class DistantBackend final : public backend::Backend {
     return backend::make_cpu_backend({})->make_group(devices, options);
   }
   backend::KernelRegistry kernels() const override { return backend::builtin_cpu_kernels(); }
+  std::vector<std::string> warnings(std::span<backend::Device* const>) const override {
+    return warnings_;
+  }
   std::vector<backend::Finding> findings() const override { return {}; }
   const CopyCounts& counts() const { return *counts_; }
 
  private:
+  std::vector<std::string> warnings_;
   std::shared_ptr<CopyCounts> counts_ = std::make_shared<CopyCounts>();
 };
 

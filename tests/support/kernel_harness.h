@@ -26,6 +26,7 @@ enum class Lay {
   kSparse,   // the last dimension has stride 2
   kChannelsLast,
   kHeadsInside,  // the second and the third of four dimensions change places in memory
+  kShifted,      // dense, but begins at an odd element
 };
 
 // A tensor laid out in memory that is otherwise filled with a pattern; reads it back.
@@ -46,6 +47,7 @@ class LaidOut {
       view_.strides[order[i]] = stride;
       stride = stride * std::max<int64_t>(1, shape[order[i]]) + (gaps ? 3 : 0);
     }
+    begin_ = lay == Lay::kShifted ? size_of(tensor.dtype) : 0;
     bytes_.assign(static_cast<size_t>(stride + 1) * size_of(tensor.dtype), std::byte{1});
     each(tensor.elements(), [&](int64_t i, int64_t at, size_t size) {
       std::copy_n(tensor.bytes.data() + static_cast<size_t>(i) * size, size,
@@ -55,7 +57,8 @@ class LaidOut {
   }
 
   const TensorView& view() const { return view_; }
-  std::byte* data() { return bytes_.data(); }
+  std::byte* data() { return bytes_.data() + begin_; }  // of element 0
+  std::byte* memory() { return bytes_.data(); }
   int64_t bytes() const { return static_cast<int64_t>(bytes_.size()); }
 
   HostTensor read() const {
@@ -86,11 +89,13 @@ class LaidOut {
         at += left % view_.shape[d] * view_.strides[d];
         left /= view_.shape[d];
       }
-      f(i, at, size_of(view_.dtype));
+      const size_t size = size_of(view_.dtype);
+      f(i, at + static_cast<int64_t>(begin_ / size), size);
     }
   }
 
   TensorView view_;
+  size_t begin_ = 0;  // where element 0 lies
   std::vector<std::byte> bytes_;
   std::vector<std::byte> original_;
 };
@@ -152,11 +157,14 @@ class DeviceOperands {
   DeviceOperands(CaseOperands& operands, Device& device) : operands_(operands), device_(device) {
     for (LaidOut& laid : operands.in) upload(laid);
     for (LaidOut& laid : operands.out) upload(laid);
-    const auto at = [&](const void* host) -> void* {
+    const auto at = [&](const void* data) -> void* {
+      const auto* host = static_cast<const std::byte*>(data);
       for (const Copy& copy : copies_) {
-        if (copy.host == host) return copy.buffer.data();
+        if (host >= copy.host && host < copy.host + copy.buffer.bytes()) {
+          return copy.buffer.data() + (host - copy.host);
+        }
       }
-      return const_cast<void*>(host);
+      return const_cast<void*>(data);
     };
     for (const void*& source : operands.sources) source = at(source);
     for (void*& target : operands.targets) target = at(target);
@@ -178,8 +186,8 @@ class DeviceOperands {
   };
   void upload(LaidOut& laid) {
     if (device_.memory_is_host()) return;
-    copies_.push_back({laid.data(), device_.allocate(laid.bytes(), "an operand")});
-    device_.copy_to_device(copies_.back().buffer.data(), laid.data(), laid.bytes(),
+    copies_.push_back({laid.memory(), device_.allocate(laid.bytes(), "an operand")});
+    device_.copy_to_device(copies_.back().buffer.data(), laid.memory(), laid.bytes(),
                            device_.default_stream());
   }
 

@@ -9,6 +9,7 @@
 
 #include "cleave/error.h"
 #include "command.h"
+#include "loads.h"
 #include "session.h"
 #include "text.h"
 #include "timing.h"
@@ -36,6 +37,7 @@ struct Result {
   Latencies latencies;
   TimingSummary traced;
   std::vector<int64_t> peak_memory;
+  std::vector<WeightLoad> loads;
   double predicted_us = 0;
 
   // Over all instructions that take time; none where there are none.
@@ -61,6 +63,7 @@ Result measure(const Options& options, const Session& session, const RuntimeOpti
   result.predicted_us = session.engine.predicted_us();
   result.latencies = measure_latencies(context, session.inputs, options.timing);
   for (const DeviceMemory& memory : runtime.memory()) result.peak_memory.push_back(memory.peak);
+  result.loads = context.weight_loads();
   const auto runs = static_cast<int64_t>(result.latencies.sorted.size());
   result.traced = trace_runs(context, session.inputs, std::clamp<int64_t>(runs, 1, kTracedRuns));
   options.session.tuning.write(runtime.timing_cache());
@@ -107,6 +110,7 @@ Json to_json(const Result& result) {
   json["waiting_us"] = result.traced.waiting_us();
   json["compute_us"] = result.traced.compute_us();
   json["peak_memory_bytes"] = result.peak_memory;
+  json["weight_loads"] = loads_json(result.loads);
   json["predicted_us"] = result.predicted_us;
   json["prediction_error"] = {{"model", result.error_of_model()}};
   if (const auto error = result.median_error_of_ops())
@@ -158,6 +162,9 @@ void print_result(const Result& result, bool with_instructions) {
     memory += (memory.empty() ? "" : ", ") + bytes_text(static_cast<double>(bytes));
   }
   print(fmt::format("peak memory    {} on the {} device(s)\n", memory, result.devices));
+  for (size_t rank = 0; rank < result.loads.size(); ++rank) {
+    print(fmt::format("weights        of rank {}: {}\n", rank, load_text(result.loads[rank])));
+  }
   print(fmt::format("predicted      {}, off by {:.0f}%", time_text(result.predicted_us),
                     100 * result.error_of_model()));
   if (const auto error = result.median_error_of_ops()) {

@@ -102,15 +102,16 @@ std::optional<Engine> corrupted(const Engine& engine, const std::string& name, i
    public:
     Corrupted(std::shared_ptr<const program::WeightSource> source, size_t weight, int64_t rank)
         : source_(std::move(source)), weight_(weight), rank_(rank) {}
-    void stream(size_t weight, int64_t rank, const program::ByteSink& sink) const override {
-      source_->stream(weight, rank, [&](std::span<const std::byte> piece) {
-        std::vector<float> values(piece.size() / sizeof(float));
-        std::memcpy(values.data(), piece.data(), piece.size());
-        if (weight == weight_ && rank == rank_) {
-          for (float& value : values) value += 1;
-        }
-        sink(std::as_bytes(std::span(values)));
-      });
+    std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override {
+      return source_->pieces(weight, rank);
+    }
+    void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override {
+      source_->read(weight, rank, piece, into);
+      if (weight != weight_ || rank != rank_) return;
+      std::vector<float> values(into.size() / sizeof(float));
+      std::memcpy(values.data(), into.data(), into.size());
+      for (float& value : values) value += 1;
+      std::memcpy(into.data(), values.data(), into.size());
     }
 
    private:
@@ -281,9 +282,10 @@ TEST(Layers, AFailingRunEndsBoth) {
   const Engine split = compiled(model, 2, 1);
   class Failing final : public program::WeightSource {
    public:
-    void stream(size_t, int64_t, const program::ByteSink&) const override {
+    std::vector<uint64_t> pieces(size_t, int64_t) const override {
       throw Error(ErrorCode::kInvalid, "no such weight");
     }
+    void read(size_t, int64_t, size_t, std::span<std::byte>) const override {}
   };
   for (const bool split_fails : {false, true}) {
     const auto with_weights = [&](const Engine& engine, bool fails) {

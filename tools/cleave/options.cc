@@ -130,7 +130,8 @@ void BuildOptions::add(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--fp16", fp16, "allow float16");
   app.add_flag("--bf16", bf16, "allow bfloat16");
-  app.add_flag("--tf32", tf32, "allow TF32 (CUDA only)");
+  app.add_flag("--tf32", tf32,
+               "float32 products may round operands to TF32 (GPUs only; the CPU ignores it)");
   app.add_option("--memory", memory, "what a device may use, e.g. 16GiB")->type_name("SIZE");
   add_shapes(app);
   add_repeatable(app, "--pin", pins, "the strategy that a node must have (repeatable)")

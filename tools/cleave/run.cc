@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "command.h"
+#include "loads.h"
 #include "session.h"
 #include "tensor_files.h"
 #include "text.h"
@@ -63,6 +64,11 @@ void run(const Options& options) {
   RunOptions run_options;
   if (!options.trace.empty()) run_options.timeline = &timeline;
   const TensorMap outputs = context.run(session.inputs, run_options);
+  const std::vector<WeightLoad> loads = context.weight_loads();
+  for (size_t rank = 0; rank < loads.size(); ++rank) {
+    options.session.log.progress(
+        fmt::format("weights of {}: {}", session.devices[rank].text(), load_text(loads[rank])));
+  }
   tuning.write(runtime.timing_cache());
   if (!options.trace.empty()) write_text(options.trace, chrome_trace(timeline));
   write_tensors(options.outputs, TensorRole::kOutput, outputs);

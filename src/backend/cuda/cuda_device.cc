@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cuda/cuda_clock.h"
+#include "backend/cuda/noise.h"
+#include "backend/cuda/staging.h"
 #include "backend/memory_account.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
@@ -17,64 +20,6 @@ namespace cleave::backend {
 namespace {
 
 cudaStream_t native(StreamHandle stream) { return static_cast<cudaStream_t>(stream.native); }
-
-class Event {
- public:
-  Event() { cuda_check(cudaEventCreate(&event_), "making an event"); }
-  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
-  Event& operator=(Event&&) = delete;
-  ~Event() {
-    if (event_ != nullptr) cudaEventDestroy(event_);
-  }
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-// Marks are events. One takes time itself: what a mark behind a mark takes, with nothing between,
-// is taken off each interval.
-class CudaClock final : public StreamClock {
- public:
-  explicit CudaClock(cudaStream_t stream) : stream_(stream) {
-    constexpr int kMarks = 9;
-    for (int i = 0; i < kMarks; ++i) mark();
-    const std::vector<Duration> marks = read();
-    std::vector<Duration> intervals;
-    for (size_t i = 1; i < marks.size(); ++i) intervals.push_back(marks[i] - marks[i - 1]);
-    std::nth_element(intervals.begin(), intervals.begin() + kMarks / 2, intervals.end());
-    mark_ = intervals[kMarks / 2];
-  }
-
-  void mark() override {
-    if (used_ == events_.size()) events_.emplace_back();
-    cuda_check(cudaEventRecord(events_[used_++].get(), stream_), "recording an event");
-  }
-  std::vector<Duration> read() override {
-    cuda_check(cudaStreamSynchronize(stream_), "waiting for the device");
-    std::vector<Duration> since_first;
-    for (size_t i = 0; i < used_; ++i) {
-      if (i == 0) {
-        since_first.push_back({});
-        continue;
-      }
-      float ms = 0;
-      cuda_check(cudaEventElapsedTime(&ms, events_[i - 1].get(), events_[i].get()),
-                 "reading an event");
-      const auto interval =
-          std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
-      since_first.push_back(since_first.back() + std::max(interval - mark_, Duration::zero()));
-    }
-    used_ = 0;
-    return since_first;
-  }
-
- private:
-  cudaStream_t stream_;
-  std::vector<Event> events_;
-  size_t used_ = 0;
-  Duration mark_ = {};
-};
 
 class GraphRecording final : public Recording {
  public:
@@ -99,14 +44,19 @@ class Gpu final : public CudaDevice {
         name_("cuda:" + std::to_string(options.index)),
         account_(name_, options.memory_limit),
         modules_(std::move(modules)),
-        pool_(threads_of(options)) {
+        pool_(threads_of(options)),
+        staging_(pool_.threads() + kSpareSlots) {
     cuda_check(cudaSetDevice(index_), "choosing the device");
     cuda_check(cudaGetDeviceProperties(&properties_, index_), "asking for its properties");
     cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+    cuda_check(cudaStreamCreateWithFlags(&clearing_, cudaStreamNonBlocking), "making a stream");
   }
   ~Gpu() override {
     cudaSetDevice(index_);
+    cudaStreamSynchronize(stream_);  // what is staged is read
     while (!libraries_.empty()) libraries_.pop_back();
+    hold_.reset();
+    cudaStreamDestroy(clearing_);
     cudaStreamDestroy(stream_);
   }
 
@@ -145,17 +95,11 @@ class Gpu final : public CudaDevice {
       cudaGetLastError();  // the next call is not to blame
       account_.give_back(bytes);
       if (status != cudaErrorMemoryAllocation) cuda_check(status, "allocating memory");
-      size_t free = 0;
-      size_t total = 0;
-      cudaMemGetInfo(&free, &total);
-      throw Error(ErrorCode::kOutOfMemory,
-                  std::string(what) + " needs " + mebibytes(bytes) + " on " + name_ + ", where " +
-                      mebibytes(static_cast<int64_t>(free)) + " of " +
-                      mebibytes(static_cast<int64_t>(total)) + " are free",
-                  "close other programs, use more devices or a smaller profile");
+      throw out_of_device_memory(what, bytes);
     }
-    cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
-    cuda_check(cudaStreamSynchronize(stream_), "clearing memory");
+    // On a stream of its own: nothing waits for what is on its way to other memory.
+    cuda_check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), clearing_), "clearing memory");
+    cuda_check(cudaStreamSynchronize(clearing_), "clearing memory");
     return {*this, static_cast<std::byte*>(data), bytes};
   }
   MemoryUse memory() const override { return account_.use(); }
@@ -181,11 +125,41 @@ class Gpu final : public CudaDevice {
                                  cudaMemcpyDeviceToDevice, native(stream)),
                "copying rows");
   }
+  void upload(std::span<const HostPiece> pieces, const FillPiece& fill,
+              StreamHandle stream) override {
+    pool_.parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const HostPiece& piece = pieces[static_cast<size_t>(i)];
+      if (piece.bytes == 0) return fill(static_cast<size_t>(i), {});
+      make_current();
+      staging_.with_slot([&](Staging::Slot& slot) {
+        const auto bytes = static_cast<size_t>(piece.bytes);
+        fill(static_cast<size_t>(i), slot.reserve(bytes));
+        slot.copy(piece.to, bytes, native(stream));
+      });
+    });
+  }
+  void download(std::span<const DevicePiece> pieces, const ReadPiece& read,
+                StreamHandle stream) override {
+    pool_.parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const DevicePiece& piece = pieces[static_cast<size_t>(i)];
+      if (piece.bytes == 0) return read(static_cast<size_t>(i), {});
+      make_current();
+      staging_.with_slot([&](Staging::Slot& slot) {
+        const auto bytes = static_cast<size_t>(piece.bytes);
+        read(static_cast<size_t>(i), slot.fetch(piece.from, bytes, native(stream)));
+      });
+    });
+  }
+  bool make_noise(const Noise& noise, std::span<const int64_t> shape, void* to,
+                  StreamHandle stream) override {
+    return make_noise_on(*this, noise, shape, to, stream);
+  }
   void synchronize(StreamHandle stream) override {
     cuda_check(cudaStreamSynchronize(native(stream)), "waiting for the device");
   }
   std::unique_ptr<StreamClock> make_clock(StreamHandle stream) override {
-    return std::make_unique<CudaClock>(native(stream));
+    if (!hold_) hold_ = std::make_unique<StreamHold>(*modules_);
+    return make_cuda_clock(native(stream), *modules_, *hold_);
   }
   bool records() const override { return true; }
   std::unique_ptr<Recording> record(StreamHandle stream,
@@ -212,10 +186,14 @@ class Gpu final : public CudaDevice {
   }
 
  private:
-  // Threads of the host that read and check weights.
+  // Slots that are copied from while all threads fill others.
+  static constexpr int kSpareSlots = 2;
+
+  // Threads of the host that read and check weights: each 2 to 4 GB/s out of the page cache. A few
+  // are enough for a link, and each has a slot of 16 MiB.
   static int threads_of(const DeviceOptions& options) {
     if (options.threads > 0) return options.threads;
-    return std::clamp(available_cores() / std::max(1, options.devices), 1, 8);
+    return std::clamp(available_cores() / std::max(1, options.devices), 1, 12);
   }
   void copy_bytes(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind,
                   StreamHandle stream, const char* during) {
@@ -229,17 +207,29 @@ class Gpu final : public CudaDevice {
   const std::shared_ptr<Modules> modules_;
   cudaDeviceProp properties_ = {};
   cudaStream_t stream_ = nullptr;
+  cudaStream_t clearing_ = nullptr;
+  std::unique_ptr<StreamHold> hold_;  // where a clock was made
   // In the order in which they were made: later ones may use earlier ones, and are gone before.
   std::vector<std::pair<std::string, std::shared_ptr<void>>> libraries_;
   ThreadPool pool_;
+  Staging staging_;
   mutable std::mutex mutex_;
 };
+
+// CUDA's numbers are 1000 · major + 10 · minor.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 void require_device(int index) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
-    throw Error(ErrorCode::kDevice, "the NVIDIA driver is too old for this build's CUDA",
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    throw Error(ErrorCode::kDevice,
+                "the NVIDIA driver is too old: it is for CUDA " + version_text(driver) +
+                    ", this build needs " + version_text(CUDART_VERSION),
                 "install a newer driver, see `cleave doctor` for the versions");
   }
   if (status != cudaErrorNoDevice) cuda_check(status, "looking for devices");

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "backend/cuda/cuda_device.h"
+#include "backend/cuda/overlap.h"
 #include "backend/kernel.h"
 #include "comm/nccl/cuda_check.h"
 
@@ -33,14 +34,19 @@ inline Grid grid_for(int64_t work, const CudaDevice& device, int threads = 256, 
   return {std::clamp<int64_t>(needed, 1, std::max<int64_t>(most, 1)), threads, 0};
 }
 
-// `arguments` are the addresses of the kernel's parameters.
+// `kernel` is a module's. `arguments` are the addresses of its parameters.
 inline void launch_kernel(cudaKernel_t kernel, const Grid& grid, StreamHandle stream,
                           std::span<const void* const> arguments) {
+  cudaLaunchAttribute overlap;
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(static_cast<unsigned>(grid.blocks));
   config.blockDim = dim3(static_cast<unsigned>(grid.threads));
   config.dynamicSmemBytes = static_cast<size_t>(grid.shared_bytes);
   config.stream = static_cast<cudaStream_t>(stream.native);
+  config.attrs = &overlap;
+  config.numAttrs = kernels_overlap() ? 1 : 0;
   cuda_check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel),
                                  const_cast<void**>(arguments.data())),
              "starting a kernel");

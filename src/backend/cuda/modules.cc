@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/overlap.h"
 #include "base/hash.h"
 #include "comm/nccl/cuda_check.h"
 
@@ -93,7 +94,7 @@ void write_code(const std::filesystem::path& path, const std::vector<char>& code
 }  // namespace
 
 std::vector<char> compile_for_gpu(const std::string& source, int compute_capability) {
-  const Program program(std::string(device_source("prelude")) + source);
+  const Program program(std::string(device_source("prelude")) + with_waits(source));
   const std::string arch = architecture(compute_capability);
   const char* options[] = {arch.c_str(), "--std=c++17", "--device-int128",
                            "--diag-suppress=177,550"};

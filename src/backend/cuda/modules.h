@@ -16,7 +16,8 @@
 
 namespace cleave::backend {
 
-// Device code for one architecture. `source` is put behind the common part (device/prelude.cuh).
+// Device code for one architecture. `source` is put behind the common part (device/prelude.cuh);
+// its kernels wait for what is on the stream before them (overlap.h).
 // Error(kInternal) with the compiler's words where it does not compile.
 std::vector<char> compile_for_gpu(const std::string& source, int compute_capability);
 

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/line_split.h"
 #include "backend/cuda/row_form.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -39,8 +40,7 @@ struct Normalisation {
   RowsArgument rows;
   RowForm form;
   bool is_long = false;
-  int64_t splits = 1;
-  int64_t part = 0;  // vectors
+  LineSplit split;  // into parts of vectors
   cudaKernel_t plain = nullptr;
   cudaKernel_t vectors = nullptr;
   cudaKernel_t plain_statistics = nullptr;
@@ -57,16 +57,16 @@ struct Normalisation {
     const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment) &&
                          are_aligned({scale}, scale_alignment) &&
                          are_aligned({bias}, bias_alignment);
-    const int64_t units = aligned ? part : part * form.vector;
+    const int64_t units = aligned ? split.part : split.part * form.vector;
     Grid grid = form.grid(rows.rows);
     if (is_long) {
-      grid = {.blocks = rows.rows * splits, .threads = kLongThreads};
+      grid = {.blocks = rows.rows * split.splits, .threads = kLongThreads};
       launch_kernel(aligned ? vector_statistics : plain_statistics, grid, launch.stream,
-                    {&rows, &splits, &units, &launch.workspace, &inputs[0]});
+                    {&rows, &split.splits, &units, &launch.workspace, &inputs[0]});
     }
     launch_kernel(
         aligned ? vectors : plain, grid, launch.stream,
-        {&rows, &splits, &units, &launch.workspace, &inputs[0], &scale, &bias, &outputs[0]});
+        {&rows, &split.splits, &units, &launch.workspace, &inputs[0], &scale, &bias, &outputs[0]});
   }
 };
 
@@ -108,11 +108,8 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
   if (has(problem, 1) && !by_channel) work.scale_alignment = vector * size_of(type_of(1));
   if (has(problem, 2) && !by_channel) work.bias_alignment = vector * size_of(type_of(2));
   if (work.is_long) {
-    const int64_t vectors = rows.length / work.form.vector;
-    const int64_t most_splits = std::min(kMostSplits, rows.length / kLeastPart);
-    work.splits = std::clamp<int64_t>(kBlocks / rows.rows, 1, std::max<int64_t>(1, most_splits));
-    work.part = (vectors + work.splits - 1) / work.splits;
-    work.splits = (vectors + work.part - 1) / work.part;  // none without elements
+    work.split = LineSplit::of(rows.rows, rows.length / work.form.vector, kBlocks,
+                               std::min(kMostSplits, rows.length / kLeastPart));
   }
   const std::string source =
       "using T = " + device_type(type) + ";\nusing S = " + device_type(type_of(1)) +
@@ -125,7 +122,7 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
   work.vectors = device.modules().get(source, "normalise_rows_by_vectors");
   work.plain_statistics = device.modules().get(source, "statistics");
   work.vector_statistics = device.modules().get(source, "statistics_by_vectors");
-  const int64_t workspace = work.is_long ? work.rows.rows * work.splits * 2 *
+  const int64_t workspace = work.is_long ? work.rows.rows * work.split.splits * 2 *
                                                std::max<int64_t>(size, int64_t{sizeof(float)})
                                          : 0;
   return {[work](std::span<const void* const> inputs, std::span<void* const> outputs,

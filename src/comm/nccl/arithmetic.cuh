@@ -52,9 +52,10 @@ __device__ T combine(ReduceOp op, T a, T b) {
   }
 }
 
-// Elements that a thread loads and stores at once.
+// Elements that a thread loads and stores at once, aligned to the largest power of two that divides
+// their size.
 template <class T, int kElements>
-struct alignas(sizeof(T) * kElements) Pack {
+struct alignas((sizeof(T) * kElements) & -(sizeof(T) * kElements)) Pack {
   T at[kElements];
 };
 
@@ -68,6 +69,10 @@ struct Sum {
     for (int e = 0; e < kElements; ++e) at[e] = Element<T>::load(term.at[e]);
   }
   __device__ void add(ReduceOp op, const Pack<T, kElements>& term) {
+    if (op == ReduceOp::kSum) return add_elements(ReduceOp::kSum, term);  // without a branch each
+    add_elements(op, term);
+  }
+  __device__ void add_elements(ReduceOp op, const Pack<T, kElements>& term) {
 #pragma unroll
     for (int e = 0; e < kElements; ++e) at[e] = combine(op, at[e], Element<T>::load(term.at[e]));
   }

@@ -5,6 +5,7 @@
 
 #include "comm/nccl/check.h"
 #include "comm/nccl/kernels.h"
+#include "comm/nccl/overlap.cuh"
 
 namespace cleave::nccl {
 namespace {
@@ -63,12 +64,14 @@ template <class Unit, class Index>
 __global__ void __launch_bounds__(kThreads)
     copy_inline_kernel(const __grid_constant__ InlineTable table, int count, Index units,
                        const char* src, char* dst) {
+  await_stream();
   copy<Unit, Index>(table.entries, count, units, src, dst);
 }
 
 template <class Unit, class Index>
 __global__ void __launch_bounds__(kThreads)
     copy_kernel(const CopyRuns* entries, int count, Index units, const char* src, char* dst) {
+  await_stream();
   copy<Unit, Index>(entries, count, units, src, dst);
 }
 
@@ -80,16 +83,16 @@ void start(const CopyTable& table, const CopyRuns* on_device, const char* src, c
   const auto blocks = static_cast<unsigned>(
       std::min<int64_t>(most, (static_cast<int64_t>(units) + kThreads - 1) / kThreads));
   const int count = static_cast<int>(table.entries.size());
+  constexpr const char* kDuring = "starting a copy";
   if (on_device != nullptr) {
-    copy_kernel<Unit, Index>
-        <<<blocks, kThreads, 0, launch.stream>>>(on_device, count, units, src, dst);
+    start_kernel(copy_kernel<Unit, Index>, {blocks, kThreads}, launch, kDuring, on_device, count,
+                 units, src, dst);
   } else {
     InlineTable copied;
     std::copy(table.entries.begin(), table.entries.end(), copied.entries);
-    copy_inline_kernel<Unit, Index>
-        <<<blocks, kThreads, 0, launch.stream>>>(copied, count, units, src, dst);
+    start_kernel(copy_inline_kernel<Unit, Index>, {blocks, kThreads}, launch, kDuring, copied,
+                 count, units, src, dst);
   }
-  cuda_check(cudaGetLastError(), "starting a copy");
 }
 
 template <class Unit>

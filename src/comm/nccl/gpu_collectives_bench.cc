@@ -174,7 +174,7 @@ int run(int ranks) {
   for (int64_t bytes = 8 << 10; bytes <= 256 * kMiB; bytes *= 2) {
     std::printf("%10lld", static_cast<long long>(bytes));
     show(by_group(ranks, bytes, -1, -1));
-    show(bytes <= 4 * kMiB ? std::optional(by_group(ranks, bytes, bytes * ranks, kAny))
+    show(bytes <= 8 * kMiB ? std::optional(by_group(ranks, bytes, bytes * ranks, kAny))
                            : std::nullopt);
     show(by_group(ranks, bytes, 0, kAny));
     show(by_nccl(links, ranks, bytes));

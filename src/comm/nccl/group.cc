@@ -31,14 +31,15 @@ bool idle(const RankState& rank) {
 
 Group::Group(std::vector<int> devices, std::vector<int> ranks,
              std::shared_ptr<FailureState> failure, std::shared_ptr<std::deque<RankState>> states,
-             RouteLimits limits)
+             RouteOptions routes)
     : devices_(std::move(devices)),
       ranks_(std::move(ranks)),
       failure_(std::move(failure)),
       states_(std::move(states)),
-      limits_(limits),
+      routes_(std::move(routes)),
       log_(ranks_),
-      peers_(limits_.direct_bytes > 0 ? devices_ : std::vector<int>(), limits_.flagged_bytes),
+      peers_(routes_.direct_bytes > 0 ? devices_ : std::vector<int>(), routes_.flagged_bytes,
+             routes_.can_reach),
       links_(std::make_shared<Links>(devices_)) {}
 
 void Group::post(int rank, const PostedCall& call) {
@@ -149,7 +150,7 @@ std::shared_ptr<Group> Group::subgroup(int rank, int color, const std::vector<in
         outer.push_back(outer_rank(member));
       }
       pending.group =
-          std::make_shared<Group>(std::move(devices), std::move(outer), failure_, states_, limits_);
+          std::make_shared<Group>(std::move(devices), std::move(outer), failure_, states_, routes_);
     }
     group = pending.group;
     if (++pending.fetched == members.size()) pending_.erase(key);
@@ -160,8 +161,9 @@ std::shared_ptr<Group> Group::subgroup(int rank, int color, const std::vector<in
 }
 
 Route Group::route_for(int64_t largest) const {
-  if (!peers_.reachable() || largest > limits_.direct_bytes) return Route::kNccl;
-  return largest * (size() - 1) <= limits_.flagged_bytes ? Route::kFlagged : Route::kDirect;
+  if (!peers_.reachable() || largest > routes_.direct_bytes) return Route::kNccl;
+  const bool few = largest * (size() - 1) <= routes_.flagged_bytes;
+  return few && peers_.takes_flagged() ? Route::kFlagged : Route::kDirect;
 }
 
 void Group::interrupt() noexcept {

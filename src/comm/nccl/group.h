@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,10 +24,11 @@ namespace cleave::nccl {
 // How bytes get from one GPU to another; see comm/nccl/README.md.
 enum class Route { kFlagged, kDirect, kNccl };
 
-// The largest messages that take a route; see NcclGroupOptions.
-struct RouteLimits {
+// What routes messages may take; see NcclGroupOptions.
+struct RouteOptions {
   int64_t flagged_bytes = 0;
   int64_t direct_bytes = 0;
+  std::function<bool(int from, int to)> can_reach;
 };
 
 // What a rank does, for all groups that it is in.
@@ -43,7 +45,7 @@ class Group final : public Interruptible {
   // `devices` are CUDA's numbers, `ranks` this group's ranks in the outermost group, whose failure
   // state and states of ranks are shared.
   Group(std::vector<int> devices, std::vector<int> ranks, std::shared_ptr<FailureState> failure,
-        std::shared_ptr<std::deque<RankState>> states, RouteLimits limits);
+        std::shared_ptr<std::deque<RankState>> states, RouteOptions routes);
 
   int size() const { return static_cast<int>(devices_.size()); }
   int device(int rank) const { return devices_[static_cast<size_t>(rank)]; }
@@ -102,7 +104,7 @@ class Group final : public Interruptible {
   const std::vector<int> ranks_;
   const std::shared_ptr<FailureState> failure_;
   const std::shared_ptr<std::deque<RankState>> states_;  // of the outermost group
-  const RouteLimits limits_;
+  const RouteOptions routes_;
   CallLog log_;
   PeerMemory peers_;
 

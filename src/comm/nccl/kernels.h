@@ -18,7 +18,12 @@ inline constexpr int kMostRanks = 16;
 struct Launch {
   cudaStream_t stream = nullptr;
   int multiprocessors = 1;
+  bool overlaps = false;  // see code_overlaps
 };
+
+// Whether kernels may be started on the current device while the stream's last one still runs: it
+// can do that (compute capability 9.0) and its device code was compiled to wait.
+bool code_overlaps();
 
 // The terms of a reduction, in the order in which they are combined.
 struct Terms {

@@ -15,7 +15,11 @@ DeviceMemory::DeviceMemory(int64_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   const RecordingPause pause;
   const cudaError_t status = cudaMalloc(&data_, static_cast<size_t>(bytes));
-  if (status != cudaSuccess) cudaGetLastError();  // the next call is not to blame
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // the next call is not to blame
+  if (status == cudaErrorMemoryAllocation) {
+    throw out_of_device_memory("communication between devices", bytes);
+  }
   cuda_check(status, "allocating memory for collectives");
 }
 

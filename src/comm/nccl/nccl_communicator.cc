@@ -50,6 +50,8 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<Group> group, int rank)
   cuda_check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount,
                                     group_->device(rank)),
              "asking for the device's properties");
+  const DeviceGuard device(group_->device(rank));
+  overlaps_ = code_overlaps();
 }
 
 NcclCommunicator::~NcclCommunicator() = default;
@@ -65,7 +67,7 @@ template <class Work>
 void NcclCommunicator::enqueue(StreamHandle stream, Work&& work) {
   {
     const Group::Enqueuing enqueuing(*group_, rank_, native(stream));
-    work(Launch{native(stream), multiprocessors_});
+    work(Launch{native(stream), multiprocessors_, overlaps_});
   }
   if (size() == 1 || is_recording(native(stream))) return;
   pace_.keep(native(stream), [&] { return group_->failure().failed(); });
@@ -248,7 +250,8 @@ void NcclCommunicator::barrier(StreamHandle stream) {
     group_->post(rank_, {{Operation::kBarrier}, {}});
     if (size() == 1) return;
     enqueue(stream, [&](const Launch& launch) {
-      if (group_->route_for(0) != Route::kNccl) return transfer({}, Route::kFlagged, 0, launch);
+      const Route route = group_->route_for(0);
+      if (route != Route::kNccl) return transfer({}, route, 0, launch);
       std::byte* const words = staging_.get((size() + 1) * kMessageAlignment);
       std::vector<Transfer> transfers;
       for (int peer = 0; peer < size(); ++peer) {

@@ -79,6 +79,7 @@ class NcclCommunicator final : public Communicator {
   const std::shared_ptr<Group> group_;
   const int rank_;
   int multiprocessors_ = 1;
+  bool overlaps_ = false;
   PlanCache plans_;
   Staging staging_;
   Pace pace_;

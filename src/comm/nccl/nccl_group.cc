@@ -45,9 +45,9 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOption
   std::vector<int> names(options.devices.size());
   std::iota(names.begin(), names.end(), 0);
   auto states = std::make_shared<std::deque<nccl::RankState>>(options.devices.size());
-  auto group =
-      std::make_shared<nccl::Group>(options.devices, std::move(names), failure, std::move(states),
-                                    nccl::RouteLimits{options.flagged_bytes, options.direct_bytes});
+  auto group = std::make_shared<nccl::Group>(
+      options.devices, std::move(names), failure, std::move(states),
+      nccl::RouteOptions{options.flagged_bytes, options.direct_bytes, options.can_reach});
   failure->add(group);
   std::vector<std::unique_ptr<Communicator>> ends;
   for (int rank = 0; rank < ranks; ++rank) {
@@ -56,14 +56,18 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOption
   return ends;
 }
 
-std::string peer_warning(const std::vector<int>& devices) {
+bool cuda_can_reach(int from, int to) {
+  int reachable = 0;
+  const bool asked = cudaDeviceCanAccessPeer(&reachable, from, to) == cudaSuccess;
+  if (!asked) cudaGetLastError();  // the next call is not to blame
+  return asked && reachable != 0;
+}
+
+std::string peer_warning(const std::vector<int>& devices, const CanReach& can_reach) {
   std::string pairs;
   for (const int from : devices) {
     for (const int to : devices) {
-      int reachable = 0;
-      if (from >= to) continue;
-      if (cudaDeviceCanAccessPeer(&reachable, from, to) == cudaSuccess && reachable != 0) continue;
-      cudaGetLastError();
+      if (from >= to || (can_reach(from, to) && can_reach(to, from))) continue;
       pairs += (pairs.empty() ? "" : ", ") + name_of_device(from) + " and " + name_of_device(to);
     }
   }

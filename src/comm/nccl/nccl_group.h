@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,12 @@
 #include "comm/communicator.h"
 
 namespace cleave {
+
+// Whether the device `from` can reach the memory of `to` directly.
+using CanReach = std::function<bool(int from, int to)>;
+
+// As CUDA says. The devices exist.
+bool cuda_can_reach(int from, int to);
 
 struct NcclGroupOptions {
   std::vector<int> devices;                     // CUDA's numbers, by rank
@@ -19,7 +26,10 @@ struct NcclGroupOptions {
   // its peers, take the way that is the fastest for small ones. For all_reduce the message is the
   // tensor.
   int64_t direct_bytes = int64_t{1} << 30;
-  int64_t flagged_bytes = int64_t{512} << 10;
+  int64_t flagged_bytes = int64_t{2} << 20;
+
+  // In place of CUDA's answer: what it denies goes through NCCL.
+  CanReach can_reach = cuda_can_reach;
 };
 
 // The ends of a new group, by rank. Each is then used by a thread whose current device is its
@@ -31,6 +41,7 @@ struct NcclGroupOptions {
 std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOptions& options);
 
 // Which of the devices cannot reach each other's memory, for people; empty where all can.
-std::string peer_warning(const std::vector<int>& devices);
+std::string peer_warning(const std::vector<int>& devices,
+                         const CanReach& can_reach = cuda_can_reach);
 
 }  // namespace cleave

@@ -14,6 +14,7 @@ __global__ void __launch_bounds__(kDirectThreads)
   constexpr int kElements = 16 / sizeof(T);
   constexpr int kUnroll = kRanks <= 2 ? 4 : 1;
   __shared__ Addresses told;
+  await_stream();
   const uint32_t epoch = this_epoch(view);
   const auto* own = reinterpret_cast<const std::byte*>(src);
   const auto tell = [&](int) { return own; };
@@ -52,15 +53,13 @@ void direct_all_reduce(const PeerView& view, const void* src, void* dst, int64_t
   const int64_t begin = slice_begin(count, view.rank, view.ranks);
   const int64_t end = slice_begin(count, view.rank + 1, view.ranks);
   // As many on all ranks: not by this one's slice.
-  const unsigned blocks =
-      blocks_for(count * element_size / 16 / view.ranks, kDirectThreads, kDirectBlocks);
+  const Grid grid = grid_for(count * element_size / 16 / view.ranks, kDirectThreads, kDirectBlocks);
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
     with_most_ranks(view.ranks, [&](auto ranks) {
-      direct_kernel<T, ranks()><<<blocks, kDirectThreads, 0, launch.stream>>>(
-          view, static_cast<const T*>(src), static_cast<T*>(dst), begin, end, device_op);
+      start_kernel(direct_kernel<T, ranks()>, grid, launch, "starting an all_reduce", view,
+                   static_cast<const T*>(src), static_cast<T*>(dst), begin, end, device_op);
     });
   });
-  cuda_check(cudaGetLastError(), "starting an all_reduce");
 }
 
 }  // namespace cleave::nccl

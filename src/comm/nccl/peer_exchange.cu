@@ -7,43 +7,41 @@
 namespace cleave::nccl {
 namespace {
 
-// `words` is the number of words of the largest message. Threads send all they have to before they
-// wait.
+// Threads send all they have to before they wait.
 __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view,
-                   const __grid_constant__ PeerMessages messages, int64_t words) {
+                   const __grid_constant__ PeerMessages messages) {
+  await_stream();
   const uint32_t epoch = this_epoch(view);
-  const int64_t all = words * (view.ranks - 1);
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
-  const auto peer_of = [&](int64_t i) {
-    return static_cast<int>((view.rank + 1 + i / words) % view.ranks);
-  };
-  for (int64_t i = first; i < all; i += step) {
-    const int peer = peer_of(i);
-    const int64_t word = i % words;
-    const int64_t bytes = messages.send_bytes[peer];
-    if (word >= words_of(bytes)) continue;
+  const auto payload_for = [&](int peer, int64_t word) {
     const auto* from = static_cast<const std::byte*>(messages.send[peer]);
-    const uint64_t payload = load_word(from, word, bytes, aligned_to_words(from));
-    store_flagged(slot(view, peer, view.rank, epoch) + word * 16, payload, epoch);
-  }
-  const int64_t own_bytes = messages.receive_bytes[view.rank];
-  for (int64_t word = first; word * 8 < own_bytes; word += step) {
-    const auto* from = static_cast<const std::byte*>(messages.send[view.rank]);
-    auto* to = static_cast<std::byte*>(messages.receive[view.rank]);
-    const uint64_t payload = load_word(from, word, own_bytes, aligned_to_words(from));
-    store_word(to, word, own_bytes, aligned_to_words(to), payload);
-  }
-  for (int64_t i = first; i < all; i += step) {
-    const int peer = peer_of(i);
-    const int64_t word = i % words;
-    const int64_t bytes = messages.receive_bytes[peer];
-    if (word >= words_of(bytes)) continue;
-    const std::byte* const place = slot(view, view.rank, peer, epoch) + word * 16;
-    const uint64_t payload = wait_flagged(view, place, epoch, load_flagged(place)).payload();
+    return load_payload(from, word, messages.send_bytes[peer], aligned_to_words(from));
+  };
+  const auto store = [&](int peer, int64_t word, const Payload& payload) {
     auto* to = static_cast<std::byte*>(messages.receive[peer]);
-    store_word(to, word, bytes, aligned_to_words(to), payload);
+    store_payload(to, word, messages.receive_bytes[peer], aligned_to_words(to), payload);
+  };
+  for (int distance = 1; distance < view.ranks; ++distance) {
+    const int peer = (view.rank + distance) % view.ranks;
+    std::byte* const to = slot(view, peer, view.rank, epoch);
+    for (int64_t word = first; word < words_of(messages.send_bytes[peer]); word += step) {
+      FlaggedWord{payload_for(peer, word), epoch}.store(to + word * 16);
+    }
+  }
+  if (messages.receive_bytes[view.rank] > 0) {
+    for (int64_t word = first; word < words_of(messages.receive_bytes[view.rank]); word += step) {
+      store(view.rank, word, payload_for(view.rank, word));
+    }
+  }
+  for (int distance = 1; distance < view.ranks; ++distance) {
+    const int peer = (view.rank + distance) % view.ranks;
+    const std::byte* const from = slot(view, view.rank, peer, epoch);
+    for (int64_t word = first; word < words_of(messages.receive_bytes[peer]); word += step) {
+      const std::byte* const place = from + word * 16;
+      store(peer, word, wait_for(view, place, epoch, FlaggedWord::load(place)).payload);
+    }
   }
   end_epoch(view, epoch);
 }
@@ -89,6 +87,7 @@ __global__ void __launch_bounds__(kDirectThreads)
     direct_kernel(const __grid_constant__ PeerView view,
                   const __grid_constant__ PeerMessages messages) {
   __shared__ Addresses told;
+  await_stream();
   const uint32_t epoch = this_epoch(view);
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.send[peer]);
@@ -115,17 +114,14 @@ void load_exchanges() {
 
 void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                       const Launch& launch) {
-  const int64_t words = std::max<int64_t>(1, (largest + 7) / 8);
-  const unsigned blocks = blocks_for(words * (view.ranks - 1), kFlaggedThreads, kMostBlocks);
-  flagged_kernel<<<blocks, kFlaggedThreads, 0, launch.stream>>>(view, messages, words);
-  cuda_check(cudaGetLastError(), "starting an exchange");
+  start_kernel(flagged_kernel, flagged_grid(words_of(largest)), launch, "starting an exchange",
+               view, messages);
 }
 
 void direct_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                      const Launch& launch) {
-  const unsigned blocks = blocks_for(largest / 16, kDirectThreads, kDirectBlocks);
-  direct_kernel<<<blocks, kDirectThreads, 0, launch.stream>>>(view, messages);
-  cuda_check(cudaGetLastError(), "starting an exchange");
+  start_kernel(direct_kernel, grid_for(largest / 16, kDirectThreads, kDirectBlocks), launch,
+               "starting an exchange", view, messages);
 }
 
 }  // namespace cleave::nccl

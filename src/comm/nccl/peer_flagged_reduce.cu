@@ -6,43 +6,43 @@
 namespace cleave::nccl {
 namespace {
 
-// Every rank sends its term to all and reduces all terms; a thread has 8 bytes at a time. `kRanks`
+// Every rank sends its term to all and reduces all terms; a thread has a word at a time. `kRanks`
 // is at least view.ranks.
 template <class T, int kRanks>
 __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view, const std::byte* src, std::byte* dst,
-                   int64_t bytes, ReduceOp op, bool src_aligned, bool dst_aligned) {
-  constexpr int kElements = 8 / sizeof(T);
-  using P = Pack<T, kElements>;
+                   int64_t bytes, int64_t words, ReduceOp op, bool src_aligned, bool dst_aligned) {
+  using P = Pack<T, kPayloadBytes<T> / sizeof(T)>;
+  await_stream();
   const uint32_t epoch = this_epoch(view);
-  const int64_t words = (bytes + 7) / 8;
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
-  for (int64_t i = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x; i < words; i += step) {
-    const uint64_t own = load_word(src, i, bytes, src_aligned);
+  const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
+  for (int64_t i = first; i < words; i += step) {
+    const Payload own = load_payload<T>(src, i, bytes, src_aligned);
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       if (r >= view.ranks || r == view.rank) continue;
-      store_flagged(slot(view, r, view.rank, epoch) + i * 16, own, epoch);
+      FlaggedWord{own, epoch}.store(slot(view, r, view.rank, epoch) + i * 16);
     }
     const auto received = [&](int r) { return slot(view, view.rank, r, epoch) + i * 16; };
-    FlaggedWord words_of[kRanks];
+    FlaggedWord terms[kRanks];
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
-      if (r < view.ranks && r != view.rank) words_of[r] = load_flagged(received(r));
+      if (r < view.ranks && r != view.rank) terms[r] = FlaggedWord::load(received(r));
     }
-    Sum<T, kElements> sum;
+    Sum<T, kPayloadBytes<T> / sizeof(T)> sum;
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       if (r >= view.ranks) continue;
-      const uint64_t term =
-          r == view.rank ? own : wait_flagged(view, received(r), epoch, words_of[r]).payload();
+      const P term = elements_of<P>(
+          r == view.rank ? own : wait_for(view, received(r), epoch, terms[r]).payload);
       if (r == 0) {
-        sum.start(bits_as<P>(term));
+        sum.start(term);
       } else {
-        sum.add(op, bits_as<P>(term));
+        sum.add(op, term);
       }
     }
-    store_word(dst, i, bytes, dst_aligned, bits_as<uint64_t>(sum.rounded()));
+    store_payload<T>(dst, i, bytes, dst_aligned, payload_of(sum.rounded()));
   }
   end_epoch(view, epoch);
 }
@@ -59,15 +59,15 @@ void load_flagged_reduce() {
 void flagged_all_reduce(const PeerView& view, const void* src, void* dst, int64_t count, DType type,
                         ReduceOp op, const Launch& launch) {
   const int64_t bytes = count * static_cast<int64_t>(size_of(type));
-  const unsigned blocks = blocks_for((bytes + 7) / 8, kFlaggedThreads, kMostBlocks);
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
+    const int64_t words = words_of<T>(bytes);
     with_most_ranks(view.ranks, [&](auto ranks) {
-      flagged_kernel<T, ranks()><<<blocks, kFlaggedThreads, 0, launch.stream>>>(
-          view, static_cast<const std::byte*>(src), static_cast<std::byte*>(dst), bytes, device_op,
-          aligned_to_words(src), aligned_to_words(dst));
+      start_kernel(flagged_kernel<T, ranks()>, flagged_grid(words), launch,
+                   "starting an all_reduce", view, static_cast<const std::byte*>(src),
+                   static_cast<std::byte*>(dst), bytes, words, device_op, aligned_to_words(src),
+                   aligned_to_words(dst));
     });
   });
-  cuda_check(cudaGetLastError(), "starting an all_reduce");
 }
 
 }  // namespace cleave::nccl

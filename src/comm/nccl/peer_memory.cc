@@ -7,34 +7,45 @@
 namespace cleave::nccl {
 namespace {
 
-bool all_reach_all(const std::vector<int>& devices) {
+// Whether `holds(from, to)` for each device and each other one.
+template <class Holds>
+bool for_all_pairs(const std::vector<int>& devices, Holds&& holds) {
   for (const int from : devices) {
     for (const int to : devices) {
-      int reachable = 0;
-      if (from == to) continue;
-      if (cudaDeviceCanAccessPeer(&reachable, from, to) != cudaSuccess || reachable == 0) {
-        cudaGetLastError();  // the next call is not to blame
-        return false;
-      }
+      if (from != to && !holds(from, to)) return false;
     }
   }
-  return devices.size() > 1 && devices.size() <= kMostPeers;
+  return true;
 }
 
-// Half of a slot is payload.
+bool has_native_atomics(int from, int to) {
+  int has = 0;
+  const cudaError_t status =
+      cudaDeviceGetP2PAttribute(&has, cudaDevP2PAttrNativeAtomicSupported, from, to);
+  if (status != cudaSuccess) cudaGetLastError();  // the next call is not to blame
+  return status == cudaSuccess && has != 0;
+}
+
+// At least half of a slot is payload.
 int64_t slot_bytes_for(int64_t flagged_bytes, size_t ranks) {
   const int64_t payload = flagged_bytes / std::max<int64_t>(1, static_cast<int64_t>(ranks) - 1);
   return 2 * (payload / kMessageAlignment + 1) * kMessageAlignment;
 }
 
-void enable_access(const std::vector<int>& devices) {
+// Gives each device access to the memory that the others have, of which `blocks` is a part. What
+// has been given before, by whom ever, is left: a pointer says whether the current device reaches
+// it. (Asking for it again is an error that tools report.)
+void enable_access(const std::vector<int>& devices, const std::vector<DeviceMemory>& blocks) {
   for (const int from : devices) {
     cuda_check(cudaSetDevice(from), "choosing the device");
-    for (const int to : devices) {
-      if (from == to) continue;
-      const cudaError_t status = cudaDeviceEnablePeerAccess(to, 0);
+    for (size_t to = 0; to < devices.size(); ++to) {
+      if (from == devices[to]) continue;
+      cudaPointerAttributes block = {};
+      cuda_check(cudaPointerGetAttributes(&block, blocks[to].data()), "asking for a GPU's access");
+      if (block.devicePointer != nullptr) continue;
+      const cudaError_t status = cudaDeviceEnablePeerAccess(devices[to], 0);
       if (status == cudaErrorPeerAccessAlreadyEnabled) {
-        cudaGetLastError();
+        cudaGetLastError();  // another thread has been faster
       } else {
         cuda_check(status, "giving a GPU access to another's memory");
       }
@@ -51,10 +62,13 @@ void fill_with_zeros(const DeviceMemory& memory) {
 
 }  // namespace
 
-PeerMemory::PeerMemory(std::vector<int> devices, int64_t flagged_bytes)
+PeerMemory::PeerMemory(std::vector<int> devices, int64_t flagged_bytes,
+                       const std::function<bool(int from, int to)>& can_reach)
     : devices_(std::move(devices)),
       slot_bytes_(slot_bytes_for(flagged_bytes, devices_.size())),
-      reachable_(all_reach_all(devices_)) {}
+      reachable_(devices_.size() > 1 && devices_.size() <= kMostPeers &&
+                 for_all_pairs(devices_, can_reach)),
+      takes_flagged_(reachable_ && for_all_pairs(devices_, has_native_atomics)) {}
 
 PeerMemory::~PeerMemory() {
   if (stop_ != nullptr) cudaFreeHost(stop_);
@@ -70,7 +84,6 @@ void PeerMemory::make() {
   if (made_.load()) return;
   const RecordingPause pause;
   const DeviceGuard device(devices_.front());
-  enable_access(devices_);
   if (stop_ == nullptr) {
     void* word = nullptr;
     cuda_check(cudaHostAlloc(&word, sizeof *stop_, cudaHostAllocPortable | cudaHostAllocMapped),
@@ -91,6 +104,7 @@ void PeerMemory::make() {
     load_exchanges();
     view.at[view.rank++] = blocks.back().data();
   }
+  enable_access(devices_, blocks);
   for (int rank = 0; rank < ranks; ++rank) {
     view.rank = rank;
     views_.push_back(view);

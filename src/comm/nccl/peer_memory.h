@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -15,14 +16,17 @@ namespace cleave::nccl {
 class PeerMemory {
  public:
   // `devices` are CUDA's numbers, by rank; `flagged_bytes` is what a rank may send in all in one
-  // flagged epoch.
-  PeerMemory(std::vector<int> devices, int64_t flagged_bytes);
+  // flagged epoch; `can_reach` says whether a device reaches the memory of another.
+  PeerMemory(std::vector<int> devices, int64_t flagged_bytes,
+             const std::function<bool(int from, int to)>& can_reach);
   ~PeerMemory();
   PeerMemory(const PeerMemory&) = delete;
   PeerMemory& operator=(const PeerMemory&) = delete;
 
   // Whether every device reaches the memory of every other.
   bool reachable() const { return reachable_; }
+  // Whether words of 16 bytes pass between them whole, which flagged epochs need.
+  bool takes_flagged() const { return takes_flagged_; }
 
   // What device code of the rank needs. The first call makes the memory.
   const PeerView& view(int rank);
@@ -39,6 +43,7 @@ class PeerMemory {
   const std::vector<int> devices_;
   const int64_t slot_bytes_;
   const bool reachable_;
+  const bool takes_flagged_;
   std::mutex mutex_;
   std::atomic<bool> made_{false};
   bool stopped_ = false;

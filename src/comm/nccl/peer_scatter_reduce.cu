@@ -12,39 +12,40 @@ __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view,
                    const __grid_constant__ PeerMessages messages, std::byte* dst, int64_t bytes,
                    int64_t words, ReduceOp op) {
-  constexpr int kElements = 8 / sizeof(T);
-  using P = Pack<T, kElements>;
+  using P = Pack<T, kPayloadBytes<T> / sizeof(T)>;
+  await_stream();
   const uint32_t epoch = this_epoch(view);
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
-  const auto word_for = [&](int r, int64_t i) {
+  const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
+  const auto payload_for = [&](int r, int64_t i) {
     const auto* from = static_cast<const std::byte*>(messages.send[r]);
-    return load_word(from, i, messages.send_bytes[r], aligned_to_words(from));
+    return load_payload<T>(from, i, messages.send_bytes[r], aligned_to_words(from));
   };
-  for (int64_t i = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x; i < words; i += step) {
+  for (int64_t i = first; i < words; i += step) {
 #pragma unroll
     for (int r = 0; r < kMostPeers; ++r) {
-      if (r >= view.ranks || r == view.rank || i >= words_of(messages.send_bytes[r])) continue;
-      store_flagged(slot(view, r, view.rank, epoch) + i * 16, word_for(r, i), epoch);
+      if (r >= view.ranks || r == view.rank || i >= words_of<T>(messages.send_bytes[r])) continue;
+      FlaggedWord{payload_for(r, i), epoch}.store(slot(view, r, view.rank, epoch) + i * 16);
     }
-    if (i >= words_of(bytes)) continue;
-    Sum<T, kElements> sum;
+    if (i >= words_of<T>(bytes)) continue;
+    Sum<T, kPayloadBytes<T> / sizeof(T)> sum;
 #pragma unroll
     for (int r = 0; r < kMostPeers; ++r) {
       if (r >= view.ranks) continue;
-      uint64_t term = 0;
+      Payload term;
       if (r == view.rank) {
-        term = word_for(r, i);
+        term = payload_for(r, i);
       } else {
         const std::byte* const place = slot(view, view.rank, r, epoch) + i * 16;
-        term = wait_flagged(view, place, epoch, load_flagged(place)).payload();
+        term = wait_for(view, place, epoch, FlaggedWord::load(place)).payload;
       }
       if (r == 0) {
-        sum.start(bits_as<P>(term));
+        sum.start(elements_of<P>(term));
       } else {
-        sum.add(op, bits_as<P>(term));
+        sum.add(op, elements_of<P>(term));
       }
     }
-    store_word(dst, i, bytes, aligned_to_words(dst), bits_as<uint64_t>(sum.rounded()));
+    store_payload<T>(dst, i, bytes, aligned_to_words(dst), payload_of(sum.rounded()));
   }
   end_epoch(view, epoch);
 }
@@ -56,6 +57,7 @@ __global__ void __launch_bounds__(kDirectThreads)
                   ReduceOp op) {
   constexpr int kElements = 16 / sizeof(T);
   __shared__ Addresses told;
+  await_stream();
   const uint32_t epoch = this_epoch(view);
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.send[peer]);
@@ -90,25 +92,22 @@ void load_scatter_reduce() {
 void flagged_reduce_scatter(const PeerView& view, const PeerMessages& messages, void* dst,
                             int64_t count, int64_t largest, DType type, ReduceOp op,
                             const Launch& launch) {
-  const int64_t words = std::max<int64_t>(1, (largest + 7) / 8);
-  const unsigned blocks = blocks_for(words, kFlaggedThreads, kMostBlocks);
   const int64_t bytes = count * static_cast<int64_t>(size_of(type));
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
-    flagged_kernel<T><<<blocks, kFlaggedThreads, 0, launch.stream>>>(
-        view, messages, static_cast<std::byte*>(dst), bytes, words, device_op);
+    const int64_t words = words_of<T>(largest);
+    start_kernel(flagged_kernel<T>, flagged_grid(words), launch, "starting a reduce_scatter", view,
+                 messages, static_cast<std::byte*>(dst), bytes, words, device_op);
   });
-  cuda_check(cudaGetLastError(), "starting a reduce_scatter");
 }
 
 void direct_reduce_scatter(const PeerView& view, const PeerMessages& messages, void* dst,
                            int64_t count, int64_t largest, DType type, ReduceOp op,
                            const Launch& launch) {
-  const unsigned blocks = blocks_for(largest / 16, kDirectThreads, kDirectBlocks);
+  const Grid grid = grid_for(largest / 16, kDirectThreads, kDirectBlocks);
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
-    direct_kernel<T><<<blocks, kDirectThreads, 0, launch.stream>>>(
-        view, messages, static_cast<T*>(dst), count, device_op);
+    start_kernel(direct_kernel<T>, grid, launch, "starting a reduce_scatter", view, messages,
+                 static_cast<T*>(dst), count, device_op);
   });
-  cuda_check(cudaGetLastError(), "starting a reduce_scatter");
 }
 
 }  // namespace cleave::nccl

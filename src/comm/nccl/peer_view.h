@@ -3,8 +3,9 @@
 // Every rank has a block of it on its device, which all ranks write to. A call of all ranks is an
 // epoch; its number is kept on the devices, so that replayed calls count as well. In every epoch
 // each rank hears from every other, whatever it carries. So a rank that is in epoch e knows that
-// all have ended epoch e - 2 (they have begun e - 1, and kernels of a stream run one after the
-// other), and two places for what is received, used in turn, are enough.
+// all have ended epoch e - 2: they have begun e - 1, and a kernel, though it may be started
+// earlier, touches memory only when the one before it on its stream has ended (overlap.cuh). So two
+// places for what is received, used in turn, are enough.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +18,17 @@ namespace cleave::nccl {
 // The largest group whose ranks reach each other directly: the GPUs of a host, as they are built.
 inline constexpr int kMostPeers = 8;
 
-// Blocks of a kernel that waits for its peers; all of them run at once.
-inline constexpr int kMostBlocks = 256;
+// Blocks of a kernel that waits for its peers. A block sends before it waits, and waits for what
+// the peers' blocks of its number and those before it send. GPUs start blocks in the order of their
+// numbers, so that the first one that has not ended finds what it waits for, however many there is
+// room for.
+inline constexpr int kMostBlocks = 1024;
 
 // A rank's block of memory, in bytes from its start:
 // - the number of the last epoch, for each block of a kernel;
 inline constexpr int64_t kEpochsAt = 0;
 // - what a rank tells the others at the start of a direct epoch: two addresses, by parity of the
-//   epoch and rank, in flagged words (see peer.cuh);
+//   epoch and rank, each in a word (see peer.cuh);
 inline constexpr int64_t kAddressesAt = kEpochsAt + kMostBlocks * 4;
 inline constexpr int64_t kAddressBytes = 32;
 // - the last direct epoch that a block of a rank has ended, by rank and block;
@@ -36,7 +40,7 @@ struct PeerView {
   int rank = 0;
   int ranks = 1;
   std::byte* at[kMostPeers] = {};  // the block of each rank
-  int64_t slot_bytes = 0;          // of a slot; half of them are payload
+  int64_t slot_bytes = 0;          // of a slot; half of them at least are payload
   const uint32_t* stop = nullptr;  // in the host's memory: not 0 when waits have to end
 };
 

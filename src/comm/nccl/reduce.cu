@@ -4,6 +4,7 @@
 #include "comm/nccl/arithmetic.cuh"
 #include "comm/nccl/check.h"
 #include "comm/nccl/kernels.h"
+#include "comm/nccl/overlap.cuh"
 
 namespace cleave::nccl {
 namespace {
@@ -16,6 +17,7 @@ __global__ void __launch_bounds__(kThreads)
     reduce_kernel(const Terms terms, const int64_t first, const int64_t packs, const ReduceOp op,
                   T* const dst) {
   using P = Pack<T, kElements>;
+  await_stream();
   const int64_t step = int64_t{gridDim.x} * kThreads;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < packs; i += step) {
     const auto term = [&](int t) {
@@ -34,9 +36,8 @@ void start(const Terms& terms, int64_t first, int64_t packs, ReduceOp op, void* 
   if (packs == 0) return;
   const int64_t most = int64_t{launch.multiprocessors} * kBlocksPerMultiprocessor;
   const int64_t blocks = std::min(most, (packs + kThreads - 1) / kThreads);
-  reduce_kernel<T, kElements><<<static_cast<unsigned>(blocks), kThreads, 0, launch.stream>>>(
-      terms, first, packs, op, static_cast<T*>(dst));
-  cuda_check(cudaGetLastError(), "starting a reduction");
+  start_kernel(reduce_kernel<T, kElements>, {static_cast<unsigned>(blocks), kThreads}, launch,
+               "starting a reduction", terms, first, packs, op, static_cast<T*>(dst));
 }
 
 bool all_aligned(const Terms& terms, const void* dst, uintptr_t bytes) {

@@ -27,29 +27,13 @@ int64_t heads_of(const Conversion& c) {
   return heads;
 }
 
-// [batch, rows, heads · depth] → [batch, heads, rows, depth].
-ir::ValueId by_heads(Conversion& c, ir::ValueId x, int64_t heads) {
-  const Shape shape = c.shape_of(x);
-  const Dim depth = floor_div(shape[2], heads);
-  c.require_equal(depth * heads, shape[2], "the width of all heads and of what is split by them");
-  return c.transpose(c.reshape(x, {shape[0], shape[1], heads, depth}), {0, 2, 1, 3});
-}
-
-// A row of lengths as the columns that are before them: bool [batch, 1, 1, columns].
-ir::ValueId before(Conversion& c, ir::ValueId lengths, const Dim& columns) {
-  const Dim batch = c.shape_of(lengths)[0];
-  const Shape shape{batch, 1, 1, columns};
-  const ir::ValueId ends = c.reshape(c.cast(lengths, DType::kInt64), {batch, 1, 1, 1});
-  return c.help("less", {c.indices(shape, 3), c.broadcast(ends, shape)});
-}
-
 // Which columns an integer mask lets a query see, as bool of four dimensions: lengths [batch], or
 // not 0 in [batch, columns] or [batch, rows, columns].
 ir::ValueId visible(Conversion& c, size_t input, const Dim& batch, const Dim& columns) {
   const ir::ValueId mask = c.input(input);
   const Shape shape = c.shape_of(mask);
   if (shape.size() == 1 && provably_equal(shape[0], batch) == std::optional(true)) {
-    return before(c, mask, columns);
+    return columns_before(c, mask, columns);
   }
   if (shape.size() != 2 && shape.size() != 3) {
     throw Unsupported{"the mask " + c.type(input).text() +

@@ -15,6 +15,12 @@ std::optional<std::vector<int64_t>> axes_of(Conversion& c, int64_t since) {
   return c.integers(1, "the axes");
 }
 
+// The result: the operand in this shape.
+void give_reshaped(Conversion& c, const Shape& shape) {
+  if (shape == c.type(0).shape) return c.output(0, c.input(0));
+  c.output(0, c.emit("reshape", {c.input(0)}, {{"shape", shape}}));
+}
+
 // 0 keeps the operand's dimension, one -1 stands for what is left.
 void reshape(Conversion& c) {
   const Shape& from = c.type(0).shape;
@@ -43,7 +49,7 @@ void reshape(Conversion& c) {
     // Where the division is not provably exact, the reshape's own check of sizes is a guard.
     shape[*open] = others.is(0) ? Dim(0) : floor_div(total, others);
   }
-  c.output(0, shape == from ? c.input(0) : c.emit("reshape", {c.input(0)}, {{"shape", shape}}));
+  give_reshaped(c, shape);
 }
 
 void to_matrix(Conversion& c) {
@@ -55,7 +61,7 @@ void to_matrix(Conversion& c) {
                                                                  : normal_axis(given, from.size());
   const std::span<const Dim> all(from);
   const Shape shape{product(all.first(axis)), product(all.subspan(axis))};
-  c.output(0, shape == from ? c.input(0) : c.emit("reshape", {c.input(0)}, {{"shape", shape}}));
+  give_reshaped(c, shape);
 }
 
 void squeeze(Conversion& c) {
@@ -73,7 +79,7 @@ void squeeze(Conversion& c) {
   for (size_t i = 0; i < from.size(); ++i) {
     if (!dropped[i]) shape.push_back(from[i]);
   }
-  c.output(0, shape == from ? c.input(0) : c.emit("reshape", {c.input(0)}, {{"shape", shape}}));
+  give_reshaped(c, shape);
 }
 
 void unsqueeze(Conversion& c) {
@@ -86,7 +92,7 @@ void unsqueeze(Conversion& c) {
   for (const size_t axis : normal_axes(*axes, rank)) added[axis] = true;
   size_t next = 0;
   for (size_t i = 0; i < rank; ++i) shape[i] = added[i] ? Dim(1) : c.type(0).shape[next++];
-  c.output(0, axes->empty() ? c.input(0) : c.emit("reshape", {c.input(0)}, {{"shape", shape}}));
+  give_reshaped(c, shape);
 }
 
 void transpose(Conversion& c) {

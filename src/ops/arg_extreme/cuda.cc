@@ -1,5 +1,9 @@
 // arg_max and arg_min on GPUs.
+#include <algorithm>
+#include <numeric>
+
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/line_split.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -7,6 +11,11 @@
 
 namespace cleave::backend {
 namespace {
+
+// Of long lines: enough blocks for a GPU, each with enough to do.
+constexpr int64_t kBlocks = 512;
+constexpr int64_t kLeastPart = 4096;  // elements
+constexpr int64_t kRecordBytes = 16;  // at most, of what a part has found
 
 AxisView view_of(const KernelProblem& problem) {
   return AxisView(problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis")));
@@ -20,25 +29,64 @@ std::optional<std::string> refuses(const KernelProblem& problem) {
   return refuse_strides(problem);
 }
 
-CudaRun prepare(const KernelProblem& problem, CudaDevice& device, bool largest) {
+std::string source_of(const KernelProblem& problem, bool largest) {
+  return "using T = " + device_type(problem.inputs[0].dtype) +
+         ";\nconstexpr bool kLargest = " + (largest ? "true" : "false") + ";\n" +
+         std::string(device_source("reductions")) + std::string(device_source("arg_record"));
+}
+
+CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device, bool largest) {
   const AxisView view = view_of(problem);
   const int64_t lines = view.outer * view.inner;
-  if (lines == 0) return CudaRun::nothing();
-  const bool whole_block = view.extent > 1024 && (view.inner == 1 || lines < 1024);
-  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
-                             ";\nconstexpr bool kLargest = " + (largest ? "true" : "false") +
-                             ";\nconstexpr bool kWholeBlock = " + (whole_block ? "true" : "false") +
-                             ";\n" + std::string(device_source("reductions")) +
-                             std::string(device_source("arg_extreme"));
+  const std::string source =
+      source_of(problem, largest) + std::string(device_source("arg_extreme"));
   const cudaKernel_t kernel = device.modules().get(source, "arg_extreme");
-  const int64_t together = view.inner == 1 ? 8 : 32;  // lines of a block of 256
-  Grid grid{.blocks = (lines + together - 1) / together, .threads = 256};
-  if (whole_block) grid = {.blocks = lines, .threads = 1024};
+  const int64_t together = view.inner == 1 ? 8 : 32;  // lines of a block
+  const Grid grid{.blocks = (lines + together - 1) / together, .threads = 256};
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
     launch_kernel(kernel, grid, launch.stream,
                   {&lines, &view.extent, &view.inner, &inputs[0], &outputs[0]});
   }};
+}
+
+CudaRun prepare_parts(const KernelProblem& problem, CudaDevice& device, bool largest) {
+  const AxisView view = view_of(problem);
+  const int64_t lines = view.outer * view.inner;
+  const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+  const int64_t vector = view.inner == 1 ? std::gcd(16 / size, view.extent) : 1;
+  const LineSplit split =
+      LineSplit::of(lines, view.extent / vector, kBlocks, view.extent / kLeastPart);
+  const std::string source = source_of(problem, largest) +
+                             "constexpr int kVector = " + std::to_string(vector) + ";\n" +
+                             std::string(device_source("arg_extreme_parts"));
+  const cudaKernel_t plain = device.modules().get(source, "arg_extreme_parts");
+  const cudaKernel_t vectors = device.modules().get(source, "arg_extreme_parts_by_vectors");
+  const cudaKernel_t join = device.modules().get(source, "arg_extreme_join");
+  const auto threads = static_cast<int>(std::min<int64_t>(512, power_of_two(view.extent / 8)));
+  const Grid grid{.blocks = lines * split.splits, .threads = threads};
+  const Grid join_grid{.blocks = (lines * 32 + 255) / 256, .threads = 256};
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+            const bool aligned = are_aligned({inputs[0]}, vector * size);
+            const int64_t part = aligned ? split.part : split.part * vector;
+            launch_kernel(aligned ? vectors : plain, grid, launch.stream,
+                          {&view.extent, &view.inner, &split.splits, &part, &inputs[0],
+                           &launch.workspace, &outputs[0]});
+            if (split.splits == 1) return;
+            launch_kernel(join, join_grid, launch.stream,
+                          {&lines, &split.splits, &launch.workspace, &outputs[0]});
+          },
+          split.splits == 1 ? 0 : grid.blocks * kRecordBytes};
+}
+
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device, bool largest) {
+  const AxisView view = view_of(problem);
+  const int64_t lines = view.outer * view.inner;
+  if (lines == 0) return CudaRun::nothing();
+  const bool is_long = view.extent > 1024 && (view.inner == 1 || lines < 1024);
+  return is_long ? prepare_parts(problem, device, largest)
+                 : prepare_lines(problem, device, largest);
 }
 
 std::shared_ptr<const Kernel> make(const char* op, bool largest) {

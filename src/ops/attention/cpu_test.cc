@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/kernel_harness.h"
@@ -49,48 +51,72 @@ TEST(Attention, EqualsTheReference) {
   }
 }
 
+constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+
 TEST(Attention, TakesMasksOfEveryShape) {
-  const Sizes s{2, 4, 2, 50, 170, 16, 16};
-  const Operands in(s, DType::kFloat32);
-  for (int which = 0; which < 16; ++which) {
+  const auto check = [](const Sizes& s, DType type, bool causal, int which) {
+    const Operands in(s, type);
     std::vector<int64_t> shape = {s.batches, s.heads, s.rows, s.keys};
     for (int d = 0; d < 4; ++d) {
       if ((which >> d & 1) != 0) shape[static_cast<size_t>(d)] = 1;
     }
-    HostTensor added = random_tensor(DType::kFloat32, shape, 4);
+    HostTensor added = random_tensor(type, shape, 4);
     for (int64_t i = 0; i < added.elements(); i += 3) {
       added.set(i, -std::numeric_limits<double>::infinity());
     }
     const HostTensor shown = random_tensor(DType::kBool, shape, 5, -1, 3);
     for (const HostTensor* mask : std::initializer_list<const HostTensor*>{&added, &shown}) {
-      KernelCase test = case_of(s, in, DType::kFloat32);
+      KernelCase test = case_of(s, in, type);
+      test.attributes.set("causal", Dim(causal ? 1 : 0));
       test.inputs.push_back(mask);
-      SCOPED_TRACE(TensorView::dense(mask->dtype, shape).text());
+      SCOPED_TRACE(std::string(name_of(type)) + ", " +
+                   TensorView::dense(mask->dtype, shape).text() + (causal ? " causal" : ""));
       check_case(test);
     }
+  };
+  for (const DType type : kTypes) {
+    for (int which = 0; which < 16; ++which) {
+      check({2, 4, 2, 50, 170, 16, 16}, type, false, which);
+      check({2, 4, 2, 50, 50, 16, 16}, type, true, which);
+    }
+    check({2, 4, 2, 50, 90, 16, 16}, type, true, 3);
   }
 }
 
 TEST(Attention, RowsWhereEverythingIsHiddenAreZero) {
-  const Sizes s{1, 1, 1, 6, 200, 8, 8};
-  const Operands in(s, DType::kFloat32);
-  HostTensor mask(DType::kBool, {1, 1, 6, 200});
-  for (int64_t i = 0; i < 200; ++i) mask.set(2 * 200 + i, 1);
-  KernelCase test = case_of(s, in, DType::kFloat32);
-  test.inputs.push_back(&mask);
-  check_case(test);
-  EXPECT_EQ(run_case(test)[0].get(0), 0);
+  const Sizes s{1, 2, 2, 70, 200, 8, 8};
+  const int64_t keys = 200;
+  for (const DType type : kTypes) {
+    const Operands in(s, type);
+    HostTensor shown(DType::kBool, {1, 1, 70, keys});
+    HostTensor added(type, {1, 1, 70, keys});
+    for (int64_t row = 0; row < 70; ++row) {
+      for (int64_t i = 0; i < keys; ++i) {
+        const bool is_shown = row % 3 == 2 && i > row;
+        shown.set(row * keys + i, is_shown);
+        added.set(row * keys + i, is_shown ? 0.5 : -std::numeric_limits<double>::infinity());
+      }
+    }
+    for (const HostTensor* mask : {&shown, &added}) {
+      KernelCase test = case_of(s, in, type);
+      test.inputs.push_back(mask);
+      check_case(test);
+      EXPECT_EQ(run_case(test)[0].get(0), 0);
+    }
+  }
 }
 
 TEST(Attention, TakesStridedOperands) {
-  for (const Sizes& s : kSizes) {
-    const Operands in(s, DType::kFloat32);
-    for (Lay lay : {Lay::kGaps, Lay::kSwapped, Lay::kSparse, Lay::kHeadsInside}) {
-      KernelCase test = case_of(s, in, DType::kFloat32);
-      test.input_lays = {lay, lay, lay};
-      for (const Lay written : {Lay::kGaps, Lay::kHeadsInside}) {
-        test.output_lays = {written};
-        check_case(test);
+  for (const DType type : {DType::kFloat32, DType::kBFloat16}) {
+    for (const Sizes& s : kSizes) {
+      const Operands in(s, type);
+      for (Lay lay : {Lay::kGaps, Lay::kSwapped, Lay::kSparse, Lay::kHeadsInside}) {
+        KernelCase test = case_of(s, in, type);
+        test.input_lays = {lay, lay, lay};
+        for (const Lay written : {Lay::kGaps, Lay::kHeadsInside}) {
+          test.output_lays = {written};
+          check_case(test);
+        }
       }
     }
   }
@@ -144,50 +170,85 @@ TEST(Attention, AMaskHidesKeysThatAreNoNumbers) {
 }
 
 TEST(Attention, LowestNumbersInMasksAreNoInfinities) {
-  for (const int64_t rows : {2, 20}) {
-    const Sizes s{1, 2, 2, rows, 40, 16, 16};
-    const Operands in(s, DType::kFloat32);
-    HostTensor mask(DType::kFloat32, {1, 2, 1, 40});
-    for (int64_t i = 5; i < 80; ++i) mask.set(i, std::numeric_limits<float>::lowest());
-    KernelCase test = case_of(s, in, DType::kFloat32);
-    test.inputs.push_back(&mask);
-    check_case(test);
+  const std::pair<DType, double> lowest[] = {
+      {DType::kFloat32, std::numeric_limits<float>::lowest()},
+      {DType::kFloat16, -65504},
+      {DType::kBFloat16, -0x1.fep127},
+  };
+  for (const auto& [type, least] : lowest) {
+    for (const int64_t rows : {2, 20}) {
+      const Sizes s{1, 2, 2, rows, 40, 16, 16};
+      const Operands in(s, type);
+      HostTensor mask(type, {1, 2, 1, 40});
+      for (int64_t i = 5; i < 80; ++i) mask.set(i, least);
+      KernelCase test = case_of(s, in, type);
+      test.inputs.push_back(&mask);
+      SCOPED_TRACE(name_of(type));
+      check_case(test);
+    }
   }
 }
 
-TEST(Attention, PartsOfHeadsAndRowsEqualTheWhole) {
-  // 9 query heads on 3 key heads; a rank holds heads 4 to 7 (key heads 1 and 2), rows 10 to 29.
-  const Sizes whole{1, 9, 3, 40, 40, 16, 16};
-  const Operands in(whole, DType::kFloat32);
-  KernelCase all = case_of(whole, in, DType::kFloat32);
-  all.attributes.set("causal", Dim(1));
-  const HostTensor expected = reference_of(all)[0];
-  HostTensor q(DType::kFloat32, {1, 4, 20, 16});
-  HostTensor k(DType::kFloat32, {1, 2, 40, 16});
-  HostTensor v = k;
-  for (int64_t h = 0; h < 4; ++h) {
-    for (int64_t i = 0; i < 20 * 16; ++i) {
-      q.set(h * 20 * 16 + i, in.q.get(((h + 4) * 40 + 10) * 16 + i));
+TEST(Attention, OperandsMayBeginAnywhere) {
+  const Sizes s{1, 4, 2, 70, 130, 32, 32};
+  for (const DType type : kTypes) {
+    const Operands in(s, type);
+    for (size_t shifted = 0; shifted < 4; ++shifted) {
+      KernelCase test = case_of(s, in, type);
+      test.input_lays.assign(3, Lay::kDense);
+      if (shifted < 3) test.input_lays[shifted] = Lay::kShifted;
+      if (shifted == 3) test.output_lays = {Lay::kShifted};
+      check_case(test);
     }
   }
-  for (int64_t i = 0; i < k.elements(); ++i) {
-    k.set(i, in.k.get(40 * 16 + i));
-    v.set(i, in.v.get(40 * 16 + i));
+}
+
+struct Part {
+  int64_t first_head, heads, first_key_head, key_heads, first_row, rows;
+};
+
+// `rows` of `heads` of a tensor [1, all heads, 40, 16].
+HostTensor part_of(const HostTensor& whole, int64_t first_head, int64_t heads, int64_t first_row,
+                   int64_t rows) {
+  HostTensor part(whole.dtype, {1, heads, rows, 16});
+  for (int64_t i = 0; i < part.elements(); ++i) {
+    const int64_t head = first_head + i / (rows * 16);
+    part.set(i, whole.get((head * 40 + first_row) * 16 + i % (rows * 16)));
   }
-  const KernelCase part{.op = "attention",
-                        .attributes = {{"scale", 0.4},
-                                       {"group", Dim(3)},
-                                       {"causal", Dim(1)},
-                                       {"head_offset", Dim(4)},
-                                       {"kv_offset", Dim(1)},
-                                       {"row_offset", Dim(10)},
-                                       {"rows_total", Dim(40)}},
-                        .inputs = {&q, &k, &v},
-                        .outputs = {HostTensor(DType::kFloat32, {1, 4, 20, 16})}};
-  const HostTensor actual = run_case(part)[0];
-  for (int64_t h = 0; h < 4; ++h) {
-    for (int64_t i = 0; i < 20 * 16; ++i) {
-      ASSERT_NEAR(actual.get(h * 20 * 16 + i), expected.get(((h + 4) * 40 + 10) * 16 + i), 1e-5);
+  return part;
+}
+
+TEST(Attention, PartsOfHeadsAndRowsEqualTheWhole) {
+  // 9 query heads on 3 key heads.
+  const Sizes whole{1, 9, 3, 40, 40, 16, 16};
+  for (const DType type : kTypes) {
+    const Operands in(whole, type);
+    KernelCase all = case_of(whole, in, type);
+    all.attributes.set("causal", Dim(1));
+    const HostTensor expected = reference_of(all)[0];
+    // Parts of two groups; a whole one with another rank's keys before it; some heads of one.
+    for (const Part& p : {Part{4, 4, 1, 2, 10, 20}, Part{3, 3, 0, 3, 0, 40},
+                          Part{6, 3, 2, 1, 30, 10}, Part{4, 2, 0, 2, 39, 1}}) {
+      const HostTensor q = part_of(in.q, p.first_head, p.heads, p.first_row, p.rows);
+      const HostTensor k = part_of(in.k, p.first_key_head, p.key_heads, 0, 40);
+      const HostTensor v = part_of(in.v, p.first_key_head, p.key_heads, 0, 40);
+      const KernelCase part{.op = "attention",
+                            .attributes = {{"scale", 0.4},
+                                           {"group", Dim(3)},
+                                           {"causal", Dim(1)},
+                                           {"head_offset", Dim(p.first_head)},
+                                           {"kv_offset", Dim(p.first_key_head)},
+                                           {"row_offset", Dim(p.first_row)},
+                                           {"rows_total", Dim(40)}},
+                            .inputs = {&q, &k, &v},
+                            .outputs = {HostTensor(type, {1, p.heads, p.rows, 16})}};
+      for (const std::string& kernel : kernels_of(part)) {
+        SCOPED_TRACE(kernel + ", " + std::string(name_of(type)));
+        KernelCase one = part;
+        one.kernel = kernel;
+        expect_near(run_case(one)[0], part_of(expected, p.first_head, p.heads, p.first_row, p.rows),
+                    std::max(1e-5, tolerance_of(type)));
+      }
     }
   }
 }

@@ -46,4 +46,12 @@ std::vector<std::shared_ptr<const Kernel>> make_attention_cuda() {
   return kernels;
 }
 
+std::unique_ptr<PreparedKernel> prepare_own_attention(const KernelProblem& problem,
+                                                      KernelCache& cache) {
+  for (const auto& kernel : make_attention_cuda()) {
+    if (!kernel->refuses(problem)) return kernel->prepare(problem, cache);
+  }
+  throw Error(ErrorCode::kInternal, "none of our kernels takes an attention", "");
+}
+
 }  // namespace cleave::backend

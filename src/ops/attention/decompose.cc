@@ -89,8 +89,12 @@ std::vector<ValueId> decompose_attention(ir::Graph& graph, const ir::Node& node)
     scores = c.apply("add", {scores, c.broadcast(c.cast(inputs[3], wide), shape)});
   }
   if (causal) hide_unless(causal_visible(c, shape[2], shape[3]));
-  const ValueId weights = causal || masked ? masked_softmax(c, scores)
-                                           : c.apply("softmax", {scores}, {{"axis", Dim(3)}});
+  ValueId weights;
+  if (causal || masked) {
+    weights = masked_softmax(c, scores);
+  } else {
+    weights = c.apply("softmax", {scores}, {{"axis", Dim(3)}});
+  }
   return {c.cast(c.apply("matmul", {weights, v}), dtype)};
 }
 

@@ -28,6 +28,7 @@ class Conv : public OpDefinition {
     using Kind = AttributeField::Kind;
     std::vector<AttributeField> fields = window_fields();
     fields.push_back({"groups", Kind::kDim});
+    fields.push_back({"tf32", Kind::kDim, false});
     return fields;
   }
 

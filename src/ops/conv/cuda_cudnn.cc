@@ -1,5 +1,6 @@
 // Convolutions by cuDNN. Of its algorithms only those that add up the products as they are, in
-// float32 at least: no TF32, no transforms, the same bits in every run.
+// float32 at least: no TF32 unless the problem allows it, no transforms, the same bits in every
+// run.
 #include "ops/conv/cuda_cudnn.h"
 
 #include <algorithm>
@@ -111,8 +112,10 @@ class PreparedCudnn final : public PreparedKernel {
                                          is_double_ ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT));
     const auto groups = static_cast<int>(problem.attributes.integer("groups"));
     take(cudnnSetConvolutionGroupCount(convolution_.get(), groups));
-    // Float32 stays float32.
-    const cudnnMathType_t math = is_double_                 ? CUDNN_DEFAULT_MATH
+    // By default operands may be rounded to TF32.
+    const bool tf32 = problem.attributes.integer("tf32", 0) != 0;
+    const cudnnMathType_t math = is_double_ || (type == CUDNN_DATA_FLOAT && tf32)
+                                     ? CUDNN_DEFAULT_MATH
                                  : type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH
                                                             : CUDNN_TENSOR_OP_MATH;
     take(cudnnSetConvolutionMathType(convolution_.get(), math));

@@ -2,9 +2,10 @@
 // that does.
 //
 // Of its plans those will do that add up the products as they are, in float32 at least. Left out
-// are, besides those that give other bits in every run: for float32, tensor cores (TF32) and
-// operands in half precision; sums in half precision; and transforms (Winograd, FFT), through which
-// one large or infinite element would reach results that do not see it.
+// are, besides those that give other bits in every run: for float32, tensor cores (TF32) unless the
+// problem allows them, and operands in half precision; sums in half precision; and transforms
+// (Winograd, FFT), through which one large or infinite element would reach results that do not see
+// it.
 #include <cudnn_frontend.h>
 
 #include <algorithm>
@@ -49,7 +50,8 @@ class Asked {
       : variant_(variant),
         image_(problem),
         views_(problem, image_, variant.pads),
-        most_bytes_(most_conv_workspace(problem)) {
+        most_bytes_(most_conv_workspace(problem)),
+        tf32_(problem.attributes.integer("tf32", 0) != 0) {
     if (variant.pads) most_bytes_ -= bytes_of(views_.x);
     chain_ = variant.chains ? ChainGraph::of(problem, views_.y, views_.format) : ChainGraph{};
     if (chain_ && !variant.chains) chain_->result = views_.y.dtype;
@@ -95,6 +97,7 @@ class Asked {
     }
     text += chain_text_;
     for (const ChainOperand& operand : chain_->operands) text += " " + operand.view.text();
+    if (tf32_) text += " tf32";
     return text + " to " + std::string(name_of(chain_->result));
   }
 
@@ -227,13 +230,16 @@ class Asked {
     graph.deselect_numeric_notes({Note::REDUCED_PRECISION_REDUCTION, Note::FFT, Note::WINOGRAD,
                                   Note::WINOGRAD_TILE_4x4, Note::WINOGRAD_TILE_6x6,
                                   Note::WINOGRAD_TILE_13x13, Note::DOWN_CONVERT_INPUTS});
-    if (views_.x.dtype == DType::kFloat32) graph.deselect_numeric_notes({Note::TENSOR_CORE});
+    if (views_.x.dtype == DType::kFloat32 && !tf32_) {
+      graph.deselect_numeric_notes({Note::TENSOR_CORE});
+    }
   }
 
   Variant variant_;
   CudnnImage image_;
   CudnnViews views_;
   int64_t most_bytes_;
+  bool tf32_;
   std::optional<ChainGraph> chain_;
   std::string chain_text_;
 };

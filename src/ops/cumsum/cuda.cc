@@ -1,5 +1,8 @@
 // cumsum on GPUs.
+#include <algorithm>
+
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/line_split.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -7,6 +10,11 @@
 
 namespace cleave::backend {
 namespace {
+
+// Of few long lines: enough blocks for a GPU, each with enough to do.
+constexpr int64_t kBlocks = 512;
+constexpr int64_t kLeastPart = 2048;  // elements
+constexpr int64_t kSumBytes = 8;      // of a part
 
 AxisView view_of(const KernelProblem& problem) {
   return AxisView(problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis")));
@@ -33,12 +41,23 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
                              ";\nconstexpr bool kWholeBlock = " + (whole_block ? "true" : "false") +
                              ";\n" + std::string(device_source("cumsum"));
   const cudaKernel_t kernel = device.modules().get(source, "cumsum");
-  const Grid grid{.blocks = whole_block ? lines : (lines + 255) / 256, .threads = 256};
+  const cudaKernel_t part_sums = device.modules().get(source, "part_sums");
+  const LineSplit split =
+      LineSplit::of(lines, view.extent, kBlocks, whole_block ? view.extent / kLeastPart : 1);
+  const Grid grid{.blocks = whole_block ? lines * split.splits : (lines + 255) / 256,
+                  .threads = 256};
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-    launch_kernel(kernel, grid, launch.stream,
-                  {&lines, &view.extent, &view.inner, &reversed, &inputs[0], &outputs[0]});
-  }};
+            if (split.splits > 1) {
+              launch_kernel(part_sums, grid, launch.stream,
+                            {&view.extent, &view.inner, &reversed, &split.splits, &split.part,
+                             &inputs[0], &launch.workspace});
+            }
+            launch_kernel(kernel, grid, launch.stream,
+                          {&lines, &view.extent, &view.inner, &reversed, &split.splits, &split.part,
+                           &launch.workspace, &inputs[0], &outputs[0]});
+          },
+          split.splits > 1 ? grid.blocks * kSumBytes : 0};
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Sums of all elements of a line up to each one. Line l begins at l / inner · extent · inner + l %
 // inner, its elements are `inner` apart; `reversed` walks it from its end. Sums of floating types
-// are taken in double, those of integers wrap around, of booleans "or". What stands before it:
+// are taken in double, those of integers wrap around, of booleans "or". Few long lines are cut into
+// `splits` parts of `part` elements, a block each: a kernel of its own sums up each part first.
+// What stands before it:
 //   using T = float;
 //   constexpr bool kExclusive = false;
-//   constexpr bool kWholeBlock = true;  // a block of 256 threads a line, else a thread
+//   constexpr bool kWholeBlock = true;  // a block of 256 threads a line or part, else a thread
 template <class A>
 struct SumOf {
   using Type = int64_t;
@@ -47,32 +49,87 @@ __device__ inline Sum sum_before(Sum mine, Sum& all) {
   return added(of_warps, before);
 }
 
+// A line, in the order in which it is walked.
+struct Walk {
+  int64_t first;
+  int64_t step;
+
+  __device__ Walk(int64_t line, int64_t extent, int64_t inner, bool reversed) {
+    first = line / inner * extent * inner + line % inner + (reversed ? (extent - 1) * inner : 0);
+    step = reversed ? -inner : inner;
+  }
+  __device__ int64_t at(int64_t e) const { return first + e * step; }
+};
+
+// The elements that a block has: those of part `blockIdx.x % splits` of a line.
+struct Share {
+  int64_t line;
+  int64_t split;
+  int64_t begin;
+  int64_t end;
+
+  __device__ Share(int64_t extent, int64_t splits, int64_t part) {
+    line = blockIdx.x / splits;
+    split = blockIdx.x - line * splits;
+    begin = split * part;
+    end = begin + part < extent ? begin + part : extent;
+  }
+};
+
+// The sum of what all threads of a block have.
+__device__ inline Sum sum_of_block(Sum mine) {
+  Sum all;
+  sum_before(mine, all);
+  return all;
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    part_sums(const int64_t extent, const int64_t inner, const int32_t reversed,
+              const int64_t splits, const int64_t part, const T* x, Sum* sums) {
+  const Share share(extent, splits, part);
+  const Walk walk(share.line, extent, inner, reversed);
+  Sum mine = 0;
+#pragma unroll 8
+  for (int64_t e = share.begin + threadIdx.x; e < share.end; e += kThreads) {
+    mine = added(mine, Sum(widen(x[walk.at(e)])));
+  }
+  const Sum all = sum_of_block(mine);
+  if (threadIdx.x == 0) sums[blockIdx.x] = all;
+}
+
+// `sums` are those of all parts; not read where a line is one part.
 extern "C" __global__ void __launch_bounds__(kThreads)
     cumsum(const int64_t lines, const int64_t extent, const int64_t inner, const int32_t reversed,
-           const T* x, T* y) {
-  const int64_t line =
-      kWholeBlock ? int64_t(blockIdx.x) : int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (line >= lines) return;
-  const int64_t first = line / inner * extent * inner + line % inner;
-  const int64_t begin = reversed ? first + (extent - 1) * inner : first;
-  const int64_t step = reversed ? -inner : inner;
+           const int64_t splits, const int64_t part, const Sum* sums, const T* x, T* y) {
   Sum carried = 0;
   if constexpr (!kWholeBlock) {
+    const int64_t line = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (line >= lines) return;
+    const Walk walk(line, extent, inner, reversed);
 #pragma unroll 4
     for (int64_t e = 0; e < extent; ++e) {
-      const Sum next = added(carried, Sum(widen(x[begin + e * step])));
-      y[begin + e * step] = narrow<T>(Working<T>(kExclusive ? carried : next));
+      const Sum next = added(carried, Sum(widen(x[walk.at(e)])));
+      y[walk.at(e)] = narrow<T>(Working<T>(kExclusive ? carried : next));
       carried = next;
     }
     return;
   }
-  for (int64_t chunk = 0; chunk < extent; chunk += kThreads * kEach) {
+  const Share share(extent, splits, part);
+  const Walk walk(share.line, extent, inner, reversed);
+  if (share.split > 0) {
+    const Sum* before = sums + share.line * splits;
+    for (int64_t s = threadIdx.x; s < share.split; s += kThreads) {
+      carried = added(carried, before[s]);
+    }
+    carried = sum_of_block(carried);
+  }
+  for (int64_t chunk = share.begin; chunk < share.end; chunk += kThreads * kEach) {
     const int64_t mine = chunk + threadIdx.x * kEach;
     Sum terms[kEach];
     Sum sum = 0;
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
-      terms[i] = mine + i < extent ? Sum(widen(x[begin + (mine + i) * step])) : Sum(0);
+      terms[i] = mine + i < share.end ? Sum(widen(x[walk.at(mine + i)])) : Sum(0);
       sum = added(sum, terms[i]);
     }
     Sum all;
@@ -80,8 +137,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const Sum next = added(total, terms[i]);
-      if (mine + i < extent) {
-        y[begin + (mine + i) * step] = narrow<T>(Working<T>(kExclusive ? total : next));
+      if (mine + i < share.end) {
+        y[walk.at(mine + i)] = narrow<T>(Working<T>(kExclusive ? total : next));
       }
       total = next;
     }

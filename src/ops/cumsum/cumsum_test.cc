@@ -67,5 +67,23 @@ TEST(CumSum, KernelsEqualTheReference) {
       {.op = "cumsum", .attributes = along(1), .inputs = {&nothing}, .outputs = {nothing}});
 }
 
+// Lines of several blocks.
+TEST(CumSum, LongLines) {
+  for (DType type : {DType::kFloat32, DType::kBFloat16, DType::kInt16}) {
+    for (const auto& shape :
+         std::vector<std::vector<int64_t>>{{1, 70000, 1}, {3, 20001, 1}, {2, 9000, 3}}) {
+      const HostTensor x = backend::random_tensor(type, shape, 1);
+      for (int flags = 0; flags < 4; ++flags) {
+        const backend::KernelCase test{.op = "cumsum",
+                                       .attributes = along(1, (flags & 1) != 0, (flags & 2) != 0),
+                                       .inputs = {&x},
+                                       .outputs = {HostTensor(type, shape)}};
+        backend::check_case(test);
+        EXPECT_EQ(backend::run_case(test)[0].bytes, backend::run_case(test)[0].bytes);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cleave::ops

@@ -147,6 +147,127 @@ TEST(Matmul, CarriesOutItsEpilogue) {
   }
 }
 
+// What libraries have behind a product: one row and one matrix are added, then comes a function.
+struct Added {
+  bool row = false;
+  bool matrix = false;
+  std::string function;
+};
+
+double apply(const std::string& function, double x) {
+  if (function == "relu") return std::max(x, 0.0);
+  if (function == "gelu") return 0.5 * x * (1 + std::erf(x * M_SQRT1_2));
+  if (function == "gelu_tanh") {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  }
+  return x;
+}
+
+// The result has this shape; b has as many `batches` where it is not shared.
+void check_added(const Added& added, DType type, std::vector<int64_t> shape, Lay matrix_lay,
+                 int64_t batches = 1) {
+  constexpr int64_t kK = 48;
+  const int64_t n = shape.back();
+  std::vector<int64_t> a_shape = shape;
+  a_shape.back() = kK;
+  std::vector<int64_t> b_shape = {kK, n};
+  if (batches > 1) b_shape.insert(b_shape.begin(), batches);
+  const HostTensor a = random_tensor(type, a_shape, 7, -0.5, 0.5);
+  const HostTensor b = random_tensor(type, b_shape, 8);
+  const HostTensor row = random_tensor(type, {n}, 9);
+  const HostTensor matrix = random_tensor(type, shape, 10);
+  KernelCase test{.op = "matmul",
+                  .inputs = {&a, &b},
+                  .outputs = {HostTensor(type, shape)},
+                  .input_lays = {Lay::kDense, Lay::kDense},
+                  .weights = {false, batches == 1}};
+  const KernelCase plain = test;
+  FusedProgram chain{.inputs = 1 + int32_t{added.row} + int32_t{added.matrix}};
+  int32_t sum = 0;
+  int32_t operand = 1;
+  const auto add = [&](const HostTensor& term, Lay lay) {
+    test.inputs.push_back(&term);
+    test.input_lays.push_back(lay);
+    chain.steps.push_back({.op = "add", .args = {sum, operand++}, .type = type});
+    sum = chain.inputs + static_cast<int32_t>(chain.steps.size()) - 1;
+  };
+  if (added.row) add(row, Lay::kDense);
+  if (added.matrix) add(matrix, matrix_lay);
+  if (!added.function.empty()) {
+    chain.steps.push_back({.op = added.function, .args = {sum}, .type = type});
+    sum = chain.inputs + static_cast<int32_t>(chain.steps.size()) - 1;
+  }
+  chain.outputs = {sum};
+  chain.to_attributes(test.attributes, "epilogue_");
+  HostTensor expected = reference_of(plain)[0];
+  for (int64_t i = 0; i < expected.elements(); ++i) {
+    double x = expected.get(i);
+    if (added.row) x += row.get(i % n);
+    if (added.matrix) x += matrix.get(i);
+    expected.set(i, apply(added.function, x));
+  }
+  const auto kernels = kernels_of(test);
+  EXPECT_FALSE(kernels.empty());
+  for (const std::string& kernel : kernels) {
+    SCOPED_TRACE(kernel);
+    KernelCase one = test;
+    one.kernel = kernel;
+    // The sum may be rounded before each step and, in the reference, the product is.
+    const double rounded = type == DType::kFloat32 ? 1 : 2;
+    expect_near(run_case(one)[0], expected, rounded * tolerance_of(type));
+  }
+}
+
+TEST(Matmul, AddsTermsAndTakesAFunction) {
+  for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
+    for (const char* function : {"", "relu", "gelu", "gelu_tanh"}) {
+      for (const auto& [row, matrix] : {std::pair{true, false}, {false, true}, {true, true}}) {
+        SCOPED_TRACE(std::string(name_of(type)) + " " + function + (row ? " row" : "") +
+                     (matrix ? " matrix" : ""));
+        const Added added{row, matrix, function};
+        check_added(added, type, {2, 13, 64}, Lay::kDense);
+        check_added(added, type, {2, 13, 37}, Lay::kGaps);  // aligned to one element alone
+        check_added(added, type, {1, 64}, Lay::kDense);
+        check_added(added, type, {13, 1}, Lay::kDense);
+        check_added(added, type, {13, 64}, Lay::kSwapped);
+        check_added(added, type, {3, 5, 16}, Lay::kDense, /*batches=*/3);
+      }
+    }
+    check_added({.function = "relu"}, type, {2, 13, 64}, Lay::kDense);
+  }
+}
+
+// Of a bias that only rank 0 adds to its part of the sum.
+TEST(Matmul, AddsTermsOfRankZero) {
+  const HostTensor a = random_tensor(DType::kFloat32, {13, 48}, 7);
+  const HostTensor b = random_tensor(DType::kFloat32, {48, 64}, 8);
+  const HostTensor row = random_tensor(DType::kFloat32, {64}, 9);
+  const FusedProgram chain{
+      .inputs = 2,
+      .steps = {{.op = "rank_zero", .args = {1}}, {.op = "add", .args = {0, 2}}},
+      .outputs = {3}};
+  for (const int64_t rank : {0, 1}) {
+    SCOPED_TRACE(rank);
+    KernelCase test{
+        .op = "matmul", .inputs = {&a, &b}, .outputs = {HostTensor(DType::kFloat32, {13, 64})}};
+    HostTensor expected = reference_of(test)[0];
+    for (int64_t i = 0; rank == 0 && i < expected.elements(); ++i) {
+      expected.set(i, expected.get(i) + row.get(i % 64));
+    }
+    test.inputs.push_back(&row);
+    test.attributes.set("rank", Dim(rank));
+    chain.to_attributes(test.attributes, "epilogue_");
+    const auto kernels = kernels_of(test);
+    EXPECT_FALSE(kernels.empty());
+    for (const std::string& kernel : kernels) {
+      SCOPED_TRACE(kernel);
+      KernelCase one = test;
+      one.kernel = kernel;
+      expect_near(run_case(one)[0], expected, 4e-6);
+    }
+  }
+}
+
 TEST(Matmul, PacksAWeightOnceForAllShapes) {
   const HostTensor b = random_tensor(DType::kFloat32, {64, 64}, 11);
   const KernelRegistry registry = builtin_cpu_kernels();

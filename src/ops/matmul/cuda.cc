@@ -1,4 +1,5 @@
-// Matrix products on GPUs: cuBLASLt, and a plain kernel for what it does not take.
+// Matrix products on GPUs: cuBLASLt, with the chain behind a product where it has it, and a plain
+// kernel for what it does not take.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/matmul/cuda_chain.h"
 #include "ops/matmul/cuda_product.h"
 #include "ops/matmul/kernel_layout.h"
 
@@ -36,15 +38,19 @@ std::vector<std::pair<std::string, cublasLtMatmulAlgo_t>> named_algorithms(
   return named;
 }
 
+CublasProduct product_of(const CublasPlan& plan, const KernelProblem& problem) {
+  return CublasProduct(plan, problem.inputs[0].dtype, problem.attributes.integer("tf32", 0) != 0);
+}
+
 class PreparedCublas final : public PreparedKernel {
  public:
   PreparedCublas(const CublasPlan& plan, const KernelProblem& problem, CudaDevice& device)
       : plan_(plan),
         size_(static_cast<int64_t>(size_of(problem.inputs[0].dtype))),
-        product_(plan, problem.inputs[0].dtype),
-        handle_(cublas_of(device)) {
-    aligned_ = best(kAligned);
-    unaligned_ = best(static_cast<uint32_t>(size_));
+        product_(product_of(plan, problem)),
+        handle_(cublas_of(device)),
+        aligned_(best(kAligned)),
+        unaligned_(best(static_cast<uint32_t>(size_))) {
     if (problem.algorithm.empty()) return;
     for (const auto& [name, algorithm] : named_algorithms(product_, handle_)) {
       if (name != problem.algorithm) continue;
@@ -53,29 +59,38 @@ class PreparedCublas final : public PreparedKernel {
     }
   }
 
+  // False where cuBLASLt has no algorithm: then it cannot be run.
+  bool is_possible() const { return aligned_ && unaligned_; }
   int64_t workspace_bytes() const override { return kCublasWorkspaceBytes; }
   std::string_view algorithm() const override { return algorithm_; }
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
+    const CublasEpilogue& epilogue = plan_.epilogue;
     const size_t y = plan_.outer_space.strides.size() - 1;
     for (int64_t i = 0; i < plan_.outer; ++i) {
-      const auto* a = static_cast<const std::byte*>(inputs[0]) + offset(0, i);
-      const auto* b = static_cast<const std::byte*>(inputs[1]) + offset(1, i);
-      auto* result = static_cast<std::byte*>(outputs[0]) + offset(y, i);
-      const auto bits = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) |
-                        reinterpret_cast<uintptr_t>(result);
-      product_.run(handle_, bits % kAligned == 0 ? aligned_ : unaligned_, a, b, result,
+      const auto at = [&](size_t input) {
+        return static_cast<const std::byte*>(inputs[input]) + offset(input, i);
+      };
+      const CublasProduct::Operands operands = {
+          .a = at(0),
+          .b = at(1),
+          .bias = epilogue.bias ? inputs[*epilogue.bias] : nullptr,
+          .c = epilogue.matrix ? at(*epilogue.matrix) : nullptr,
+          .y = static_cast<std::byte*>(outputs[0]) + offset(y, i)};
+      uintptr_t bits = 0;
+      for (const void* operand : {operands.a, operands.b, operands.bias, operands.c,
+                                  static_cast<const void*>(operands.y)}) {
+        bits |= reinterpret_cast<uintptr_t>(operand);
+      }
+      product_.run(handle_, bits % kAligned == 0 ? *aligned_ : *unaligned_, operands,
                    launch.workspace, launch.stream);
     }
   }
 
  private:
-  cublasLtMatmulAlgo_t best(uint32_t alignment) const {
+  std::optional<cublasLtMatmulAlgo_t> best(uint32_t alignment) const {
     const auto found = product_.algorithms(handle_, alignment, 1);
-    if (found.empty()) {
-      throw Error(ErrorCode::kUnsupported, "cuBLASLt has no algorithm for a product",
-                  "please report it with the model");
-    }
+    if (found.empty()) return std::nullopt;
     return found.front();
   }
   int64_t offset(size_t operand, int64_t i) const {
@@ -87,21 +102,29 @@ class PreparedCublas final : public PreparedKernel {
   CublasProduct product_;
   cublasLtHandle_t handle_;
   std::string algorithm_;  // that was asked for
-  cublasLtMatmulAlgo_t aligned_ = {};
-  cublasLtMatmulAlgo_t unaligned_ = {};
+  std::optional<cublasLtMatmulAlgo_t> aligned_;
+  std::optional<cublasLtMatmulAlgo_t> unaligned_;
 };
 
 std::optional<std::string> refuse_shapes(const KernelProblem& problem) {
   if (auto reason = MatmulLayout::refuses(problem)) return reason;
-  if (problem.inputs.size() != 2 || problem.outputs.size() != 1) return "it takes no epilogue";
+  if (problem.outputs.size() != 1) return "it has one result";
   for (const TensorView* view : {&problem.inputs[1], &problem.outputs[0]}) {
     if (view->dtype != problem.inputs[0].dtype) return "its types differ";
   }
   return std::nullopt;
 }
 
+// Precondition: the problem's shapes and epilogue are not refused.
+std::optional<CublasPlan> plan_of(const KernelProblem& problem) {
+  return CublasPlan::of(MatmulLayout(problem), CublasEpilogue::of(problem));
+}
+
 class CublasMatmul final : public Kernel {
  public:
+  // `chain` takes the problems for which cuBLASLt turns out to have no algorithm with the chain.
+  explicit CublasMatmul(std::shared_ptr<const Kernel> chain = nullptr) : chain_(std::move(chain)) {}
+
   std::string_view op() const override { return "matmul"; }
   std::string_view name() const override { return "matmul.cublas"; }
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
@@ -111,26 +134,34 @@ class CublasMatmul final : public Kernel {
         type != DType::kFloat64) {
       return "it takes floating point";
     }
+    if (auto reason = CublasEpilogue::refuses(problem)) return reason;
     const MatmulLayout layout(problem);
     if (layout.k == 0) return "there is nothing to add up";
     if (layout.rows.elements * layout.n * layout.batches == 0) return "there is nothing to do";
-    if (!CublasPlan::of(layout)) return "its operands have gaps in both dimensions";
+    if (!plan_of(problem)) return "its operands have gaps in both dimensions";
     return std::nullopt;
-  }
-  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
-                                          KernelCache& cache) const override {
-    return std::make_unique<PreparedCublas>(*CublasPlan::of(MatmulLayout(problem)), problem,
-                                            cuda_device(cache));
   }
   std::vector<std::string> algorithms(const KernelProblem& problem,
                                       KernelCache& cache) const override {
-    const CublasProduct product(*CublasPlan::of(MatmulLayout(problem)), problem.inputs[0].dtype);
+    const CublasProduct product = product_of(*plan_of(problem), problem);
     std::vector<std::string> names;
     for (auto& [name, algorithm] : named_algorithms(product, cublas_of(cuda_device(cache)))) {
       names.push_back(std::move(name));
     }
     return names;
   }
+  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
+                                          KernelCache& cache) const override {
+    auto prepared =
+        std::make_unique<PreparedCublas>(*plan_of(problem), problem, cuda_device(cache));
+    if (prepared->is_possible()) return prepared;
+    if (chain_ != nullptr && !chain_->refuses(problem)) return chain_->prepare(problem, cache);
+    throw Error(ErrorCode::kUnsupported, "cuBLASLt has no algorithm for a product",
+                "please report it with the model");
+  }
+
+ private:
+  std::shared_ptr<const Kernel> chain_;
 };
 
 // A thread for each result: right for every type and layout, and slow.
@@ -174,6 +205,9 @@ class PlainMatmul final : public Kernel {
   std::string_view name() const override { return "matmul.plain"; }
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
     if (auto reason = refuse_shapes(problem)) return reason;
+    if (problem.inputs.size() != 2 || problem.attributes.has("epilogue_steps")) {
+      return "it takes no epilogue";
+    }
     if (problem.inputs[0].dtype == DType::kBool) return "it takes numbers";
     const MatmulLayout layout(problem);
     if (layout.batches * layout.rows.elements > kMostIndex / std::max<int64_t>(1, layout.n)) {
@@ -191,7 +225,9 @@ class PlainMatmul final : public Kernel {
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_matmul_cuda() {
-  return {std::make_shared<CublasMatmul>(), std::make_shared<PlainMatmul>()};
+  const auto plain = std::make_shared<PlainMatmul>();
+  const auto chain = make_matmul_chain({std::make_shared<CublasMatmul>(), plain});
+  return {std::make_shared<CublasMatmul>(chain), plain, chain};
 }
 
 }  // namespace cleave::backend

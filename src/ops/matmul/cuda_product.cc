@@ -5,15 +5,28 @@
 namespace cleave::backend {
 namespace {
 
+// The products of a problem: those that have a b each, and, where the rows of one do not lie at one
+// distance (images' points as rows, say), those of its leading dimensions.
+IndexSpace products_of(const MatmulLayout& layout) {
+  std::vector<int64_t> extents = layout.batch_space.extents;
+  std::vector<std::vector<int64_t>> strides = layout.batch_space.strides;
+  for (size_t d = 0; d + 1 < layout.rows.extents.size(); ++d) {
+    extents.push_back(layout.rows.extents[d]);
+    for (size_t i = 0; i < strides.size(); ++i) strides[i].push_back(layout.rows.strides[i][d]);
+  }
+  return IndexSpace(extents, std::move(strides));
+}
+
 // The last dimension of the space becomes the batch, what is before it is walked one by one.
-CublasPlan with_batch(const MatmulLayout& layout) {
-  IndexSpace outer = layout.batch_space;
-  CublasPlan plan{.m = layout.rows.elements, .n = layout.n, .k = layout.k, .outer_space = outer};
+CublasPlan with_batch(const MatmulLayout& layout, const CublasEpilogue& epilogue) {
+  const IndexSpace outer = products_of(layout);
+  const int64_t rows = layout.rows.extents.empty() ? 1 : layout.rows.extents.back();
+  CublasPlan plan{.m = rows, .n = layout.n, .k = layout.k, .outer_space = outer};
   if (!outer.extents.empty()) {
     plan.batch = outer.extents.back();
     const size_t y = outer.strides.size() - 1;
-    plan.batch_strides = {outer.strides[0].back(), outer.strides[1].back(),
-                          outer.strides[y].back()};
+    plan.batch_strides = {outer.strides[0].back(), outer.strides[1].back(), outer.strides[y].back(),
+                          outer.strides[epilogue.matrix.value_or(y)].back()};
     plan.outer_space.extents.pop_back();
     for (auto& strides : plan.outer_space.strides) strides.pop_back();
     plan.outer_space.elements = plan.batch == 0 ? 0 : outer.elements / plan.batch;
@@ -35,6 +48,19 @@ cudaDataType_t data_type(DType type) {
   }
 }
 
+// What products are added up in.
+cublasComputeType_t compute_type(DType type, bool tf32) {
+  if (type == DType::kFloat64) return CUBLAS_COMPUTE_64F;
+  return tf32 && type == DType::kFloat32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
+
+template <class T>
+void set(cublasLtMatmulDescOpaque_t& product, cublasLtMatmulDescAttributes_t which,
+         const T& value) {
+  cublas_check(cublasLtMatmulDescSetAttribute(&product, which, &value, sizeof value),
+               "describing a product");
+}
+
 template <class T>
 void set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t which, const T& value) {
   cublas_check(cublasLtMatrixLayoutSetAttribute(layout, which, &value, sizeof value),
@@ -43,29 +69,39 @@ void set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t which, c
 
 }  // namespace
 
-std::optional<CublasPlan> CublasPlan::of(const MatmulLayout& layout) {
-  CublasPlan plan = with_batch(layout);
+std::optional<CublasPlan> CublasPlan::of(const MatmulLayout& layout,
+                                         const CublasEpilogue& epilogue) {
+  CublasPlan plan = with_batch(layout, epilogue);
   const size_t y = layout.rows.strides.size() - 1;
-  if (layout.rows.extents.size() > 1) return std::nullopt;
   const int64_t a_row = layout.rows.linear_stride(0);
   const int64_t y_row = layout.rows.linear_stride(y);
   const auto a = CublasMatrix::of(plan.m, plan.k, a_row, layout.a_k_stride);
   const auto b = CublasMatrix::of(plan.k, plan.n, layout.b_k_stride, layout.b_n_stride);
   const auto result = CublasMatrix::of(plan.m, plan.n, y_row, layout.column_strides[y]);
   if (!a || !b || !result || !result->row_major) return std::nullopt;
+  const size_t c = epilogue.matrix.value_or(y);
+  const auto added =
+      CublasMatrix::of(plan.m, plan.n, layout.rows.linear_stride(c), layout.column_strides[c]);
+  if (!added || !added->row_major) return std::nullopt;
+  plan.epilogue = epilogue;
+  plan.c = *added;
   plan.a = *a;
   plan.b = *b;
   plan.y = *result;
   return plan;
 }
 
-CublasProduct::CublasProduct(const CublasPlan& plan, DType type) : wide_(type == DType::kFloat64) {
+CublasProduct::CublasProduct(const CublasPlan& plan, DType type, bool tf32)
+    : wide_(type == DType::kFloat64), has_bias_(plan.epilogue.bias.has_value()) {
   const cudaDataType_t scale = wide_ ? CUDA_R_64F : CUDA_R_32F;
-  cublas_check(cublasLtMatmulDescCreate(&product_.value,
-                                        wide_ ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, scale),
+  cublas_check(cublasLtMatmulDescInit(&product_, compute_type(type, tf32), scale),
                "describing a product");
-  set_transposed(CUBLASLT_MATMUL_DESC_TRANSA, !plan.b.row_major);
-  set_transposed(CUBLASLT_MATMUL_DESC_TRANSB, !plan.a.row_major);
+  const auto operation = [](const CublasMatrix& m) {
+    return m.row_major ? CUBLAS_OP_N : CUBLAS_OP_T;
+  };
+  set(product_, CUBLASLT_MATMUL_DESC_TRANSA, operation(plan.b));
+  set(product_, CUBLASLT_MATMUL_DESC_TRANSB, operation(plan.a));
+  set(product_, CUBLASLT_MATMUL_DESC_EPILOGUE, plan.epilogue.function);
   const auto matrix = [&](Layout& layout, const CublasMatrix& m, int64_t rows, int64_t columns,
                           int64_t stride) {
     const int64_t inner = m.row_major ? columns : rows;
@@ -80,6 +116,7 @@ CublasProduct::CublasProduct(const CublasPlan& plan, DType type) : wide_(type ==
   matrix(b_, plan.b, plan.k, plan.n, plan.batch_strides[1]);
   matrix(a_, plan.a, plan.m, plan.k, plan.batch_strides[0]);
   matrix(y_, plan.y, plan.m, plan.n, plan.batch_strides[2]);
+  if (plan.epilogue.matrix) matrix(c_, plan.c, plan.m, plan.n, plan.batch_strides[3]);
 }
 
 std::vector<cublasLtMatmulAlgo_t> CublasProduct::algorithms(cublasLtHandle_t handle,
@@ -97,11 +134,17 @@ std::vector<cublasLtMatmulAlgo_t> CublasProduct::algorithms(cublasLtHandle_t han
   set_preference(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment);
   set_preference(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment);
   set_preference(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment);
+  cublasLtMatmulDescOpaque_t product = product_;
+  // Of the bias's address it is the alignment that counts here.
+  if (has_bias_) {
+    set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+        reinterpret_cast<const void*>(static_cast<uintptr_t>(alignment)));
+  }
   std::vector<cublasLtMatmulHeuristicResult_t> results(static_cast<size_t>(most));
   int found = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(handle, product_.value, b_.value, a_.value, y_.value, y_.value,
-                                     preference.value, most, results.data(), &found);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      handle, &product, b_.value, a_.value, c_.value != nullptr ? c_.value : y_.value, y_.value,
+      preference.value, most, results.data(), &found);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || found == 0) return {};
   cublas_check(status, "choosing an algorithm");
   std::vector<cublasLtMatmulAlgo_t> algorithms;
@@ -112,26 +155,23 @@ std::vector<cublasLtMatmulAlgo_t> CublasProduct::algorithms(cublasLtHandle_t han
 }
 
 void CublasProduct::run(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& algorithm,
-                        const void* a, const void* b, void* y, std::byte* workspace,
-                        StreamHandle stream) const {
+                        const Operands& operands, std::byte* workspace, StreamHandle stream) const {
+  const bool adds = c_.value != nullptr;
   const double one = 1;
-  const double zero = 0;
+  const double beta = adds ? 1 : 0;
   const float one_f = 1;
-  const float zero_f = 0;
+  const float beta_f = adds ? 1 : 0;
+  cublasLtMatmulDescOpaque_t product = product_;
+  if (has_bias_) set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.bias);
   cublas_check(
-      cublasLtMatmul(handle, product_.value,
-                     wide_ ? static_cast<const void*>(&one) : static_cast<const void*>(&one_f), b,
-                     b_.value, a, a_.value,
-                     wide_ ? static_cast<const void*>(&zero) : static_cast<const void*>(&zero_f), y,
-                     y_.value, y, y_.value, &algorithm, workspace, kCublasWorkspaceBytes,
+      cublasLtMatmul(handle, &product,
+                     wide_ ? static_cast<const void*>(&one) : static_cast<const void*>(&one_f),
+                     operands.b, b_.value, operands.a, a_.value,
+                     wide_ ? static_cast<const void*>(&beta) : static_cast<const void*>(&beta_f),
+                     adds ? operands.c : operands.y, adds ? c_.value : y_.value, operands.y,
+                     y_.value, &algorithm, workspace, kCublasWorkspaceBytes,
                      static_cast<cudaStream_t>(stream.native)),
       "multiplying");
-}
-
-void CublasProduct::set_transposed(cublasLtMatmulDescAttributes_t which, bool transposed) {
-  const cublasOperation_t operation = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-  cublas_check(cublasLtMatmulDescSetAttribute(product_.value, which, &operation, sizeof operation),
-               "describing a product");
 }
 
 std::string name_of(const cublasLtMatmulAlgo_t& algorithm) {

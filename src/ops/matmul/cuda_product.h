@@ -11,6 +11,7 @@
 
 #include "backend/device.h"
 #include "backend/index_space.h"
+#include "ops/matmul/cuda_epilogue.h"
 #include "ops/matmul/kernel_layout.h"
 
 namespace cleave::backend {
@@ -46,28 +47,39 @@ struct CublasPlan {
   int64_t n = 0;
   int64_t k = 0;
   CublasMatrix a, b, y;
+  CublasMatrix c;  // the matrix that is added, where there is one
+  CublasEpilogue epilogue;
   int64_t batch = 1;
-  std::array<int64_t, 3> batch_strides = {};  // of a, b, y
+  std::array<int64_t, 4> batch_strides = {};  // of a, b, y, c
   int64_t outer = 1;
   IndexSpace outer_space;
 
   // Nothing where the operands do not lie as cuBLASLt takes them.
-  static std::optional<CublasPlan> of(const MatmulLayout& layout);
+  static std::optional<CublasPlan> of(const MatmulLayout& layout, const CublasEpilogue& epilogue);
 };
 
 // The product of a plan; `outer` elements of it are run one by one. cuBLASLt sees column-major
 // matrices: it computes the transposed product yᵀ = bᵀ·aᵀ.
 class CublasProduct {
  public:
-  CublasProduct(const CublasPlan& plan, DType type);
+  // `tf32`: float32 operands may be rounded to TF32.
+  CublasProduct(const CublasPlan& plan, DType type, bool tf32);
 
   // What cuBLASLt thinks best, `most` at most, where operands are aligned to so many bytes; none
   // where it has none. Asked for more, it may put another one first.
   std::vector<cublasLtMatmulAlgo_t> algorithms(cublasLtHandle_t handle, uint32_t alignment,
                                                int most) const;
 
-  void run(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& algorithm, const void* a,
-           const void* b, void* y, std::byte* workspace, StreamHandle stream) const;
+  // What the epilogue does not have is null.
+  struct Operands {
+    const void* a;
+    const void* b;
+    const void* bias;
+    const void* c;
+    void* y;
+  };
+  void run(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& algorithm, const Operands& operands,
+           std::byte* workspace, StreamHandle stream) const;
 
  private:
   template <class Handle, cublasStatus_t (*kDestroy)(Handle)>
@@ -83,11 +95,11 @@ class CublasProduct {
   using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
   using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
-  void set_transposed(cublasLtMatmulDescAttributes_t which, bool transposed);
-
   bool wide_;
-  Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> product_;
+  bool has_bias_;
+  cublasLtMatmulDescOpaque_t product_ = {};  // copied where the bias's address is put into it
   Layout a_, b_, y_;
+  Layout c_;  // null where it is y's
 };
 
 // All that tells algorithms of a product apart, and the library's version: "130101 id66 tile20

@@ -37,7 +37,8 @@ class MatMul : public OpDefinition {
 
   std::vector<AttributeField> fields() const override {
     return {{"transpose_a", AttributeField::Kind::kDim, false},
-            {"transpose_b", AttributeField::Kind::kDim, false}};
+            {"transpose_b", AttributeField::Kind::kDim, false},
+            {"tf32", AttributeField::Kind::kDim, false}};
   }
 
   std::vector<TensorType> infer_types(const OpContext& context) const override {

@@ -101,5 +101,34 @@ TEST(ArgExtreme, FindsTheFirst) {
   }
 }
 
+// Lines of several blocks, with equals in all of them.
+TEST(ArgExtreme, FindsTheFirstOfLongLines) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const char* op : {"arg_max", "arg_min"}) {
+    for (DType type : {DType::kFloat32, DType::kFloat16, DType::kFloat64, DType::kInt8}) {
+      for (const auto& shape :
+           std::vector<std::vector<int64_t>>{{1, 70000, 1}, {3, 20001, 1}, {2, 9000, 3}}) {
+        HostTensor x = random_tensor(type, shape, 1, 0, 6);
+        const auto check = [&] {
+          check_case({.op = op,
+                      .attributes = {{"axis", Dim(1)}},
+                      .inputs = {&x},
+                      .outputs = {HostTensor(DType::kInt64, {shape[0], shape[2]})}});
+        };
+        check();
+        // The extreme is there twice, far apart.
+        const double extreme = op == std::string("arg_max") ? 100 : -100;
+        x.set(shape[1] * shape[2] / 3, extreme);
+        x.set(shape[1] * shape[2] - shape[2], extreme);
+        check();
+        if (!is_floating(type)) continue;
+        x.set(shape[1] * shape[2] / 2, nan);
+        x.set(shape[1] * shape[2] - 1, nan);
+        check();
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cleave::backend

@@ -35,6 +35,30 @@ TEST(Softmax, KeepsHiddenColumnsAtZeroAndNaNVisible) {
               .outputs = {HostTensor(DType::kFloat32, {3, 40})}});
 }
 
+// Rows of more than one block, of elements that fill no vector, one and several.
+TEST(Softmax, LongRows) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (DType type : kFloating) {
+    for (const auto& shape :
+         std::vector<std::vector<int64_t>>{{1, 70000}, {3, 20001}, {2, 16390}}) {
+      HostTensor x = random_tensor(type, shape, 1, -9, 9);
+      const int64_t length = shape[1];
+      const auto check = [&] {
+        check_case({.op = "softmax",
+                    .attributes = {{"axis", Dim(1)}},
+                    .inputs = {&x},
+                    .outputs = {HostTensor(type, shape)}});
+      };
+      check();
+      for (int64_t i = 0; i < length / 2; ++i) x.set(i, -infinity);  // whole parts
+      check();
+      x.set(length - 1, std::numeric_limits<double>::quiet_NaN());
+      if (shape[0] > 1) x.set(2 * length - 5, infinity);
+      check();
+    }
+  }
+}
+
 TEST(Normalisation, EqualsTheReferenceWithAndWithoutScaleAndBias) {
   for (DType type : kFloating) {
     for (const std::vector<int64_t>& shape :

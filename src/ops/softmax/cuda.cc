@@ -1,5 +1,8 @@
 // Softmax on GPUs; sums and exponentials in float32 (float64 for float64).
+#include <numeric>
+
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/line_split.h"
 #include "backend/cuda/row_form.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
@@ -8,6 +11,11 @@
 
 namespace cleave::backend {
 namespace {
+
+// Of rows that do not fit in registers: enough blocks for a GPU, each with enough to do.
+constexpr int64_t kBlocks = 512;
+constexpr int64_t kLeastPart = 4096;  // elements
+constexpr int kPartThreads = 512;
 
 AxisView view_of(const KernelProblem& problem) {
   return AxisView(problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis")));
@@ -55,6 +63,52 @@ CudaRun prepare_rows(const KernelProblem& problem, CudaDevice& device) {
   }};
 }
 
+std::optional<std::string> refuse_parts(const KernelProblem& problem) {
+  if (auto reason = refuse_types(problem)) return reason;
+  const AxisView view = view_of(problem);
+  if (view.inner != 1) return "its lines are not rows of memory";
+  if (view.extent < 2 * kLeastPart) return "its rows are short";
+  return std::nullopt;
+}
+
+CudaRun prepare_parts(const KernelProblem& problem, CudaDevice& device) {
+  const AxisView view = view_of(problem);
+  if (view.outer == 0) return CudaRun::nothing();
+  const DType type = problem.inputs[0].dtype;
+  const auto size = static_cast<int64_t>(size_of(type));
+  const int64_t vector = std::gcd(16 / size, view.extent);
+  const LineSplit split =
+      LineSplit::of(view.outer, view.extent / vector, kBlocks, view.extent / kLeastPart);
+  const std::string source =
+      "using T = " + device_type(type) + ";\nconstexpr int kVector = " + std::to_string(vector) +
+      ";\n" + std::string(device_source("reductions")) +
+      std::string(device_source("softmax_sums")) + std::string(device_source("softmax_parts"));
+  struct Pair {
+    cudaKernel_t sums;
+    cudaKernel_t parts;
+  };
+  Modules& modules = device.modules();
+  const Pair plain = {modules.get(source, "softmax_sums"), modules.get(source, "softmax_parts")};
+  const Pair vectors = {modules.get(source, "softmax_sums_by_vectors"),
+                        modules.get(source, "softmax_parts_by_vectors")};
+  const Grid grid{.blocks = view.outer * split.splits, .threads = kPartThreads};
+  const int64_t sums_bytes = grid.blocks * 2 * std::max<int64_t>(size, int64_t{sizeof(float)});
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+            const bool aligned = are_aligned({inputs[0], outputs[0]}, vector * size);
+            const Pair& kernels = aligned ? vectors : plain;
+            const int64_t part = aligned ? split.part : split.part * vector;
+            if (split.splits > 1) {
+              launch_kernel(kernels.sums, grid, launch.stream,
+                            {&view.extent, &split.splits, &part, &launch.workspace, &inputs[0]});
+            }
+            launch_kernel(
+                kernels.parts, grid, launch.stream,
+                {&view.extent, &split.splits, &part, &launch.workspace, &inputs[0], &outputs[0]});
+          },
+          split.splits > 1 ? sums_bytes : 0};
+}
+
 CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device) {
   const AxisView view = view_of(problem);
   const int64_t lines = view.outer * view.inner;
@@ -64,6 +118,7 @@ CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device) {
   const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
                              ";\nconstexpr bool kWholeBlock = " + (whole_block ? "true" : "false") +
                              ";\n" + std::string(device_source("reductions")) +
+                             std::string(device_source("softmax_sums")) +
                              std::string(device_source("softmax_lines"));
   const cudaKernel_t kernel = device.modules().get(source, "softmax_lines");
   Grid grid{.blocks = (lines + 31) / 32, .threads = 256};
@@ -80,6 +135,7 @@ CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device) {
 std::vector<std::shared_ptr<const Kernel>> make_softmax_cuda() {
   return {
       std::make_shared<SimpleCudaKernel>("softmax", "softmax.rows", refuse_rows, prepare_rows),
+      std::make_shared<SimpleCudaKernel>("softmax", "softmax.parts", refuse_parts, prepare_parts),
       std::make_shared<SimpleCudaKernel>("softmax", "softmax.lines", refuse_types, prepare_lines)};
 }
 

@@ -1,29 +1,9 @@
-// Softmax of lines of any length and stride (behind reductions.cuh): two reads, one write. Line l
-// begins at l / inner · extent · inner + l % inner, its elements are `inner` apart. What stands
-// before it:
+// Softmax of lines of any length and stride (behind reductions.cuh and softmax_sums.cuh): two
+// reads, one write. Line l begins at l / inner · extent · inner + l % inner, its elements are
+// `inner` apart. What stands before it:
 //   using T = Half;
 //   constexpr bool kWholeBlock = true;  // a block a line; else 8 threads a line, for 32 lines that
 //                                       // lie beside each other
-using W = Working<T>;
-
-// The largest element so far, and the sum of the exponentials of all less that.
-struct Sums {
-  W largest = Limits<W>::lowest();
-  W sum = 0;
-
-  // The exponential of what is no larger; 1 also where both are infinite.
-  static __device__ W ratio(W value, W largest) {
-    return value == largest ? W(1) : exp(value - largest);
-  }
-  __device__ void add(W value, W count) {
-    const W more = combine<kMax>(largest, value);
-    sum = sum * ratio(largest, more) + count * ratio(value, more);
-    largest = more;
-  }
-  // Infinities and NaN leave no line of numbers.
-  __device__ W scale() const { return W(1) / (sum + (largest - largest)); }
-};
-
 __device__ inline void store_line(const Sums& total, int64_t extent, int64_t inner, int64_t first,
                                   int64_t step, const T* x, T* y) {
   const W scale = total.scale();
@@ -44,10 +24,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     for (int64_t e = threadIdx.x; e < extent; e += blockDim.x) {
       mine.add(widen(x[at + e * inner]), 1);
     }
-    Sums total;
-    total.largest = reduce_in_block<kMax>(mine.largest);
-    total.sum = reduce_in_block<kSum>(mine.sum * Sums::ratio(mine.largest, total.largest));
-    store_line(total, extent, inner, threadIdx.x, blockDim.x, x + at, y + at);
+    store_line(sums_together<true>(mine), extent, inner, threadIdx.x, blockDim.x, x + at, y + at);
   } else {
     __shared__ W largest[kWorkers][32];
     __shared__ W sums[kWorkers][32];

@@ -80,5 +80,38 @@ TEST(TopK, KernelsEqualTheReference) {
   }
 }
 
+class TopKOfType : public ::testing::TestWithParam<DType> {};
+
+// Lines that are selected from in parts, and lines that are sorted whole.
+TEST_P(TopKOfType, LongLines) {
+  const DType type = GetParam();
+  const auto check = [](const HostTensor& x, int64_t k, bool largest) {
+    std::vector<int64_t> shape = x.shape;
+    shape[1] = k;
+    backend::check_case({.op = "top_k",
+                         .attributes = of(1, k, largest),
+                         .inputs = {&x},
+                         .outputs = {HostTensor(x.dtype, shape), HostTensor(DType::kInt64, shape)}});
+  };
+  for (const Indices& shape : {Indices{1, 40000, 1}, Indices{2, 8193, 3}, Indices{5, 5000, 1}}) {
+    HostTensor few = random_integers(type, shape, 1, 0, 9);  // many equals
+    HostTensor many = random_integers(type, shape, 2, -120, 120);
+    if (is_floating(type)) {
+      many = backend::random_tensor(type, shape, 2);
+      for (int64_t at : {3, 1000, 4999}) many.set(at, NAN);
+    }
+    for (int64_t k :
+         {int64_t{1}, int64_t{50}, int64_t{700}, int64_t{2048}, int64_t{2049}, shape[1]}) {
+      check(many, k, true);
+      check(few, k, false);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, TopKOfType,
+                         ::testing::Values(DType::kFloat32, DType::kFloat16, DType::kBFloat16,
+                                           DType::kFloat64, DType::kInt64, DType::kInt8),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
 }  // namespace
 }  // namespace cleave::ops

@@ -11,6 +11,15 @@ using uint16_t = unsigned short;
 using uint32_t = unsigned int;
 using uint64_t = unsigned long long;
 
+// Every kernel does this first (backend/cuda/overlap.h): the one behind it may be brought onto the
+// device from now on, and all that is before it on the stream has ended and can be seen.
+__device__ inline void await_stream() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 struct Half {
   uint16_t bits;
 };
@@ -210,9 +219,19 @@ template <class T>
 __device__ inline T op_erf(T a) {
   return erf(a);
 }
+// a / (1 + e^-b): what sigmoid, SiLU and GELU's approximation are made of. Where e^-b is so large
+// that the fast division gives 0, the result is 0 as far as float32 goes, too.
+template <class T>
+__device__ inline T gated(T a, T b) {
+  if constexpr (sizeof(T) == 4) {
+    return __fdividef(a, 1.0f + expf(-b));
+  } else {
+    return a / (T(1) + exp(-b));
+  }
+}
 template <class T>
 __device__ inline T op_sigmoid(T a) {
-  return T(1) / (T(1) + exp(-a));
+  return gated(T(1), a);
 }
 template <class T>
 __device__ inline T op_sin(T a) {
@@ -276,11 +295,12 @@ __device__ inline T op_gelu(T a) {
 }
 template <class T>
 __device__ inline T op_gelu_tanh(T a) {
-  return T(0.5) * a * (T(1) + tanh(T(0.79788456080286535588) * (a + T(0.044715) * a * a * a)));
+  // (1 + tanh(u)) / 2 is the logistic function of 2 u.
+  return gated(a, T(1.59576912160573071176) * (a + T(0.044715) * a * a * a));
 }
 template <class T>
 __device__ inline T op_silu(T a) {
-  return a / (T(1) + exp(-a));
+  return gated(a, a);
 }
 template <class T>
 __device__ inline T op_softplus(T a) {

@@ -1,0 +1,67 @@
+"""Ops whose few lines are long on one GPU: Cleave's kernels beside PyTorch's, in one run.
+
+    python -m bench.peers.gpu_rows [--program build/cuda/bin/bench_gpu_rows]
+
+Softmax, arg max, top-k, running sums and reductions of vocabularies and of whole tensors. Times are
+microseconds of a call among others in a CUDA graph; `floor` is that of the bytes alone.
+"""
+
+import argparse
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from .gpu_ranks import graph_ms
+from .models import ROOT
+
+TYPES = {"f16": torch.float16, "f32": torch.float32}
+CALLS = 16  # of a graph
+ARENA_BYTES = 12 << 20  # that operands of calls that follow each other take turns in
+
+
+def work_of(name: str) -> Callable[[torch.Tensor], object]:
+    op, *_, last = name.split()
+    return {
+        "softmax": lambda x: torch.softmax(x, 1),
+        "arg_max": lambda x: torch.argmax(x, 1),
+        "top_k": lambda x: torch.topk(x, int(last), 1),
+        "cumsum": lambda x: torch.cumsum(x, 1),
+        "reduce_sum": lambda x: torch.sum(x, 1),
+        "reduce_max": lambda x: torch.amax(x, 1),
+    }[op]
+
+
+def torch_us(name: str) -> float:
+    _, kind, lines, _, extent, *_ = name.split()
+    shape = (int(lines), int(extent))
+    size = shape[0] * shape[1] * TYPES[kind].itemsize
+    turns = min(CALLS, max(1, ARENA_BYTES // size))
+    operands = [torch.rand(shape, device="cuda", dtype=TYPES[kind]) * 2 - 1 for _ in range(turns)]
+    work = work_of(name)
+
+    def calls():
+        for call in range(CALLS):
+            work(operands[call % turns])
+
+    return 1e3 * graph_ms(calls, trials=9) / CALLS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.peers.gpu_rows", description=__doc__)
+    default = ROOT / "build" / "cuda" / "bin" / "bench_gpu_rows"
+    parser.add_argument("--program", type=Path, default=default)
+    program = parser.parse_args().program
+    done = subprocess.run([str(program)], check=True, stdout=subprocess.PIPE, text=True)
+    print(f"{'microseconds':<36}{'kernel':<20}{'floor':>9}{'Cleave':>9}{'PyTorch':>9}")
+    peers: dict[str, float] = {}
+    for line in done.stdout.splitlines():
+        name, kernel, us, floor = line.split("\t")
+        if name not in peers:
+            peers[name] = torch_us(name)
+        print(f"{name:<36}{kernel:<20}{floor:>9}{us:>9}{peers[name]:9.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
