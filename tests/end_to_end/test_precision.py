@@ -22,6 +22,10 @@ CASES = {
         {"blocks": "1,2,1", "width": 16, "classes": 10},
         {"batch": 2, "height": 64, "width": 61},
     ),
+    "mobilenet": (
+        {"multiplier": 0.5, "blocks": 8, "classes": 10},
+        {"batch": 2, "height": 64, "width": 61},
+    ),
     "convnext": (
         {"depths": "1,2", "width": 48, "classes": 10},
         {"batch": 1, "height": 64, "width": 64},

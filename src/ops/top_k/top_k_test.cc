@@ -88,10 +88,11 @@ TEST_P(TopKOfType, LongLines) {
   const auto check = [](const HostTensor& x, int64_t k, bool largest) {
     std::vector<int64_t> shape = x.shape;
     shape[1] = k;
-    backend::check_case({.op = "top_k",
-                         .attributes = of(1, k, largest),
-                         .inputs = {&x},
-                         .outputs = {HostTensor(x.dtype, shape), HostTensor(DType::kInt64, shape)}});
+    backend::check_case(
+        {.op = "top_k",
+         .attributes = of(1, k, largest),
+         .inputs = {&x},
+         .outputs = {HostTensor(x.dtype, shape), HostTensor(DType::kInt64, shape)}});
   };
   for (const Indices& shape : {Indices{1, 40000, 1}, Indices{2, 8193, 3}, Indices{5, 5000, 1}}) {
     HostTensor few = random_integers(type, shape, 1, 0, 9);  // many equals
