@@ -12,6 +12,9 @@ namespace {
 constexpr int64_t kMostCopies = 32;
 // Activations of a usual network; operands of a call are seldom where the call before had its own.
 constexpr int64_t kArenaBytes = int64_t{12} << 20;
+// A device whose memory is not the host's takes long to give some: small operands share it.
+constexpr int64_t kSlab = int64_t{64} << 20;
+constexpr int64_t kAlignment = 256;
 
 // From the first to the last element that the view reaches.
 int64_t bytes_of(const TensorView& view) {
@@ -46,20 +49,19 @@ void fill(DType type, std::span<std::byte> bytes, int64_t index_extent, uint32_t
 }
 
 // The same in a device's memory.
-void fill(Device& device, DType type, Buffer& buffer, int64_t index_extent, uint32_t seed) {
-  if (device.memory_is_host()) {
-    return fill(type, {buffer.data(), static_cast<size_t>(buffer.bytes())}, index_extent, seed);
-  }
+void fill(Device& device, DType type, std::span<std::byte> memory, int64_t index_extent,
+          uint32_t seed) {
+  if (device.memory_is_host()) return fill(type, memory, index_extent, seed);
   // Large buffers repeat their beginning: no kernel takes note.
   constexpr int64_t kFilled = int64_t{1} << 20;
-  std::vector<std::byte> host(static_cast<size_t>(std::min(buffer.bytes(), kFilled)));
+  const auto bytes = static_cast<int64_t>(memory.size());
+  std::vector<std::byte> host(static_cast<size_t>(std::min(bytes, kFilled)));
   fill(type, host, index_extent, seed);
   const StreamHandle stream = device.default_stream();
   auto done = static_cast<int64_t>(host.size());
-  device.copy_to_device(buffer.data(), host.data(), done, stream);
-  for (; done < buffer.bytes(); done *= 2) {
-    const int64_t more = std::min(done, buffer.bytes() - done);
-    device.copy(buffer.data() + done, buffer.data(), more, stream);
+  device.copy_to_device(memory.data(), host.data(), done, stream);
+  for (; done < bytes; done *= 2) {
+    device.copy(memory.data() + done, memory.data(), std::min(done, bytes - done), stream);
   }
   device.synchronize(stream);
 }
@@ -88,11 +90,22 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
   }
 }
 
-std::byte* TrialOperands::operand(const TensorView& view, const char* what) {
-  const int64_t bytes = bytes_of(view);
+std::byte* TrialOperands::memory(int64_t bytes, const char* what) {
   if (bytes == 0) return nullptr;
-  buffers_.push_back(device_.allocate(bytes, what));
-  return buffers_.back().data();
+  if (device_.memory_is_host() || bytes > kSlab / 2) {
+    buffers_.push_back(device_.allocate(bytes, what));
+    return buffers_.back().data();
+  }
+  if (slab_left_ < bytes) {
+    buffers_.push_back(device_.allocate(kSlab, what));
+    slab_at_ = buffers_.back().data();
+    slab_left_ = kSlab;
+  }
+  std::byte* const at = slab_at_;
+  const int64_t taken = std::min(slab_left_, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  slab_at_ += taken;
+  slab_left_ -= taken;
+  return at;
 }
 
 void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent) {
@@ -102,17 +115,19 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
       turn.inputs.push_back(turns_[0].inputs[i]);
       continue;
     }
-    turn.inputs.push_back(operand(problem.inputs[i], "an operand"));
-    if (turn.inputs.back() == nullptr) continue;
-    if (problem.key(i) == 0 && !is_table(i, index_extent)) {
-      turn.written.emplace_back(buffers_.back().data(),
-                                static_cast<size_t>(buffers_.back().bytes()));
-    }
-    fill(device_, problem.inputs[i].dtype, buffers_.back(), index_extent,
+    const int64_t bytes = bytes_of(problem.inputs[i]);
+    std::byte* const data = memory(bytes, "an operand");
+    turn.inputs.push_back(data);
+    if (data == nullptr) continue;
+    const std::span<std::byte> operand(data, static_cast<size_t>(bytes));
+    if (problem.key(i) == 0 && !is_table(i, index_extent)) turn.written.push_back(operand);
+    fill(device_, problem.inputs[i].dtype, operand, index_extent,
          static_cast<uint32_t>(turns_.size()));
     if (problem.key(i) != 0) constants_[{i, 0}] = turn.inputs.back();
   }
-  for (const TensorView& view : problem.outputs) turn.outputs.push_back(operand(view, "a result"));
+  for (const TensorView& view : problem.outputs) {
+    turn.outputs.push_back(memory(bytes_of(view), "a result"));
+  }
   turns_.push_back(std::move(turn));
 }
 
@@ -121,11 +136,10 @@ const void* TrialOperands::constant(size_t input, size_t copy) {
   if (bytes == 0) return nullptr;
   const void*& data = constants_[{input, copy}];
   if (data == nullptr) {
-    Buffer own = device_.allocate(bytes, "a weight");
-    device_.copy(own.data(), constants_.at({input, 0}), bytes, device_.default_stream());
+    std::byte* const own = memory(bytes, "a weight");
+    device_.copy(own, constants_.at({input, 0}), bytes, device_.default_stream());
     device_.synchronize(device_.default_stream());
-    data = own.data();
-    buffers_.push_back(std::move(own));
+    data = own;
   }
   return data;
 }

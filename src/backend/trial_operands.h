@@ -42,11 +42,13 @@ class TrialOperands {
   Device& device() { return device_; }
 
  private:
-  std::byte* operand(const TensorView& view, const char* what);
+  std::byte* memory(int64_t bytes, const char* what);
   void add_turn(const KernelProblem& problem, int64_t index_extent);
 
   Device& device_;
   std::vector<Buffer> buffers_;
+  std::byte* slab_at_ = nullptr;  // what is left of the last buffer that several operands share
+  int64_t slab_left_ = 0;
   std::vector<Turn> turns_;
   std::vector<int64_t> constant_bytes_;                         // by input; 0 where it is none
   std::map<std::pair<size_t, size_t>, const void*> constants_;  // by input and copy
