@@ -34,7 +34,7 @@ std::string measure_machine(const MeasureOptions& options) {
   model.set_backend(std::string(backend->name()));
   model.set_cores(cores);
   for (const int count : at_work) {
-    progress(std::to_string(count) + " device(s) at work");
+    progress("with " + std::to_string(count) + " device(s) at work");
     const auto profiler = compiler::make_device_profiler(
         backend, std::span(indices).first(static_cast<size_t>(count)));
     model.devices().push_back(cost::measure_device(*profiler, registry, plan));

@@ -24,7 +24,12 @@ std::string model_of(const Options& options) {
     const bool gpus = devices.backend() == "cuda";
     return (gpus ? cost::MachineModel::builtin_gpu() : cost::MachineModel::builtin()).to_json();
   }
-  return measure_machine({devices, options.seconds, options.log.sink()});
+  // It takes a while: what is measured is said as it goes.
+  const LogSink log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kInfo) return options.log.progress("measuring " + std::string(line));
+    options.log.sink()(level, line);
+  };
+  return measure_machine({devices, options.seconds, log});
 }
 
 void run(const Options& options) {
