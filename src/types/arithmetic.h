@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/check.h"
 #include "types/host_tensor.h"
 #include "types/reduce_op.h"
 
@@ -18,6 +19,15 @@ template <class T>
 inline constexpr bool kIsHalf = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
 template <class T>
 inline constexpr bool kIsFloating = kIsHalf<T> || std::is_floating_point_v<T>;
+
+// Calls f.template operator()<T>() with the C++ type of a floating `type`.
+template <class F>
+void dispatch_floating(DType type, F&& f) {
+  CLEAVE_CHECK(is_floating(type), "a type that is not floating");
+  dispatch_dtype(type, [&]<class T>() {
+    if constexpr (kIsFloating<T>) f.template operator()<T>();
+  });
+}
 
 // What a long sum of T is accumulated in: integers wrap around, floating point is rounded once.
 template <class T>

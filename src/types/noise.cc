@@ -4,8 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "base/check.h"
-#include "base/half.h"
+#include "types/arithmetic.h"
 
 namespace cleave {
 namespace {
@@ -14,43 +13,15 @@ constexpr int64_t kBlock = 512;
 
 template <class T>
 void round_to(std::span<double> values) {
-  for (double& value : values) {
-    if constexpr (std::is_floating_point_v<T>) {
-      value = static_cast<T>(value);
-    } else {  // a half: rounded to float first, as everywhere
-      value = static_cast<double>(static_cast<float>(T(static_cast<float>(value))));
-    }
-  }
+  for (double& value : values) value = widened<double>(narrowed<T>(value));
 }
 
 template <class T>
 void store_as(std::span<const double> values, std::byte* into) {
   for (const double value : values) {
-    T element;
-    if constexpr (std::is_floating_point_v<T>) {
-      element = static_cast<T>(value);
-    } else {
-      element = T(static_cast<float>(value));
-    }
+    const T element = narrowed<T>(value);
     std::memcpy(into, &element, sizeof element);
     into += sizeof element;
-  }
-}
-
-// Calls f.operator()<T>() for the floating type.
-template <class F>
-void dispatch_floating(DType type, F&& f) {
-  switch (type) {
-    case DType::kFloat64:
-      return f.template operator()<double>();
-    case DType::kFloat32:
-      return f.template operator()<float>();
-    case DType::kFloat16:
-      return f.template operator()<Half>();
-    case DType::kBFloat16:
-      return f.template operator()<BFloat16>();
-    default:
-      CLEAVE_CHECK(false, "noise of a type that is not floating");
   }
 }
 

@@ -1,15 +1,7 @@
-#include "capabilities/op_capabilities.h"
+#include "ops/collectives/capabilities_memory.h"
 
 namespace cleave::capabilities {
 
-// They see memory, whatever dimensions lie in it.
-OpCapabilitiesList make_collectives_capabilities_cuda() {
-  const auto any = std::make_shared<AnyFormat>();
-  return {{"all_reduce", any},
-          {"all_gather", any},
-          {"reduce_scatter", any},
-          {"all_to_all", any},
-          {"shard", any}};
-}
+OpCapabilitiesList make_collectives_capabilities_cuda() { return collectives_of_memory(); }
 
 }  // namespace cleave::capabilities

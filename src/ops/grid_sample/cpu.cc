@@ -48,14 +48,6 @@ struct GridSample {
   }
 };
 
-// The C++ type of a floating one.
-template <class F>
-void dispatch_floating(DType type, F&& f) {
-  dispatch_dtype(type, [&]<class T>() {
-    if constexpr (kIsFloating<T>) f.template operator()<T>();
-  });
-}
-
 RunFunction prepare(const KernelProblem& problem) {
   const TensorView& x = problem.inputs[0];
   const GridSample work{GridSampling::of(problem.attributes),

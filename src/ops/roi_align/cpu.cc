@@ -120,13 +120,6 @@ struct Align {
   }
 };
 
-template <class F>
-void dispatch_floating(DType type, F&& f) {
-  dispatch_dtype(type, [&]<class T>() {
-    if constexpr (kIsFloating<T>) f.template operator()<T>();
-  });
-}
-
 RunFunction prepare(const KernelProblem& problem) {
   Align work{RoiAlignment::of(problem.attributes),
              IndexRange::of(problem.attributes, problem.inputs[0].shape[0]),
