@@ -110,7 +110,9 @@ void add_rows(std::vector<Case>& cases) {
   for (const char* element : {"float", "Half", "double"}) {
     for (const bool one_group : {false, true}) {
       cases.push_back({{"reductions", "normalise_channels"},
-                       type(element) + number("kVector", 2) + flag("kOneGroup", one_group)});
+                       type(element) + number("kVector", 2) +
+                           number("kThreads", one_group ? 512 : 320) + number("kHeld", 4) +
+                           number("kMostChunks", 128) + flag("kOneGroup", one_group)});
     }
   }
 }

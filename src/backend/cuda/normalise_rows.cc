@@ -12,11 +12,10 @@
 namespace cleave::backend {
 namespace {
 
-// Of rows that do not fit in registers: enough blocks for a GPU, each with enough to do.
-constexpr int64_t kBlocks = 512;
-constexpr int64_t kLeastPart = 4096;  // elements
-constexpr int64_t kMostSplits = 32;   // which every block goes through
-constexpr int kLongThreads = 512;
+// Of rows that do not fit in registers. Those of device/normalise_rows.cuh:
+constexpr int64_t kLongThreads = 256;  // of a block
+constexpr int64_t kHeld = 4;           // vectors that a thread reads once
+constexpr int64_t kMostSplits = 32;    // one a lane
 
 bool has(const KernelProblem& problem, size_t i) {
   return i < problem.inputs.size() && problem.inputs[i].present;
@@ -31,6 +30,17 @@ struct RowsArgument {
   int64_t channels;
   Divisor inner;
 };
+
+constexpr int64_t kMostBlocks = 2048;
+constexpr int64_t kLeastBlocks = 256;  // rather than that threads hold all that they can
+
+// Each thread has as many vectors as it can hold, fewer where there are few rows and more where
+// there are many.
+LineSplit split_of(int64_t rows, int64_t vectors) {
+  const int64_t of_threads = (vectors + kLongThreads - 1) / kLongThreads;
+  const int64_t wanted = std::max((of_threads + kHeld - 1) / kHeld, kLeastBlocks / rows);
+  return LineSplit::of(rows, vectors, kMostBlocks, std::min({kMostSplits, wanted, of_threads}));
+}
 
 std::string flag(const char* name, bool value) {
   return std::string("constexpr bool ") + name + (value ? " = true;\n" : " = false;\n");
@@ -60,7 +70,7 @@ struct Normalisation {
     const int64_t units = aligned ? split.part : split.part * form.vector;
     Grid grid = form.grid(rows.rows);
     if (is_long) {
-      grid = {.blocks = rows.rows * split.splits, .threads = kLongThreads};
+      grid = {.blocks = rows.rows * split.splits, .threads = static_cast<int>(kLongThreads)};
       launch_kernel(aligned ? vector_statistics : plain_statistics, grid, launch.stream,
                     {&rows, &split.splits, &units, &launch.workspace, &inputs[0]});
     }
@@ -108,8 +118,7 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
   if (has(problem, 1) && !by_channel) work.scale_alignment = vector * size_of(type_of(1));
   if (has(problem, 2) && !by_channel) work.bias_alignment = vector * size_of(type_of(2));
   if (work.is_long) {
-    work.split = LineSplit::of(rows.rows, rows.length / work.form.vector, kBlocks,
-                               std::min(kMostSplits, rows.length / kLeastPart));
+    work.split = split_of(rows.rows, rows.length / work.form.vector);
   }
   const std::string source =
       "using T = " + device_type(type) + ";\nusing S = " + device_type(type_of(1)) +

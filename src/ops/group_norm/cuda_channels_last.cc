@@ -13,11 +13,13 @@ namespace cleave::backend {
 namespace {
 
 constexpr int64_t kMostThreads = 512;
-constexpr int64_t kBlocks = 512;      // enough for a GPU
-constexpr int64_t kLeastPart = 8192;  // elements of a block
-constexpr int64_t kMostChunks = 256;  // of an image, which every block goes through
-constexpr int64_t kLineVectors = 16;  // that a block reads of a place
-constexpr int64_t kLargeGroup = 512;  // channels: such a group is a slice
+constexpr int64_t kGoodThreads = 384;  // of a block, where a slice has not more vectors
+constexpr int64_t kHeld = 4;           // vectors that a thread reads once
+constexpr int64_t kMostBlocks = 1024;
+constexpr int64_t kLeastBlocks = 256;  // rather than that threads hold all that they can
+constexpr int64_t kMostChunks = 128;   // of an image, which every block goes through
+constexpr int64_t kLineVectors = 16;   // that a block reads of a place
+constexpr int64_t kLargeGroup = 512;   // channels: such a group is a slice
 
 // The bytes of normalise_channels.cuh's struct.
 struct ChannelsArgument {
@@ -28,6 +30,7 @@ struct ChannelsArgument {
   int64_t chunk;
   int32_t slices;
   int32_t chunks;
+  int32_t rows;
   double epsilon;
 };
 
@@ -58,23 +61,47 @@ int64_t slice_channels(const ChannelsArgument& work, int64_t vector) {
   return slice;
 }
 
+// Slices, and a block's threads: one for each vector of the slice, and so many rows of them.
+void cut_slices(ChannelsArgument& work, int64_t vector) {
+  work.slice = slice_channels(work, vector);
+  work.slices = static_cast<int32_t>(work.channels / work.slice);
+  work.rows = 1;
+  const int64_t columns = std::min(work.slice / vector, kMostThreads);
+  while (columns * work.rows * 2 <= kGoodThreads) work.rows *= 2;
+}
+
+// Chunks of places: each thread has as many as it can hold, fewer where there are few blocks then
+// and more where there are many.
+void cut_chunks(ChannelsArgument& work, int64_t images) {
+  const auto parts = [&](int64_t of) { return std::max<int64_t>(1, of / (images * work.slices)); };
+  const int64_t rows = (work.places + work.rows - 1) / work.rows;
+  const int64_t wanted = std::max((rows + kHeld - 1) / kHeld, parts(kLeastBlocks));
+  const int64_t chunks = std::min({wanted, parts(kMostBlocks), kMostChunks, rows});
+  work.chunk = (rows + chunks - 1) / chunks * work.rows;
+  work.chunks = static_cast<int32_t>((work.places + work.chunk - 1) / work.chunk);
+}
+
 Form form_of(ChannelsArgument work, int64_t images, int64_t vector, DType type,
              CudaDevice& device) {
   Form form{.vector = vector};
-  work.slice = slice_channels(work, vector);
-  work.slices = static_cast<int32_t>(work.channels / work.slice);
+  cut_slices(work, vector);
   form.argument = work;
   const int64_t columns = std::min(work.slice / vector, kMostThreads);
-  const int64_t threads = (kMostThreads / columns * columns + 31) / 32 * 32;
+  const int64_t threads = (columns * work.rows + 31) / 32 * 32;
   const auto size = static_cast<int64_t>(type == DType::kFloat64 ? sizeof(double) : sizeof(float));
   const int64_t groups = work.slice / work.group;
   const int64_t sums = is_one_group(work) ? 0 : threads * vector;
   form.grid = {.blocks = images * work.slices * work.chunks,
                .threads = static_cast<int>(threads),
                .shared_bytes = static_cast<int>((2 * groups + sums) * size)};
+  const auto constant = [](const char* name, int64_t value) {
+    return std::string("constexpr int ") + name + " = " + std::to_string(value) + ";\n";
+  };
   const std::string source =
-      "using T = " + device_type(type) + ";\nconstexpr int kVector = " + std::to_string(vector) +
-      ";\nconstexpr bool kOneGroup = " + (is_one_group(work) ? "true" : "false") + ";\n" +
+      "using T = " + device_type(type) + ";\n" + constant("kVector", vector) +
+      constant("kThreads", threads) + constant("kHeld", kHeld) +
+      constant("kMostChunks", kMostChunks) +
+      "constexpr bool kOneGroup = " + (is_one_group(work) ? "true" : "false") + ";\n" +
       std::string(device_source("reductions")) + std::string(device_source("normalise_channels"));
   form.statistics = device.modules().get(source, "channel_statistics");
   form.normalise = device.modules().get(source, "normalise_channels");
@@ -111,12 +138,8 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t of_group = is_one_group(work) ? work.group : work.channels;
   const int64_t vector = std::gcd(16 / size, of_group);
-  const int64_t slice = slice_channels(work, vector);
-  const int64_t most = std::clamp<int64_t>(work.places * slice / kLeastPart, 1, kMostChunks);
-  const int64_t wanted = kBlocks / (images * (work.channels / slice));
-  const int64_t chunks = std::clamp<int64_t>(wanted, 1, std::min(most, work.places));
-  work.chunk = (work.places + chunks - 1) / chunks;
-  work.chunks = static_cast<int32_t>((work.places + work.chunk - 1) / work.chunk);
+  cut_slices(work, vector);
+  cut_chunks(work, images);
   const Form vectors = form_of(work, images, vector, x.dtype, device);
   const Form plain = vector > 1 ? form_of(work, images, 1, x.dtype, device) : vectors;
   const int64_t bytes = images * (work.channels / work.group) * work.chunks * 2 *

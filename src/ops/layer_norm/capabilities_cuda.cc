@@ -16,15 +16,15 @@ class GroupNorm final : public OpCapabilities {
  public:
   bool writes(DType, Format) const override { return true; }
   bool reads_as_result(size_t input) const override { return input == 0; }
-  // Two numbers of 8 bytes for each chunk of a group: of all groups at most 256, and 512 of the at
-  // most 2048 that a block has.
+  // Two numbers of 8 bytes for each chunk of a group: of all groups at most 256, and 1024 of the at
+  // most 128 that a block has.
   Dim workspace_bytes(const Attributes& attributes,
                       std::span<const Operand> inputs) const override {
     constexpr int64_t kChunkBytes = 16;
     if (inputs.empty()) return int64_t{2} << 20;
     const Shape& x = inputs[0].type.shape;
     const Dim groups = x[0] * floor_div(x[1], attributes.dim("group_channels"));
-    return Dim(int64_t{2} << 20) + (groups + min(groups * 256, Dim(512 * 2048))) * kChunkBytes;
+    return Dim(int64_t{2} << 20) + (groups + min(groups * 256, Dim(1024 * 128))) * kChunkBytes;
   }
 };
 

@@ -13,7 +13,8 @@
 //   constexpr int kPieces = 2;          // vectors a thread
 //   constexpr bool kWholeBlock = true;  // a block a row, else a warp
 using W = Working<T>;
-constexpr int kMostThreads = kWholeBlock || kLong ? 1024 : 128;
+constexpr int kMostThreads = kLong ? 256 : kWholeBlock ? 1024 : 128;
+constexpr int kLeastBlocks = kLong ? 5 : 1;  // of a multiprocessor
 
 struct Rows {
   int64_t rows;
@@ -99,9 +100,13 @@ __device__ void normalise_row(const Rows& rows, const T* x, const S* scale, cons
   part.store(y + row * rows.length, rows.length, thread, threads);
 }
 
-// ---- Long rows are cut into `splits` parts of `part` vectors. Of each: its mean, and the sum of
-// the squares of the differences from that.
-struct Statistics {
+// ---- Long rows are cut into `splits` parts of `part` vectors, of which a thread holds the first:
+// it reads them once. Of each part: its mean, and the sum of the squares of the differences from
+// that.
+constexpr int kHeld = 4;
+constexpr int kLongThreads = 256;
+
+struct alignas(2 * sizeof(W)) Statistics {
   W mean;
   W squares;
 };
@@ -111,76 +116,95 @@ struct RowCut {
   int64_t row;
   int64_t begin;
   int64_t end;
+  Vector<T, kCount> held[kHeld];
 
-  __device__ RowCut(const Rows& rows, int64_t splits, int64_t part, int64_t block) {
-    row = block / splits;
-    begin = block % splits * part * kCount;
+  __device__ RowCut(const Rows& rows, int64_t splits, int64_t part, const T* x) {
+    row = blockIdx.x / splits;
+    begin = blockIdx.x % splits * part * kCount;
     end = begin + part * kCount < rows.length ? begin + part * kCount : rows.length;
-  }
-  __device__ int64_t elements() const { return end - begin; }
-};
-
-// The sum of a part's elements, or of their squares, less `mean`.
-template <int kCount, bool kSquares>
-__device__ W sum_of_part(const RowCut<kCount>& cut, const T* row, W mean) {
-  W sum = 0;
-#pragma unroll 4
-  for (int64_t e = cut.begin + threadIdx.x * kCount; e < cut.end; e += blockDim.x * kCount) {
-    const auto values = *reinterpret_cast<const Vector<T, kCount>*>(row + e);
-    W few = 0;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const W difference = widen(values.at[i]) - mean;
-      few += kSquares ? difference * difference : difference;
+    for (int h = 0; h < kHeld; ++h) {
+      const int64_t e = first() + h * kLongThreads * kCount;
+      if (e < end) {
+        held[h] = *reinterpret_cast<const Vector<T, kCount>*>(x + row * rows.length + e);
+      }
     }
-    sum += few;
   }
-  return reduce_in_block<kSum>(sum);
-}
+  __device__ int64_t first() const { return begin + threadIdx.x * kCount; }
+  __device__ int64_t elements() const { return end - begin; }
+
+  // f(vector, the row's element where it begins) for all of a thread; `from` is the row.
+  template <class F>
+  __device__ void each(const T* from, F&& f) const {
+    int64_t e = first();
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h, e += kLongThreads * kCount) {
+      if (e < end) f(held[h], e);
+    }
+#pragma unroll 4
+    for (; e < end; e += kLongThreads * kCount) {
+      f(*reinterpret_cast<const Vector<T, kCount>*>(from + e), e);
+    }
+  }
+
+  // The sum of its elements less `mean`, or of their squares.
+  template <bool kSquares>
+  __device__ W sum(const T* from, W mean) const {
+    W sum = 0;
+    each(from, [&](const Vector<T, kCount>& values, int64_t) {
+      W few = 0;
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        const W difference = widen(values.at[i]) - mean;
+        few += kSquares ? difference * difference : difference;
+      }
+      sum += few;
+    });
+    return reduce_in_block<kSum>(sum);
+  }
+};
 
 template <int kCount>
 __device__ void statistics_of_part(const Rows& rows, int64_t splits, int64_t part, const T* x,
                                    Statistics* statistics) {
-  const RowCut<kCount> cut(rows, splits, part, blockIdx.x);
+  const RowCut<kCount> cut(rows, splits, part, x);
   const T* row = x + cut.row * rows.length;
   W mean = 0;
-  if constexpr (kCentred) mean = sum_of_part<kCount, false>(cut, row, W(0)) / W(cut.elements());
-  const W squares = sum_of_part<kCount, true>(cut, row, mean);
+  if constexpr (kCentred) mean = cut.template sum<false>(row, W(0)) / W(cut.elements());
+  const W squares = cut.template sum<true>(row, mean);
   if (threadIdx.x == 0) statistics[blockIdx.x] = {mean, squares};
+}
+
+// Those of a row from its parts', one a lane: the mean, and the mean square of the differences.
+__device__ inline Statistics of_row(const Rows& rows, int64_t splits, int64_t elements,
+                                    const Statistics* parts) {
+  const int lane = threadIdx.x % 32;
+  const Statistics part = lane < splits ? parts[lane] : Statistics{};
+  const int64_t last = rows.length - (splits - 1) * elements;
+  const W share = lane < splits ? W(lane + 1 < splits ? elements : last) / W(rows.length) : W(0);
+  const W mean = kCentred ? reduce_in_warp<kSum>(part.mean * share) : W(0);
+  const W difference = part.mean - mean;
+  const W square = part.squares / W(rows.length) + difference * difference * share;
+  return {mean, reduce_in_warp<kSum>(square)};
 }
 
 template <int kCount>
 __device__ void normalise_part(const Rows& rows, int64_t splits, int64_t part,
                                const Statistics* statistics, const T* x, const S* scale,
                                const B* bias, T* y) {
-  const RowCut<kCount> cut(rows, splits, part, blockIdx.x);
-  const Statistics* parts = statistics + cut.row * splits;
-  W mean = 0;
-  if constexpr (kCentred) {
-    for (int64_t s = 0; s < splits; ++s) {
-      const W share = W(RowCut<kCount>(rows, splits, part, s).elements()) / W(rows.length);
-      mean += parts[s].mean * share;
-    }
-  }
-  W squares = 0;
-  for (int64_t s = 0; s < splits; ++s) {
-    const W difference = parts[s].mean - mean;
-    const W elements = W(RowCut<kCount>(rows, splits, part, s).elements());
-    squares += parts[s].squares + difference * difference * elements;
-  }
-  const W inverse = W(1) / sqrt(squares / W(rows.length) + W(rows.epsilon));
+  const RowCut<kCount> cut(rows, splits, part, x);
+  const Statistics whole = of_row(rows, splits, part * kCount, statistics + cut.row * splits);
+  const W inverse = W(1) / sqrt(whole.squares + W(rows.epsilon));
   const int64_t row = cut.row * rows.length;
-#pragma unroll 4
-  for (int64_t e = cut.begin + threadIdx.x * kCount; e < cut.end; e += blockDim.x * kCount) {
-    auto values = *reinterpret_cast<const Vector<T, kCount>*>(x + row + e);
+  cut.each(x + row, [&](Vector<T, kCount> values, int64_t e) {
     W wide[kCount];
 #pragma unroll
     for (int i = 0; i < kCount; ++i) wide[i] = widen(values.at[i]);
-    normalise(wide, mean, inverse, rows, cut.row, e, scale, bias);
+    normalise(wide, whole.mean, inverse, rows, cut.row, e, scale, bias);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) values.at[i] = narrow<T>(wide[i]);
     *reinterpret_cast<Vector<T, kCount>*>(y + row + e) = values;
-  }
+  });
 }
 
 template <int kCount, int kPieces_>
@@ -194,23 +218,23 @@ __device__ void normalise_some(const Rows& rows, int64_t splits, int64_t part,
   }
 }
 
-extern "C" __global__ void __launch_bounds__(kMostThreads)
+extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
     normalise_rows(const Rows rows, const int64_t splits, const int64_t part,
                    const Statistics* statistics, const T* x, const S* scale, const B* bias, T* y) {
   normalise_some<1, kVector * kPieces>(rows, splits, part, statistics, x, scale, bias, y);
 }
-extern "C" __global__ void __launch_bounds__(kMostThreads)
+extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
     normalise_rows_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
                               const Statistics* statistics, const T* x, const S* scale,
                               const B* bias, T* y) {
   normalise_some<kVector, kPieces>(rows, splits, part, statistics, x, scale, bias, y);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
     statistics(const Rows rows, const int64_t splits, const int64_t part, Statistics* statistics,
                const T* x) {
   if constexpr (kLong) statistics_of_part<1>(rows, splits, part, x, statistics);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
     statistics_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
                           Statistics* statistics, const T* x) {
   if constexpr (kLong) statistics_of_part<kVector>(rows, splits, part, x, statistics);
