@@ -176,13 +176,44 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
     }
   };
   const DType type = DType::kFloat16;
-  for (const int64_t side : {128, 32}) {
-    const Attributes attributes = {{"group_channels", Dim(10)}, {"epsilon", 1e-5}};
+  struct Images {
+    const char* what;
+    std::vector<int64_t> shape;
+    int64_t group;
+  };
+  const Images images[] = {{"group norm", {2, 320, 128, 128}, 10},
+                           {"group norm, 1 image", {1, 320, 128, 128}, 10},
+                           {"group norm, 4 images", {4, 320, 128, 128}, 10},
+                           {"group norm, small", {2, 320, 32, 32}, 10},
+                           {"group norm, many channels", {2, 1280, 16, 16}, 40},
+                           {"group norm, 1 group", {1, 640, 64, 64}, 640},
+                           {"instance norm", {1, 64, 256, 256}, 1}};
+  for (const Images& one : images) {
+    const Attributes attributes = {{"group_channels", Dim(one.group)}, {"epsilon", 1e-5}};
     KernelProblem problem{.op = "group_norm", .attributes = attributes};
-    problem.inputs = {lying(type, {2, 320, side, side}, format), TensorView::dense(type, {320}),
-                      TensorView::dense(type, {320})};
+    const TensorView parameter = TensorView::dense(type, {one.shape[1]});
+    problem.inputs = {lying(type, one.shape, format), parameter, parameter};
     problem.outputs = {problem.inputs[0]};
-    time(side == 128 ? "group norm" : "group norm, small", problem);
+    time(one.what, problem);
+  }
+  // A sum of images of which one lies in another format, or both, and what is cast to it.
+  for (const Format other : kFormats) {
+    for (const DType from : {type, DType::kFloat32}) {
+      FusedProgram chain{.inputs = 2, .steps = {{.op = "add", .args = {0, 1}, .type = type}},
+                         .outputs = {2}};
+      if (from != type) {
+        chain = {.inputs = 1, .steps = {{.op = "cast", .args = {0}, .type = type}}, .outputs = {1}};
+      }
+      Attributes attributes;
+      chain.to_attributes(attributes);
+      const std::vector<int64_t> shape = {2, 320, 128, 128};
+      KernelProblem problem{.op = "fused_elementwise", .attributes = attributes};
+      problem.inputs = {lying(from, shape, other)};
+      if (chain.inputs == 2) problem.inputs.push_back(lying(type, shape, format));
+      problem.outputs = {lying(type, shape, format)};
+      time(("chain from " + std::string(name_of(from)) + " " + std::string(name_of(other))).c_str(),
+           problem);
+    }
   }
   const std::vector<Dim> twos = {2, 2};
   const Attributes attributes = {

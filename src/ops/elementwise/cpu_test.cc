@@ -269,6 +269,38 @@ TEST(FusedElementwise, WalksEveryLayoutAndBroadcast) {
   }
 }
 
+// Images whose channels lie innermost beside others, with what is added to each channel.
+TEST(FusedElementwise, OperandsInOtherOrdersThanTheResult) {
+  const FusedProgram program{.inputs = 4,
+                             .steps = {{.op = "cast", .args = {0}, .type = DType::kFloat16},
+                                       {.op = "add", .args = {4, 1}, .type = DType::kFloat16},
+                                       {.op = "mul", .args = {5, 2}, .type = DType::kFloat16},
+                                       {.op = "add", .args = {6, 3}, .type = DType::kFloat16}},
+                             .outputs = {7}};
+  constexpr Lay kLast = Lay::kChannelsLast;
+  const std::vector<std::vector<int64_t>> shapes = {{2, 64, 16, 8},  {1, 70, 13, 11},
+                                                    {3, 320, 2, 50}, {2, 129, 9, 7},
+                                                    {1, 8, 130, 1},  {2, 6, 5, 4}};
+  for (const auto& shape : shapes) {
+    SCOPED_TRACE(::testing::PrintToString(shape));
+    const std::vector<HostTensor> inputs = {random_tensor(DType::kFloat32, shape, 1),
+                                            random_tensor(DType::kFloat16, shape, 2),
+                                            random_tensor(DType::kFloat16, {shape[1], 1, 1}, 3),
+                                            random_tensor(DType::kFloat16, shape, 4)};
+    const std::vector<std::vector<Lay>> lays = {{Lay::kDense, kLast, Lay::kDense, kLast},
+                                                {kLast, Lay::kDense, Lay::kDense, kLast},
+                                                {Lay::kDense, Lay::kDense, Lay::kDense, kLast},
+                                                {kLast, Lay::kGaps, Lay::kDense, kLast},
+                                                {kLast, kLast, Lay::kDense, Lay::kSparse},
+                                                {Lay::kDense, kLast, Lay::kSparse, Lay::kShifted}};
+    for (const auto& in : lays) {
+      for (const Lay out : {Lay::kDense, kLast, Lay::kGaps}) {
+        check_chain(program, inputs, shape, 2e-3, in, {out});
+      }
+    }
+  }
+}
+
 TEST(FusedElementwise, RoundsWhereItIsCastTo) {
   // 1 + 2^-12 is not a float16: the difference to it is lost.
   HostTensor x(DType::kFloat32, {100});

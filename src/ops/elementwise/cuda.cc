@@ -1,4 +1,6 @@
-// Chains of element-wise operations on GPUs: one kernel a chain, made from its steps.
+// Chains of element-wise operations on GPUs: one kernel a chain, made from its steps. A thread
+// takes some elements that lie one behind the other; where operands lie in another order than the
+// result, a block takes a tile (cuda_tiles.h).
 #include <algorithm>
 #include <numeric>
 #include <utility>
@@ -7,6 +9,8 @@
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "ops/elementwise/cuda_chain.h"
+#include "ops/elementwise/cuda_element.h"
+#include "ops/elementwise/cuda_tiles.h"
 
 namespace cleave::backend {
 namespace {
@@ -76,29 +80,11 @@ std::string source_of(const FusedProgram& program, const std::vector<DType>& inp
     out += "    const " + vector + " x" + n + " = *reinterpret_cast<const " + vector + "*>(" +
            place + ");\n";
   }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    out +=
-        "    Vector<" + type(inputs.size() + i) + ", " + count + "> y" + std::to_string(i) + ";\n";
-  }
-  out += "#pragma unroll\n    for (int e = 0; e < " + count + "; ++e) {\n";
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const auto value = static_cast<size_t>(program.outputs[i]);
-    const DType made =
-        value < inputs.size() ? inputs[value] : program.steps[value - inputs.size()].type;
-    out += "      Working<" + device_type(made) + "> r" + std::to_string(i) + ";\n";
-  }
-  out += "      chain(";
+  std::vector<std::string> elements_read;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    out += "widen(x" + std::to_string(i) + ".at[" + (along[i] == 1 ? "e" : "0") + "]), ";
+    elements_read.push_back("x" + std::to_string(i) + ".at[" + (along[i] == 1 ? "e" : "0") + "]");
   }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    out += "r" + std::to_string(i) + (i + 1 < outputs.size() ? ", " : ");\n");
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const std::string n = std::to_string(i);
-    out += "      y" + n + ".at[e] = narrow<" + type(inputs.size() + i) + ">(r" + n + ");\n";
-  }
-  out += "    }\n";
+  out += chain_loop(program, inputs, outputs, elements_read, elements);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string n = std::to_string(inputs.size() + i);
     out += "    *reinterpret_cast<Vector<" + type(inputs.size() + i) + ", " + count + ">*>(p" + n +
@@ -117,6 +103,8 @@ class PreparedElementwise final : public PreparedKernel {
     const int64_t rank = problem.attributes.integer("rank", 0);
     std::vector<DType> types = inputs_;
     types.insert(types.end(), outputs_.begin(), outputs_.end());
+    tiles_ = TiledChain::of(program, space, inputs_, outputs_, rank, device);
+    if (tiles_) return;
     plain_ = make(program, space, 1, rank);
     const int64_t most = vector_elements(space, types);
     if (most > 1) vectors_ = make(program, space, most, rank);
@@ -125,9 +113,13 @@ class PreparedElementwise final : public PreparedKernel {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
     if (elements_ == 0) return;
-    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : *plain_;
     std::vector<const void*> pointers(inputs.begin(), inputs.end());
     pointers.insert(pointers.end(), outputs.begin(), outputs.end());
+    if (tiles_) {
+      tiles_->run(pointers, launch.stream);
+      return;
+    }
+    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : *plain_;
     std::vector<const void*> arguments = {form.space.data()};
     for (const void* const& pointer : pointers) arguments.push_back(&pointer);
     launch_kernel(form.kernel, grid_for(form.pieces, device_), launch.stream, arguments);
@@ -176,6 +168,7 @@ class PreparedElementwise final : public PreparedKernel {
   std::vector<DType> outputs_;
   CudaDevice& device_;
   int64_t elements_ = 0;
+  std::optional<TiledChain> tiles_;
   std::optional<Form> plain_;
   std::optional<Form> vectors_;
 };
