@@ -35,6 +35,7 @@ class FromOps final : public Capabilities {
   bool reads_as_result(std::string_view op, size_t input) const override {
     return of(op).reads_as_result(input);
   }
+  bool reads_across(std::string_view op) const override { return of(op).reads_across(); }
   bool costs_by_operand(std::string_view op) const override { return of(op).costs_by_operand(); }
   Dim workspace_bytes(std::string_view op, const Attributes& attributes,
                       std::span<const Operand> inputs) const override {

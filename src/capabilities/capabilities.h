@@ -47,6 +47,9 @@ class Capabilities {
   // operands of which `reads_as_result` is true in the same format, others row-major.
   virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;
   virtual bool reads_as_result(std::string_view op, size_t input) const = 0;
+  // The kernel of `op` reads operands that lie in another order than its result along memory all
+  // the same, which takes less time than to copy them first.
+  virtual bool reads_across(std::string_view op) const = 0;
   // How operand 0 lies decides the time of `op`, which writes row-major results.
   virtual bool costs_by_operand(std::string_view op) const = 0;
   // Upper bounds on the bytes that a kernel of `op` may use beside its operands while it runs, and

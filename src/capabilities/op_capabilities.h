@@ -40,6 +40,7 @@ class OpCapabilities {
     static_cast<void>(input);
     return false;
   }
+  virtual bool reads_across() const { return false; }
   virtual bool costs_by_operand() const { return false; }
   virtual Dim workspace_bytes(const Attributes& attributes, std::span<const Operand> inputs) const {
     static_cast<void>(attributes);

@@ -47,21 +47,24 @@ bool lies_channels_last(const Operand& operand, const SymbolValues& values) {
   return has_format(Format::kChannelsLast, shape, strides);
 }
 
+// How many elements of an operand lie one behind the other in a format.
+int64_t together(const Operand& operand, Format format, const SymbolValues& values) {
+  const Shape& shape = operand.type.shape;
+  const Dim run = capabilities::contiguous_elements(
+      {{}, 0, operand.strides.empty() ? dense_strides(Format::kRowMajor, shape) : operand.strides},
+      shape, format);
+  return std::max<int64_t>(1, run.evaluate(values));
+}
+
 // How many elements a copy finds one behind the other.
 int64_t copied_together(const Instruction& copy, const SymbolValues& values) {
-  const Operand& from = copy.inputs.at(0);
-  const Shape& shape = from.type.shape;
+  if (copy.op != "shard") {
+    return together(copy.inputs.at(0), format_of(copy.outputs.at(0)), values);
+  }
+  const Shape& part = copy.outputs.at(0).type.shape;
   Dim run = 1;
-  if (copy.op == "shard") {
-    const Shape& part = copy.outputs.at(0).type.shape;
-    for (size_t d = part.size(); d-- > static_cast<size_t>(copy.attributes.integer("axis"));) {
-      run *= part[d];
-    }
-  } else {
-    const Format format = format_of(copy.outputs.at(0));
-    run = capabilities::contiguous_elements(
-        {{}, 0, from.strides.empty() ? dense_strides(Format::kRowMajor, shape) : from.strides},
-        shape, format);
+  for (size_t d = part.size(); d-- > static_cast<size_t>(copy.attributes.integer("axis"));) {
+    run *= part[d];
   }
   return std::max<int64_t>(1, run.evaluate(values));
 }
@@ -114,7 +117,13 @@ double InstructionCosts::rank_us(const Instruction& instruction, const SymbolVal
   for (const FusedStep& step : chain.steps) kernel.add_step(step.op, elements);
   for (size_t i = own; i < instruction.inputs.size(); ++i) {
     const Operand& operand = instruction.inputs[i];
-    if (!is_broadcast(operand)) kernel.add_bytes(bytes_of(operand, values));
+    if (is_broadcast(operand)) continue;
+    const double bytes = bytes_of(operand, values);
+    kernel.add_bytes(bytes);
+    if (!capabilities_.reads_across("fused_elementwise")) continue;
+    kernel.add_us(cost::across_us(machine_, devices_, bytes,
+                                  together(operand, format_of(instruction.outputs[0]), values),
+                                  size_of(operand.type.dtype)));
   }
   if (alone) kernel.add_bytes(bytes_of(instruction.outputs[0], values));
   return kernel.us();

@@ -12,7 +12,7 @@ double KernelCost::us() const {
   chain.op = "fused_elementwise";
   chain.flops = flops_;
   chain.bytes = bytes_;
-  const double us = machine_.kernel_us(chain, devices_);
+  const double us = machine_.kernel_us(chain, devices_) + more_us_;
   if (!has_op_) return us;
   // Behind an op the chain is no launch of its own.
   return op_us_ + us - machine_.kernel_us({"fused_elementwise"}, devices_);
@@ -53,6 +53,14 @@ double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64
   work.width = run;
   work.dtype = element_bytes == size_of(DType::kFloat16) ? DType::kFloat16 : DType::kFloat32;
   return machine.kernel_us(work, devices);
+}
+
+double across_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
+                 size_t element_bytes) {
+  constexpr size_t kSector = 32;      // bytes that memory is read by: whole ones cost nothing more
+  constexpr double kShare = 1.0 / 3;  // of the time of a copy to the result's order, as measured
+  if (static_cast<size_t>(run) * element_bytes >= kSector) return 0;
+  return kShare * copy_us(machine, devices, bytes, run, element_bytes);
 }
 
 double ranks_us(const MachineModel& machine, std::span<const double> by_rank) {

@@ -28,6 +28,8 @@ class KernelCost {
   // Bytes that the chain reads or writes outside the kernel's own cache: its operands (but what is
   // broadcast to it), and, where there is no op before it, its result.
   void add_bytes(double bytes) { bytes_ += bytes; }
+  // What it takes longer to read such an operand in another order than its result's: see across_us.
+  void add_us(double us) { more_us_ += us; }
 
   double us() const;
 
@@ -37,6 +39,7 @@ class KernelCost {
   double op_us_ = 0;
   double flops_ = 0;
   double bytes_ = 0;
+  double more_us_ = 0;
   bool has_op_ = false;
   bool has_chain_ = false;
 };
@@ -50,6 +53,12 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
 // The time of copying `bytes`, `run` elements of which lie one behind the other at a time.
 double copy_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
                size_t element_bytes);
+
+// What a chain takes longer where its kernel reads an operand across memory (see
+// Capabilities::reads_across): `run` elements of it lie one behind the other in the order of the
+// result.
+double across_us(const MachineModel& machine, int64_t devices, double bytes, int64_t run,
+                 size_t element_bytes);
 
 // The time until all ranks are done, from what each takes: devices that share cores finish no
 // sooner than the cores get through the work of all.

@@ -168,13 +168,21 @@ class FormatChooser {
 
   // The copy that a reader needs which wants `value` in `wanted`.
   double misfit_us(ir::ValueId value, size_t format, Format wanted) {
+    return misfit_us(value, format, wanted, cost::copy_us);
+  }
+  // The same of a chain, which may read it as it lies.
+  double chain_misfit_us(ir::ValueId value, size_t format, Format wanted) {
+    const bool across = capabilities_.reads_across("fused_elementwise");
+    return misfit_us(value, format, wanted, across ? cost::across_us : cost::copy_us);
+  }
+  double misfit_us(ir::ValueId value, size_t format, Format wanted, decltype(cost::copy_us)* us) {
     const View& lies = view(value, format);
     const Shape& shape = graph_.type(value).shape;
     if (capabilities::has_format(wanted, lies, shape)) return 0;
     const Dim run = capabilities::contiguous_elements(lies, shape, wanted);
-    return cost::copy_us(machine_, devices_, static_cast<double>(type(value).bytes().constant()),
-                         std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))),
-                         size_of(type(value).dtype));
+    return us(machine_, devices_, static_cast<double>(type(value).bytes().constant()),
+              std::max<int64_t>(1, run.evaluate(sizes_.values(options_.opt))),
+              size_of(type(value).dtype));
   }
 
   // `us(b, f)`: the copy for a reader that writes its result in f, where the value lies in b.
@@ -211,7 +219,8 @@ class FormatChooser {
         const bool strided = !chain && capabilities_.reads_strided(node.op, i);
         if (strided && !variable_of_group_[group]) continue;
         add_read(value, group, [&](size_t lies, Format result) {
-          if (chain || strided || copies_[group]) return misfit_us(value, lies, result);
+          if (chain) return chain_misfit_us(value, lies, result);
+          if (strided || copies_[group]) return misfit_us(value, lies, result);
           const Shape& shape = graph_.type(value).shape;
           if (capabilities::reads(capabilities_, node.op, i, view(value, lies), shape, result)) {
             return 0.0;

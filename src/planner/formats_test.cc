@@ -128,6 +128,17 @@ TEST_F(Formats, PointsOfAnImageAreRowsOfAProductOnGpus) {
   for (const ir::ValueId id : {a, c}) EXPECT_EQ(format(id), Format::kChannelsLast);
 }
 
+// A chain on GPUs reads in one order and writes in the other in less time than a copy more takes.
+TEST_F(Formats, ACastBringsAnImageToItsOrderOnGpus) {
+  capabilities_ = capabilities::of_backend("cuda");
+  const auto x = input("x", {2, 320, 128, 128});
+  type_ = DType::kFloat16;
+  const auto cast = apply("cast", {x}, {{"to", type_}});
+  const auto a = conv("a", cast, 320, 3);
+  EXPECT_TRUE(copies({a}).empty());
+  for (const ir::ValueId id : {cast, a}) EXPECT_EQ(format(id), Format::kChannelsLast);
+}
+
 TEST_F(Formats, OnlyWhereThatIsCheaper) {
   // One small convolution between readers of row-major tensors: copies cost more than it gains.
   const auto x = input("x", {Dim::symbol("n"), 256, 8, 8});

@@ -67,6 +67,17 @@ GroupCosts::GroupCosts(const ir::Graph& graph, const ops::Registry& registry,
   for (const FusionGroup& group : fusion.groups) {
     const bool views = walk.advance(group);
     const ir::Node& root = graph.node(group.root());
+    if (registry.at(root.op).is_elementwise() && capabilities.reads_across("fused_elementwise")) {
+      const Format format = graph.value(root.outputs[0]).format;
+      for (const ir::NodeId member : group.nodes) {
+        if (member == group.anchor) continue;
+        for (const ir::ValueId input : graph.node(member).inputs) {
+          if (!contains(group, graph.value(input).producer)) {
+            runs_[group.root().index()].emplace(input.index(), run_of(input, format));
+          }
+        }
+      }
+    }
     for (size_t o = 0; o < root.outputs.size(); ++o) {
       const ir::ValueId output = root.outputs[o];
       if (!graph.is_output(output)) continue;
@@ -198,6 +209,7 @@ double GroupCosts::op_us(const Case& at, size_t member) {
 
 void GroupCosts::add_chain(const Case& at, bool reads_anchor, cost::KernelCost& kernel) const {
   std::vector<ir::ValueId> read;  // operands that several members read are one
+  const auto runs = runs_.find(at.group.root().index());
   for (size_t m = 0; m < at.group.nodes.size(); ++m) {
     const ir::NodeId id = at.group.nodes[m];
     if (id == at.group.anchor) continue;
@@ -220,7 +232,12 @@ void GroupCosts::add_chain(const Case& at, bool reads_anchor, cost::KernelCost& 
       read.push_back(node.inputs[i]);
       const TensorType operand =
           type(at, node.inputs[i], placements ? &placements->inputs[i] : nullptr);
-      kernel.add_bytes(static_cast<double>(operand.bytes().constant()));
+      const auto bytes = static_cast<double>(operand.bytes().constant());
+      kernel.add_bytes(bytes);
+      if (runs == runs_.end() || contains(at.group, producer)) continue;
+      kernel.add_us(cost::across_us(machine_, devices_, bytes,
+                                    runs->second.at(node.inputs[i].index()),
+                                    size_of(operand.dtype)));
     }
     const bool stores = !at.group.anchor.valid() || reads_anchor;
     if (stores && id == at.group.root()) {

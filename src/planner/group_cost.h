@@ -71,6 +71,9 @@ class GroupCosts {
     int64_t run;
   };
   std::unordered_map<uint32_t, std::vector<Copied>> copied_;
+  // Of operands that a chain reads where they lie: how many elements of a value lie one behind the
+  // other in the order of the chain's result. By the chain's last node.
+  std::unordered_map<uint32_t, std::unordered_map<uint32_t, int64_t>> runs_;
   std::unordered_map<std::string, double> op_times_;  // by op and types
 };
 

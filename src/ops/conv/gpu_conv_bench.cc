@@ -199,8 +199,8 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
   // A sum of images of which one lies in another format, or both, and what is cast to it.
   for (const Format other : kFormats) {
     for (const DType from : {type, DType::kFloat32}) {
-      FusedProgram chain{.inputs = 2, .steps = {{.op = "add", .args = {0, 1}, .type = type}},
-                         .outputs = {2}};
+      FusedProgram chain{
+          .inputs = 2, .steps = {{.op = "add", .args = {0, 1}, .type = type}}, .outputs = {2}};
       if (from != type) {
         chain = {.inputs = 1, .steps = {{.op = "cast", .args = {0}, .type = type}}, .outputs = {1}};
       }

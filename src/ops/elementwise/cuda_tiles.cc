@@ -113,6 +113,8 @@ std::string tiled_chain_source(const FusedProgram& program, const std::vector<DT
   const size_t operands = inputs.size() + outputs.size();
   std::string parameters;
   std::string tiles;
+  std::string declarations;
+  std::string early;
   std::string reads;
   std::string writes;
   std::vector<std::string> elements;
@@ -132,24 +134,27 @@ std::string tiled_chain_source(const FusedProgram& program, const std::vector<DT
       continue;
     }
     elements.push_back("x" + n + (lies[i] == Lie::kSame ? "" : ".at[e]"));
-    switch (lies[i]) {
-      case Lie::kSame:
-        reads += "    const " + type + " x" + n + " = *(" + row + ");\n";
-        break;
-      case Lie::kAlongColumns:
-        reads += name + "*reinterpret_cast<const " + vector + "*>(" + row + " + place.lane);\n";
-        break;
-      case Lie::kAlongRows:
-        tiles += "  __shared__ __align__(16) Tile<" + type + "> t" + n + ";\n  t" + n +
-                 ".load(place, " + tile + ", " + step + ");\n";
-        reads += name + "t" + n + ".columns(place, r);\n";
-        break;
-      case Lie::kApart:
-        reads += name + "apart(" + row + " + place.lane * " + step + ", " + step + ");\n";
-        break;
+    if (lies[i] == Lie::kAlongRows) {
+      tiles += "  __shared__ __align__(16) Tile<" + type + "> t" + n + ";\n  t" + n +
+               ".load(place, " + tile + ", " + step + ");\n";
+      reads += "    const " + vector + " x" + n + " = t" + n + ".columns(place, r);\n";
+      continue;
     }
+    // What is read where it lies is on its way before the tiles are there.
+    std::string value = "*reinterpret_cast<const " + vector + "*>(" + row + " + place.lane)";
+    if (lies[i] == Lie::kSame) value = "*(" + row + ")";
+    if (lies[i] == Lie::kApart)
+      value = "apart(" + row + " + place.lane * " + step + ", " + step + ")";
+    const std::string& held = lies[i] == Lie::kSame ? type : vector;
+    declarations += "  " + held + " h" + n + "[kRows];\n";
+    early += "    h" + n + "[j] = " + value + ";\n";
+    reads += "    const " + held + "& x" + n + " = h" + n + "[j];\n";
   }
   const std::string count = std::to_string(operands);
+  const std::string each_row =
+      "#pragma unroll\n  for (int j = 0; j < kRows; ++j) {\n"
+      "    const int r = place.line + j * kLines;\n"
+      "    if (place.lane >= place.columns || r >= place.rows) continue;\n";
   return "constexpr int kTogether = " + std::to_string(together) + ";\n" +
          std::string(device_source("element_tiles")) + chain_source(program, inputs, rank) +
          "extern \"C\" __global__ void __launch_bounds__(256) elementwise_tiles(const Space<" +
@@ -158,9 +163,7 @@ std::string tiled_chain_source(const FusedProgram& program, const std::vector<DT
          "];\n  matrices.locate(place.matrix, at);\n#pragma unroll\n  for (int i = 0; i < " +
          count +
          "; ++i) at[i] += place.row * strides.row[i] + place.column * strides.column[i];\n" +
-         tiles +
-         "  __syncthreads();\n  if (place.lane >= place.columns) return;\n#pragma unroll 4\n"
-         "  for (int r = place.line; r < place.rows; r += kLines) {\n" +
+         declarations + each_row + early + "  }\n" + tiles + "  __syncthreads();\n" + each_row +
          reads + chain_loop(program, inputs, outputs, elements, together) + writes + "  }\n}\n";
 }
 

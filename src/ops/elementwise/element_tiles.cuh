@@ -3,7 +3,8 @@
 // taken from it along the columns. What stands before it:
 //   constexpr int kTogether = 2;  // elements that are read and written at once
 constexpr int kSide = 32 * kTogether;
-constexpr int kLines = 8;  // of 32 threads
+constexpr int kLines = 8;              // of 32 threads
+constexpr int kRows = kSide / kLines;  // of a tile, that a thread has elements of
 
 // Matrices of so many rows and columns, cut into tiles.
 struct TileGrid {
