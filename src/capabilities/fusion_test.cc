@@ -57,6 +57,22 @@ TEST_F(Fusing, WhatAProductReadsIsMadeBeforeIt) {
   EXPECT_EQ(groups(apply("c", "add", {y, a})), "a, y+c");
 }
 
+TEST_F(Fusing, AFunctionOfAGroupNormRunsInItsKernelOnGpus) {
+  const auto norm = [&](const std::string& name) {
+    const auto x = graph_.add_input(name + "/x", {type_, {2, 8, 5}});
+    const auto parameter = graph_.add_constant(name + "/p", ir::constant_fill(type_, {8}, 1));
+    const Attributes attributes = {{"group_channels", Dim(4)}, {"epsilon", 1e-5}};
+    return ops::Builder(graph_, registry_)
+        .add1(name, "group_norm", attributes, {x, parameter, parameter});
+  };
+  const auto a = apply("a", "silu", {norm("n")});
+  const auto b = apply("b", "add", {norm("m"), a});  // what has other operands does not
+  EXPECT_EQ(groups(b), "n, m, a+b");
+  capabilities_ = of_backend("cuda");
+  EXPECT_EQ(groups(b), "n+a, m, b");
+  EXPECT_EQ(groups(apply("d", "exp", {apply("c", "silu", {a})})), "n+a, m, b, c+d");
+}
+
 // cuBLASLt adds one row and one matrix and then has few functions.
 class FusingOnGpus : public Fusing {
  protected:

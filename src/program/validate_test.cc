@@ -139,6 +139,13 @@ TEST(Validate, NamesWhatIsWrong) {
          fused.outputs = {2};
          fused.to_attributes(e.instructions()[0].attributes, "epilogue_");
        }},
+      {"a chain behind too few operands", "follows too few operands",
+       [](auto& e) {
+         FusedProgram fused{
+             .inputs = 1, .steps = {{"relu", {0}, 0, DType::kFloat32}}, .outputs = {1}};
+         fused.to_attributes(e.instructions()[0].attributes, "epilogue_");
+         e.instructions()[0].op = "group_norm";
+       }},
       {"fused chain", "fused chain",
        [](auto& e) {
          FusedProgram fused;

@@ -34,6 +34,9 @@ std::string number(const std::string& name, int64_t value) {
 std::string flag(const std::string& name, bool value) {
   return "constexpr bool " + name + (value ? " = true;\n" : " = false;\n");
 }
+// For what may have a function behind it.
+const char* const kFinish = "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
+
 std::string row(int64_t vector, int64_t pieces, bool whole_block) {
   return number("kVector", vector) + number("kPieces", pieces) + flag("kWholeBlock", whole_block);
 }
@@ -99,7 +102,7 @@ void add_rows(std::vector<Case>& cases) {
     cases.push_back({{"reductions", "row_part", "normalise_rows"},
                      type(element) + "using S = " + scale + ";\nusing B = " + scale + ";\n" +
                          flag("kCentred", centred) + flag("kScale", true) + flag("kBias", bias) +
-                         flag("kByChannel", by_channel) + flag("kLong", is_long) + form});
+                         flag("kByChannel", by_channel) + flag("kLong", is_long) + form + kFinish});
   };
   add_norm("float", "float", true, true, false, false, row(4, 2, true));
   add_norm("Half", "float", true, true, false, false, row(8, 4, false));
@@ -112,7 +115,7 @@ void add_rows(std::vector<Case>& cases) {
       cases.push_back({{"reductions", "normalise_channels"},
                        type(element) + number("kVector", 2) +
                            number("kThreads", one_group ? 512 : 320) + number("kHeld", 4) +
-                           number("kMostChunks", 128) + flag("kOneGroup", one_group)});
+                           number("kMostChunks", 128) + flag("kOneGroup", one_group) + kFinish});
     }
   }
 }

@@ -125,8 +125,8 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
       ";\nusing B = " + device_type(type_of(2)) + ";\n" + flag("kCentred", rows.centred) +
       flag("kScale", has(problem, 1)) + flag("kBias", has(problem, 2)) +
       flag("kByChannel", by_channel) + flag("kLong", work.is_long) + work.form.prefix() +
-      std::string(device_source("reductions")) + std::string(device_source("row_part")) +
-      std::string(device_source("normalise_rows"));
+      rows.finish + std::string(device_source("reductions")) +
+      std::string(device_source("row_part")) + std::string(device_source("normalise_rows"));
   work.plain = device.modules().get(source, "normalise_rows");
   work.vectors = device.modules().get(source, "normalise_rows_by_vectors");
   work.plain_statistics = device.modules().get(source, "statistics");

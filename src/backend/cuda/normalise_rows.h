@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "backend/cuda/simple_kernel.h"
 
@@ -18,6 +19,8 @@ struct NormalisedRows {
   // (r % groups) · channels on, of length / channels elements each. 0: one for each of a row.
   int64_t channels = 0;
   int64_t groups = 1;
+  // The device code of `finish`, a function of each result.
+  std::string finish = "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
 
   // Why device code does not take rows of so many elements; nothing where it does.
   std::optional<std::string> refuses() const;

@@ -1,4 +1,5 @@
 #include "tests/support/kernel_harness.h"
+#include "types/fused.h"
 
 namespace cleave::backend {
 namespace {
@@ -44,6 +45,36 @@ TEST(GroupNormCpu, OfChannelsThatLieInnermost) {
       test.input_lays = test.output_lays = {Lay::kChannelsLast};
       EXPECT_FALSE(kernels_of(test).empty());
       check_case(test);
+    }
+  }
+}
+
+// On GPUs alone, too: groups of all sizes in both formats.
+TEST(GroupNormCpu, WithAFunctionBehindIt) {
+  if (test_backend().name() == "cpu") GTEST_SKIP() << "it runs none";
+  for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kFloat64}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{2, 40, 5, 7}, {1, 16, 200, 90}, {2, 64, 33, 32}}) {
+      for (const Lay lay : {Lay::kDense, Lay::kChannelsLast}) {
+        const HostTensor x = random_tensor(type, shape, 1, 1, 5);
+        const HostTensor scale = random_tensor(type, {shape[1]}, 2);
+        const HostTensor bias = random_tensor(type, {shape[1]}, 3);
+        KernelCase plain{.op = "group_norm",
+                         .attributes = {{"group_channels", Dim(shape[1] / 4)}, {"epsilon", 1e-5}},
+                         .inputs = {&x, &scale, &bias},
+                         .outputs = {HostTensor(type, shape)}};
+        plain.input_lays = plain.output_lays = {lay};
+        HostTensor expected = reference_of(plain)[0];
+        for (int64_t i = 0; i < expected.elements(); ++i) {
+          expected.set(i, std::max(expected.get(i), 0.0));
+        }
+        KernelCase test = plain;
+        FusedProgram{
+            .inputs = 1, .steps = {{.op = "relu", .args = {0}, .type = type}}, .outputs = {1}}
+            .to_attributes(test.attributes, "epilogue_");
+        EXPECT_EQ(kernels_of(test).size(), 1u);
+        expect_near(run_case(test)[0], expected, type == DType::kFloat16 ? 4e-3 : 1e-5);
+      }
     }
   }
 }

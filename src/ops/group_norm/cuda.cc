@@ -1,6 +1,7 @@
 // Group norm on GPUs: a group is a row.
 #include "backend/cuda/normalise_rows.h"
 #include "ops/group_norm/cuda_channels_last.h"
+#include "ops/group_norm/cuda_function.h"
 #include "types/arithmetic.h"
 
 namespace cleave::backend {
@@ -14,16 +15,12 @@ NormalisedRows rows_of(const KernelProblem& problem) {
           .length = channels * view.inner,
           .epsilon = problem.attributes.real("epsilon"),
           .channels = channels,
-          .groups = groups};
+          .groups = groups,
+          .finish = finish_source(problem)};
 }
 
 std::optional<std::string> refuses(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
-  const DType type = problem.inputs[0].dtype;
-  if (!is_floating(type)) return "it takes floating types";
-  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &problem.outputs[0]}) {
-    if (view->dtype != type) return "operands and results are of one type";
-  }
+  if (auto reason = refuse_group_norm(problem)) return reason;
   if (auto reason = refuse_strides(problem)) return reason;
   return rows_of(problem).refuses();
 }

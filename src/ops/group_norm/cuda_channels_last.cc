@@ -7,19 +7,27 @@
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "ops/group_norm/cuda_function.h"
 #include "types/window.h"
 
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kMostThreads = 512;
-constexpr int64_t kGoodThreads = 384;  // of a block, where a slice has not more vectors
-constexpr int64_t kHeld = 4;           // vectors that a thread reads once
+constexpr int64_t kMostThreads = 512;  // along a slice
 constexpr int64_t kMostBlocks = 1024;
-constexpr int64_t kLeastBlocks = 256;  // rather than that threads hold all that they can
-constexpr int64_t kMostChunks = 128;   // of an image, which every block goes through
-constexpr int64_t kLineVectors = 16;   // that a block reads of a place
-constexpr int64_t kLargeGroup = 512;   // channels: such a group is a slice
+constexpr int64_t kLeastBlocks = 256;      // rather than that threads hold all that they can
+constexpr int64_t kMostChunks = 128;       // of an image, which every block goes through
+constexpr int64_t kLargeGroup = 512;       // channels: such a group is a slice
+constexpr int64_t kSliceElements = 65536;  // of an image, that one block goes through
+
+// How blocks are made: where each has a chunk of a slice, and where it has a slice.
+struct BlockForm {
+  int64_t threads;  // of a block, where a slice has not more vectors
+  int64_t held;     // vectors that a thread reads once
+  int64_t line;     // vectors of a place, where a slice may have so many
+};
+constexpr BlockForm kOfChunks = {.threads = 384, .held = 4, .line = 16};
+constexpr BlockForm kOfSlices = {.threads = 640, .held = 8, .line = 1};
 
 // The bytes of normalise_channels.cuh's struct.
 struct ChannelsArgument {
@@ -39,7 +47,7 @@ struct Form {
   ChannelsArgument argument = {};
   int64_t vector = 1;
   Grid grid;
-  cudaKernel_t statistics = nullptr;
+  cudaKernel_t statistics = nullptr;  // null where a block has a slice
   cudaKernel_t normalise = nullptr;
 };
 
@@ -47,12 +55,12 @@ bool is_one_group(const ChannelsArgument& work) { return work.group >= kLargeGro
 
 // Whole groups and whole vectors, no more of them than fill memory's lines: a block goes through
 // the statistics of all its groups.
-int64_t slice_channels(const ChannelsArgument& work, int64_t vector) {
+int64_t slice_channels(const ChannelsArgument& work, int64_t vector, const BlockForm& block) {
   if (is_one_group(work)) return work.group;
   int64_t slice = std::lcm(work.group, vector);
   for (int64_t more = 2; more * slice <= work.channels; ++more) {
     const int64_t larger = more * slice;
-    if (larger / vector > kLineVectors) break;
+    if (larger / vector > block.line) break;
     if (work.channels % larger == 0) {
       slice = larger;
       more = 1;
@@ -62,12 +70,12 @@ int64_t slice_channels(const ChannelsArgument& work, int64_t vector) {
 }
 
 // Slices, and a block's threads: one for each vector of the slice, and so many rows of them.
-void cut_slices(ChannelsArgument& work, int64_t vector) {
-  work.slice = slice_channels(work, vector);
+void cut_slices(ChannelsArgument& work, int64_t vector, const BlockForm& block) {
+  work.slice = slice_channels(work, vector, block);
   work.slices = static_cast<int32_t>(work.channels / work.slice);
   work.rows = 1;
   const int64_t columns = std::min(work.slice / vector, kMostThreads);
-  while (columns * work.rows * 2 <= kGoodThreads) work.rows *= 2;
+  while (columns * work.rows * 2 <= block.threads) work.rows *= 2;
 }
 
 // Chunks of places: each thread has as many as it can hold, fewer where there are few blocks then
@@ -75,23 +83,25 @@ void cut_slices(ChannelsArgument& work, int64_t vector) {
 void cut_chunks(ChannelsArgument& work, int64_t images) {
   const auto parts = [&](int64_t of) { return std::max<int64_t>(1, of / (images * work.slices)); };
   const int64_t rows = (work.places + work.rows - 1) / work.rows;
-  const int64_t wanted = std::max((rows + kHeld - 1) / kHeld, parts(kLeastBlocks));
+  const int64_t wanted =
+      std::max((rows + kOfChunks.held - 1) / kOfChunks.held, parts(kLeastBlocks));
   const int64_t chunks = std::min({wanted, parts(kMostBlocks), kMostChunks, rows});
   work.chunk = (rows + chunks - 1) / chunks * work.rows;
   work.chunks = static_cast<int32_t>((work.places + work.chunk - 1) / work.chunk);
 }
 
-Form form_of(ChannelsArgument work, int64_t images, int64_t vector, DType type,
-             CudaDevice& device) {
+Form form_of(ChannelsArgument work, int64_t vector, const BlockForm& block,
+             const KernelProblem& problem, CudaDevice& device) {
+  const DType type = problem.inputs[0].dtype;
   Form form{.vector = vector};
-  cut_slices(work, vector);
+  cut_slices(work, vector, block);
   form.argument = work;
   const int64_t columns = std::min(work.slice / vector, kMostThreads);
   const int64_t threads = (columns * work.rows + 31) / 32 * 32;
   const auto size = static_cast<int64_t>(type == DType::kFloat64 ? sizeof(double) : sizeof(float));
   const int64_t groups = work.slice / work.group;
   const int64_t sums = is_one_group(work) ? 0 : threads * vector;
-  form.grid = {.blocks = images * work.slices * work.chunks,
+  form.grid = {.blocks = problem.inputs[0].shape[0] * work.slices * work.chunks,
                .threads = static_cast<int>(threads),
                .shared_bytes = static_cast<int>((2 * groups + sums) * size)};
   const auto constant = [](const char* name, int64_t value) {
@@ -99,23 +109,24 @@ Form form_of(ChannelsArgument work, int64_t images, int64_t vector, DType type,
   };
   const std::string source =
       "using T = " + device_type(type) + ";\n" + constant("kVector", vector) +
-      constant("kThreads", threads) + constant("kHeld", kHeld) +
+      constant("kThreads", threads) + constant("kHeld", block.held) +
       constant("kMostChunks", kMostChunks) +
       "constexpr bool kOneGroup = " + (is_one_group(work) ? "true" : "false") + ";\n" +
-      std::string(device_source("reductions")) + std::string(device_source("normalise_channels"));
+      finish_source(problem) + std::string(device_source("reductions")) +
+      std::string(device_source("normalise_channels"));
+  if (work.chunks == 1) {
+    form.normalise = device.modules().get(source, "normalise_slices");
+    return form;
+  }
   form.statistics = device.modules().get(source, "channel_statistics");
   form.normalise = device.modules().get(source, "normalise_channels");
   return form;
 }
 
 std::optional<std::string> refuses(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
+  if (auto reason = refuse_group_norm(problem)) return reason;
   const TensorView& x = problem.inputs[0];
   const TensorView& y = problem.outputs[0];
-  if (!is_floating(x.dtype)) return "it takes floating types";
-  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &y}) {
-    if (view->dtype != x.dtype) return "operands and results are of one type";
-  }
   if (x.rank() <= kImage) return "there is no image";
   if (!x.has_format(Format::kChannelsLast) || !y.has_format(Format::kChannelsLast)) {
     return "operand and result are not channels-last";
@@ -138,16 +149,29 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t of_group = is_one_group(work) ? work.group : work.channels;
   const int64_t vector = std::gcd(16 / size, of_group);
-  cut_slices(work, vector);
-  cut_chunks(work, images);
-  const Form vectors = form_of(work, images, vector, x.dtype, device);
-  const Form plain = vector > 1 ? form_of(work, images, 1, x.dtype, device) : vectors;
+  BlockForm block = kOfSlices;
+  cut_slices(work, vector, block);
+  work.chunk = work.places;
+  work.chunks = 1;
+  if (work.places * work.slice > kSliceElements) {
+    block = kOfChunks;
+    cut_slices(work, vector, block);
+    cut_chunks(work, images);
+  }
+  const Form vectors = form_of(work, vector, block, problem, device);
+  const Form plain = vector > 1 ? form_of(work, 1, block, problem, device) : vectors;
   const int64_t bytes = images * (work.channels / work.group) * work.chunks * 2 *
                         std::max<int64_t>(size, int64_t{sizeof(float)});
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-            const bool aligned = are_aligned({inputs[0], outputs[0]}, vector * size);
+            const bool aligned =
+                are_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, vector * size);
             const Form& form = aligned ? vectors : plain;
+            if (form.statistics == nullptr) {
+              launch_kernel(form.normalise, form.grid, launch.stream,
+                            {&form.argument, &inputs[0], &inputs[1], &inputs[2], &outputs[0]});
+              return;
+            }
             launch_kernel(form.statistics, form.grid, launch.stream,
                           {&form.argument, &inputs[0], &launch.workspace});
             launch_kernel(form.normalise, form.grid, launch.stream,

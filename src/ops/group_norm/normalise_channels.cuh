@@ -6,6 +6,7 @@
 //   constexpr int kThreads = 320;      // of a block
 //   constexpr int kHeld = 4;           // vectors that a thread holds
 //   constexpr int kMostChunks = 128;   // of an image
+//   W finish(W);                       // what becomes of each result
 //   constexpr bool kOneGroup = false;  // a slice is one group, of any number of channels
 using W = Working<T>;
 
@@ -148,8 +149,9 @@ __device__ void sum_groups(const Channels& work, const Part& part, const Held& h
     __syncthreads();
     for (int g = threadIdx.x / 32; g < slice / group; g += kThreads / 32) {
       W sum = 0;
-      for (int p = 0; p < parts; ++p) {
-        for (int c = threadIdx.x % 32; c < group; c += 32) sum += shared[p * slice + g * group + c];
+      for (int i = threadIdx.x % 32; i < parts * group; i += 32) {
+        const int p = i / group;
+        sum += shared[p * slice + g * group + i - p * group];
       }
       sum = reduce_in_warp<kSum>(sum);
       if (threadIdx.x % 32 == 0) sums[g] = sum;
@@ -160,24 +162,35 @@ __device__ void sum_groups(const Channels& work, const Part& part, const Held& h
 
 extern __shared__ double shared_bytes[];
 
+// Of each group of the slice over the block's places: the mean, and the sum of the squares of the
+// differences from that; both lie in what the block shares.
+struct Sums {
+  W* means;
+  W* squares;
+
+  __device__ Sums(const Channels& work, const Part& part, const Held& held, const T* x) {
+    const int groups = int(work.slice / work.group);
+    W* shared = reinterpret_cast<W*>(shared_bytes);
+    means = shared + (kOneGroup ? 0 : kThreads * kVector);
+    squares = means + groups;
+    sum_groups(work, part, held, x, shared, means, [](W value, int) { return value; });
+    const W elements = W(int64_t(Part::places_of(work, part.chunk)) * work.group);
+    for (int g = threadIdx.x; g < groups; g += kThreads) means[g] /= elements;
+    __syncthreads();
+    sum_groups(work, part, held, x, shared, squares, [&](W value, int group) {
+      const W difference = value - means[group];
+      return difference * difference;
+    });
+  }
+};
+
 extern "C" __global__ void __launch_bounds__(kThreads, kThreads > 320 ? 2 : 4)
     channel_statistics(const Channels work, const T* x, Statistics* statistics) {
   const Part part(work);
   const Held held(part, x);
-  const int groups = int(work.slice / work.group);
-  W* shared = reinterpret_cast<W*>(shared_bytes);
-  W* means = shared + (kOneGroup ? 0 : kThreads * kVector);
-  W* squares = means + groups;
-  sum_groups(work, part, held, x, shared, means, [](W value, int) { return value; });
-  const W elements = W(int64_t(Part::places_of(work, part.chunk)) * work.group);
-  for (int g = threadIdx.x; g < groups; g += kThreads) means[g] /= elements;
-  __syncthreads();
-  sum_groups(work, part, held, x, shared, squares, [&](W value, int group) {
-    const W difference = value - means[group];
-    return difference * difference;
-  });
-  for (int g = threadIdx.x; g < groups; g += kThreads) {
-    statistics[(part.group + g) * work.chunks + part.chunk] = {means[g], squares[g]};
+  const Sums sums(work, part, held, x);
+  for (int g = threadIdx.x; g < int(work.slice / work.group); g += kThreads) {
+    statistics[(part.group + g) * work.chunks + part.chunk] = {sums.means[g], sums.squares[g]};
   }
 }
 
@@ -214,21 +227,31 @@ struct Whole {
   }
 };
 
-// x · factor + shift, less the mean. In half precision the mean is part of the shift: what x was
-// rounded by is far more than that is.
+// What scales and shifts the channels of a column.
+struct Parameters {
+  Vector<T, kVector> scale;
+  Vector<T, kVector> bias;
+
+  __device__ Parameters(const Part& part, int channel, const T* scales, const T* biases)
+      : scale(*reinterpret_cast<const Vector<T, kVector>*>(scales + part.first_channel + channel)),
+        bias(*reinterpret_cast<const Vector<T, kVector>*>(biases + part.first_channel + channel)) {}
+};
+
+// finish(x · factor + shift), less the mean. In half precision the mean is part of the shift: what
+// x was rounded by is far more than that is.
 struct Scaling {
   static constexpr bool kIsShifted = sizeof(T) == 2;
   W mean[kIsShifted ? 1 : kVector];
   W factor[kVector];
   W shift[kVector];
 
-  __device__ Scaling(const Channels& work, const Part& part, int channel, const W* means,
-                     const W* inverses, const T* scale, const T* bias) {
+  __device__ Scaling(const Channels& work, const Parameters& parameters, int channel,
+                     const W* means, const W* inverses) {
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
       const int group = (channel + i) / int(work.group);
-      factor[i] = inverses[group] * W(widen(scale[part.first_channel + channel + i]));
-      shift[i] = W(widen(bias[part.first_channel + channel + i]));
+      factor[i] = inverses[group] * W(widen(parameters.scale.at[i]));
+      shift[i] = W(widen(parameters.bias.at[i]));
       if constexpr (kIsShifted) {
         shift[i] -= means[group] * factor[i];
       } else {
@@ -238,7 +261,7 @@ struct Scaling {
   }
   __device__ W operator()(W value, int i) const {
     if constexpr (!kIsShifted) value -= mean[i];
-    return value * factor[i] + shift[i];
+    return finish(value * factor[i] + shift[i]);
   }
 };
 
@@ -252,11 +275,29 @@ __device__ inline void normalise_column(const Part& part, const Held& held, cons
   });
 }
 
+// All of the block's places; `parameters` are those of the thread's first column.
+__device__ inline void normalise_block(const Channels& work, const Part& part, const Held& held,
+                                       const Parameters& parameters, const W* means,
+                                       const W* inverses, const T* x, const T* scale, const T* bias,
+                                       T* y) {
+  int channel = part.column * kVector;
+  const Scaling scaling(work, parameters, channel, means, inverses);
+  normalise_column<true>(part, held, scaling, x, y, channel);
+  if constexpr (kOneGroup) {
+    while ((channel += part.columns * kVector) < work.slice) {
+      const Parameters others(part, channel, scale, bias);
+      const Scaling next(work, others, channel, means, inverses);
+      normalise_column<false>(part, held, next, x, y, channel);
+    }
+  }
+}
+
 extern "C" __global__ void __launch_bounds__(kThreads, kThreads > 320 ? 2 : 4)
     normalise_channels(const Channels work, const Statistics* statistics, const T* x,
                        const T* scale, const T* bias, T* y) {
   const Part part(work);
   const Held held(part, x);
+  const Parameters parameters(part, part.column * kVector, scale, bias);
   const int groups = int(work.slice / work.group);
   W* means = reinterpret_cast<W*>(shared_bytes);
   W* inverses = means + groups;
@@ -268,13 +309,20 @@ extern "C" __global__ void __launch_bounds__(kThreads, kThreads > 320 ? 2 : 4)
     }
   }
   __syncthreads();
-  int channel = part.column * kVector;
-  const Scaling scaling(work, part, channel, means, inverses, scale, bias);
-  normalise_column<true>(part, held, scaling, x, y, channel);
-  if constexpr (kOneGroup) {
-    while ((channel += part.columns * kVector) < work.slice) {
-      const Scaling next(work, part, channel, means, inverses, scale, bias);
-      normalise_column<false>(part, held, next, x, y, channel);
-    }
+  normalise_block(work, part, held, parameters, means, inverses, x, scale, bias, y);
+}
+
+// Both where a slice is one chunk.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    normalise_slices(const Channels work, const T* x, const T* scale, const T* bias, T* y) {
+  const Part part(work);
+  const Held held(part, x);
+  const Parameters parameters(part, part.column * kVector, scale, bias);
+  const Sums sums(work, part, held, x);
+  const W elements = W(work.places * work.group);
+  for (int g = threadIdx.x; g < int(work.slice / work.group); g += kThreads) {
+    sums.squares[g] = W(1) / sqrt(sums.squares[g] / elements + W(work.epsilon));
   }
+  __syncthreads();
+  normalise_block(work, part, held, parameters, sums.means, sums.squares, x, scale, bias, y);
 }

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 #include "capabilities/op_capabilities.h"
 
 namespace cleave::capabilities {
@@ -16,6 +20,16 @@ class GroupNorm final : public OpCapabilities {
  public:
   bool writes(DType, Format) const override { return true; }
   bool reads_as_result(size_t input) const override { return input == 0; }
+  bool fuses_epilogue() const override { return true; }
+  // One function of the results, as diffusion models have it.
+  bool fuses_chain(const FusedProgram& chain, const TensorType& result,
+                   std::span<const ChainOperand> operands) const override {
+    static constexpr std::string_view kFunctions[] = {"silu",    "relu", "gelu",      "gelu_tanh",
+                                                      "sigmoid", "tanh", "hard_swish"};
+    return operands.empty() && chain.steps.size() == 1 && chain.steps[0].type == result.dtype &&
+           std::find(std::begin(kFunctions), std::end(kFunctions), chain.steps[0].op) !=
+               std::end(kFunctions);
+  }
   // Two numbers of 8 bytes for each chunk of a group: of all groups at most 256, and 1024 of the at
   // most 128 that a block has.
   Dim workspace_bytes(const Attributes& attributes,

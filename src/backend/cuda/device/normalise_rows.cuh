@@ -9,6 +9,7 @@
 //   constexpr bool kByChannel = false;  // scale and bias have an element a channel, else one for
 //                                       // each element of a row
 //   constexpr bool kLong = false;       // rows that do not fit in registers
+//   W finish(W);                        // what becomes of each result
 //   constexpr int kVector = 8;          // elements that are read at once, where they can be
 //   constexpr int kPieces = 2;          // vectors a thread
 //   constexpr bool kWholeBlock = true;  // a block a row, else a warp
@@ -44,7 +45,7 @@ struct Parameters {
   __device__ W at(int i) const { return W(widen(values.at[kByChannel ? 0 : i])); }
 };
 
-// values[i] = (values[i] - mean) · inverse · scale + bias, kCount elements from `first` on.
+// values[i] = finish((values[i] - mean) · inverse · scale + bias), kCount elements from `first` on.
 template <int kCount>
 __device__ inline void normalise(W (&values)[kCount], W mean, W inverse, const Rows& rows,
                                  int64_t row, int64_t first, const S* scale, const B* bias) {
@@ -60,6 +61,8 @@ __device__ inline void normalise(W (&values)[kCount], W mean, W inverse, const R
 #pragma unroll
     for (int i = 0; i < kCount; ++i) values[i] += by.at(i);
   }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) values[i] = finish(values[i]);
 }
 
 template <int kCount, int kPieces_>
