@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
 
@@ -86,9 +87,21 @@ void KernelTrial::call() {
                      {workspace_.data(), device_.pool(), device_.default_stream()});
 }
 
+double KernelTrial::replay_us(Recording& recording) {
+  const StreamHandle stream = device_.default_stream();
+  // What is between the marks was put on the stream before the device came that far.
+  recording.replay(stream);
+  clock_->mark();
+  recording.replay(stream);
+  clock_->mark();
+  const auto marks = clock_->read();
+  return std::chrono::duration<double, std::micro>(marks[1]).count() /
+         static_cast<double>(recorded_);
+}
+
 double KernelTrial::replay_us() {
   const StreamHandle stream = device_.default_stream();
-  if (!recording_) {
+  if (recorded_ == 0) {
     clock_ = device_.make_clock(stream);
     clock_->mark();
     call();
@@ -97,18 +110,29 @@ double KernelTrial::replay_us() {
     // Short calls fill some time, and each operand has its turn.
     const size_t turns = std::max<size_t>({kMostRecorded, operands_->turns(), copies_.size()});
     recorded_ = std::clamp<size_t>(static_cast<size_t>(kRecordedUs / std::max(one, 1.0)), 2, turns);
+  }
+  if (!recording_) {
     recording_ = device_.record(stream, [&] {
-      for (size_t i = 0; i < recorded_; ++i) call();
+      for (size_t i = 0; i < recorded_; ++i) {
+        if (work_between_) work_between_();
+        call();
+      }
     });
   }
-  // What is between the marks was put on the stream before the device came that far.
-  recording_->replay(stream);
-  clock_->mark();
-  recording_->replay(stream);
-  clock_->mark();
-  const auto marks = clock_->read();
-  return std::chrono::duration<double, std::micro>(marks[1]).count() /
-         static_cast<double>(recorded_);
+  return std::max(replay_us(*recording_) - between_us_, 0.0);
+}
+
+void KernelTrial::run_between(std::function<void()> work) {
+  CLEAVE_CHECK(recorded_ > 0, "a trial has been timed before other work comes between");
+  const StreamHandle stream = device_.default_stream();
+  const auto alone = device_.record(stream, [&] {
+    for (size_t i = 0; i < recorded_; ++i) work();
+  });
+  constexpr int kReplays = 3;
+  between_us_ = replay_us(*alone);
+  for (int i = 1; i < kReplays; ++i) between_us_ = std::min(between_us_, replay_us(*alone));
+  work_between_ = std::move(work);
+  recording_.reset();
 }
 
 double KernelTrial::call_us() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -29,6 +30,10 @@ class KernelTrial {
   // kernel's. A device that records takes the mean of some calls that follow each other in a
   // recording, as they do in a run. `call` must have been called before.
   double call_us();
+  // From now on a recording has `work`, put on the device's default stream, before each call, and
+  // its own time is taken off: a call finds the caches as another kernel has left them, not as the
+  // call before it did. Of devices that record.
+  void run_between(std::function<void()> work);
 
  private:
   // The kernel made ready for one copy of the constants.
@@ -37,6 +42,8 @@ class KernelTrial {
     std::vector<std::pair<size_t, const void*>> constants;  // by input; null where not read
   };
 
+  // Of each of `recorded_` times that a recording does something.
+  double replay_us(Recording& recording);
   double replay_us();
   void add_copy(const Kernel& kernel, KernelProblem problem, KernelCache& cache);
   // Several threads have written the next call's inputs, each a part of every page: whoever reads
@@ -50,6 +57,8 @@ class KernelTrial {
   OtherWork between_;
   std::unique_ptr<Recording> recording_;  // of so many calls
   size_t recorded_ = 0;
+  std::function<void()> work_between_;
+  double between_us_ = 0;  // what `work_between_` takes
   std::unique_ptr<StreamClock> clock_;
 };
 

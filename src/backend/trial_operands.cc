@@ -121,8 +121,13 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
     if (data == nullptr) continue;
     const std::span<std::byte> operand(data, static_cast<size_t>(bytes));
     if (problem.key(i) == 0 && !is_table(i, index_extent)) turn.written.push_back(operand);
-    fill(device_, problem.inputs[i].dtype, operand, index_extent,
-         static_cast<uint32_t>(turns_.size()));
+    // Rows that are taken differ from turn to turn; what a device has to be sent is sent once.
+    if (turns_.empty() || index_extent > 1 || device_.memory_is_host()) {
+      fill(device_, problem.inputs[i].dtype, operand, index_extent,
+           static_cast<uint32_t>(turns_.size()));
+    } else {
+      device_.copy(data, turns_[0].inputs[i], bytes, device_.default_stream());
+    }
     if (problem.key(i) != 0) constants_[{i, 0}] = turn.inputs.back();
   }
   for (const TensorView& view : problem.outputs) {

@@ -26,6 +26,9 @@ class FromOps final : public Capabilities {
   bool reads_rows(std::string_view op, size_t input) const override {
     return of(op).reads_rows(input);
   }
+  bool reads_columns(std::string_view op, size_t input) const override {
+    return of(op).reads_columns(input);
+  }
   bool writes(std::string_view op, DType dtype, Format format) const override {
     return of(op).writes(dtype, format);
   }

@@ -41,6 +41,8 @@ class Capabilities {
   virtual bool reads_strided(std::string_view op, size_t input) const = 0;
   // The same where the last dimension has no gaps: rows may lie anywhere.
   virtual bool reads_rows(std::string_view op, size_t input) const = 0;
+  // The same where the dimension before the last has no gaps: a transposed matrix.
+  virtual bool reads_columns(std::string_view op, size_t input) const = 0;
   // A kernel of `op` writes results of `dtype` in `format`; all write row-major. It then reads the
   // operands of which `reads_as_result` is true in the same format, others row-major.
   virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;

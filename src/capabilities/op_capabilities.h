@@ -31,6 +31,7 @@ class OpCapabilities {
     return false;
   }
   virtual bool reads_rows(size_t input) const { return reads_strided(input); }
+  virtual bool reads_columns(size_t input) const { return reads_strided(input); }
   virtual bool writes(DType dtype, Format format) const {
     static_cast<void>(dtype);
     return format == Format::kRowMajor;

@@ -149,8 +149,12 @@ bool reads(const Capabilities& capabilities, std::string_view op, size_t input, 
            std::span<const Dim> shape, Format result) {
   const Format format = format_read(capabilities, op, input, result);
   if (capabilities.reads_strided(op, input) || has_format(format, view, shape)) return true;
-  const bool gaps = !shape.empty() && !shape.back().is(1) && !view.strides.back().is(1);
-  return !gaps && format == Format::kRowMajor && capabilities.reads_rows(op, input);
+  if (format != Format::kRowMajor) return false;
+  const auto has_gaps = [&](size_t d) { return !shape[d].is(1) && !view.strides[d].is(1); };
+  const size_t rank = shape.size();
+  const bool columns = rank > 1 && !has_gaps(rank - 2) && !view.strides[rank - 1].is(0);
+  return ((rank == 0 || !has_gaps(rank - 1)) && capabilities.reads_rows(op, input)) ||
+         (columns && capabilities.reads_columns(op, input));
 }
 
 }  // namespace cleave::capabilities

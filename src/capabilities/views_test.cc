@@ -33,6 +33,21 @@ TEST(Views, AProductReadsRowsWhereverTheyLie) {
   EXPECT_TRUE(reads(*backend, "matmul", 0, view({1, 4}), Shape{4, 1}));
 }
 
+TEST(Views, CublasReadsTransposedMatricesAsWell) {
+  const auto backend = of_backend("cuda");
+  const Shape shape{2, 4, n};
+  const auto takes = [&](size_t input, std::vector<Dim> strides) {
+    return reads(*backend, "matmul", input, view(std::move(strides)), shape);
+  };
+  for (size_t input : {0, 1}) {
+    EXPECT_TRUE(takes(input, {n * 4, 1, 4}));
+    EXPECT_TRUE(takes(input, {1, 1, 8}));
+    EXPECT_FALSE(takes(input, {n * 8, 2, 8}));
+    EXPECT_FALSE(takes(input, {4, 1, 0}));  // stretched: rows that are no matrix
+  }
+  EXPECT_FALSE(takes(2, {n * 4, 1, 4}));  // what is added lies as the result
+}
+
 TEST(Views, OthersReadWhatIsDense) {
   const auto backend = cpu();
   const Shape shape{4, n};

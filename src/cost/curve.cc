@@ -26,7 +26,11 @@ double Curve::at(double size) const {
     const double base = std::min(floor_, first.us);
     return base + (first.us - base) * size / first.size;
   }
-  if (size >= last.size) return last.us * size / last.size;
+  if (size >= last.size) {
+    // What the smallest takes as well does not grow: a latency, a weight that is read.
+    const double fixed = std::min(points_.size() > 1 ? first.us : floor_, last.us);
+    return fixed + (last.us - fixed) * size / last.size;
+  }
   const auto upper = std::upper_bound(points_.begin(), points_.end(), size,
                                       [](double x, const Point& point) { return x < point.size; });
   const Point& b = *upper;

@@ -6,8 +6,9 @@
 namespace cleave::cost {
 
 // Interpolates linearly in the logarithms of size and time, which is exact for every power law and
-// gives a measured size its measured time. Above the largest size time grows with size; below the
-// smallest one what exceeds `floor` shrinks with it. Never falls where the points do not.
+// gives a measured size its measured time. Above the largest size what exceeds the time of the
+// smallest grows with size; below the smallest one what exceeds `floor` shrinks with it. Never
+// falls where the points do not.
 class Curve {
  public:
   // `floor` is the time of a call that has nothing to do.

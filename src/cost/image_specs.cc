@@ -65,6 +65,17 @@ KernelSpec adding_up(int64_t channels, int64_t side, Format format) {
 // No network has many channels on a large image.
 bool is_usual(int64_t channels, int64_t side) { return side * side * channels <= 256 * 56 * 56; }
 
+// Of 32 groups.
+KernelSpec normalising(int64_t channels, int64_t side, Format format) {
+  const TensorType of_channel = {DType::kFloat32, {channels}};
+  KernelSpec spec{.op = "group_norm",
+                  .attributes = {{"group_channels", Dim(channels / 32)}, {"epsilon", 1e-5}},
+                  .inputs = {image(channels, side), of_channel, of_channel},
+                  .outputs = {}};
+  spec.format = format;
+  return spec;
+}
+
 // Of two images, along their channels.
 KernelSpec joining(int64_t channels, int64_t side, Format format) {
   KernelSpec spec{.op = "concat", .attributes = {{"axis", Dim(1)}}, .inputs = {}, .outputs = {}};
@@ -103,6 +114,7 @@ std::vector<KernelSpec> image_specs() {
         specs.push_back(resizing(mode, 32, side, format));
       }
       specs.push_back(joining(32, side, format));
+      specs.push_back(normalising(128, side, format));
       if (format != Format::kRowMajor) specs.push_back(adding_up(64, side, format));
     }
     for (const int64_t side : {14, 28, 56, 112}) {
@@ -121,10 +133,10 @@ std::vector<KernelSpec> large_image_specs() {
     // What is missing of a grid of the channels of usual networks, up to those of U-Nets.
     for (const int64_t outputs : {64, 256, 512, 1280}) {
       for (const int64_t channels : {64, 256, 512, 1280}) {
-        if (std::max(outputs, channels) <= 256) continue;
         for (const int64_t taps : {1, 3}) {
           for (const int64_t side : {7, 28, 112}) {
-            if (side * side * std::min(outputs, channels) > 1280 * 28 * 28) continue;
+            if (std::max(outputs, channels) <= 256 && is_usual(channels, side)) continue;
+            if (side * side * std::min(outputs, channels) > 512 * 112 * 112) continue;
             specs.push_back(convolution(channels, outputs, 1, taps, side, format));
           }
         }

@@ -31,7 +31,12 @@ double op_us(const MachineModel& machine, int64_t devices, const ops::OpDefiniti
   work.product.packed = packed;
   work.tf32 = cost.tf32;
   work.width = cost.width;
-  work.dtype = outputs.empty() ? DType::kFloat32 : outputs[0].dtype;
+  // A product's result may be wider than what it computes in.
+  if (cost.has_product) {
+    work.dtype = context.inputs[0].dtype;
+  } else if (!outputs.empty()) {
+    work.dtype = outputs[0].dtype;
+  }
   const double us = machine.kernel_us(work, devices);
   // Small work is not worth a trial, whatever the curve is wrong by.
   constexpr double kWorthTiming = 20;

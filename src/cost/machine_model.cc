@@ -236,18 +236,28 @@ class OpTable {
   std::vector<Level> levels_;
 };
 
-// Element-wise kernels and movements that were not measured by name: they move their bytes as those
-// measured do, and compute.
-double streaming_us(const DeviceModel& device, const KernelWork& work) {
-  const double compute = work.flops / device.scalar_flops_per_us;
+// Bytes alone, as kernels that were measured move them.
+double moving_us(const DeviceModel& device, double bytes) {
   for (const char* like : {"fused_elementwise", "copy"}) {
     const OpTable table(device, like);
-    if (!table.empty()) return table.us(0, work.bytes) + compute;
+    if (!table.empty()) return table.us(0, bytes);
   }
   const double speed =
-      work.bytes <= device.cache_bytes ? device.cache_bytes_per_us : device.read_bytes_per_us;
-  return device.launch_us + work.bytes / speed + compute;
+      bytes <= device.cache_bytes ? device.cache_bytes_per_us : device.read_bytes_per_us;
+  return device.launch_us + bytes / speed;
 }
+
+// Element-wise kernels and movements that were not measured by name: they move their bytes and
+// compute, at once (`overlaps`) or in turn.
+double streaming_us(const DeviceModel& device, const KernelWork& work, bool overlaps) {
+  const double moving = moving_us(device, work.bytes);
+  const double compute = work.flops / device.scalar_flops_per_us;
+  return overlaps ? std::max(moving, device.launch_us + compute) : moving + compute;
+}
+
+// A kind of an op that was not measured by its name takes about what the op does:
+// "attention" for "attention.causal".
+std::string_view without_kind(std::string_view op) { return op.substr(0, op.find('.')); }
 
 }  // namespace
 
@@ -295,14 +305,14 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   if (work.bytes <= 0 && work.flops <= 0) return device.launch_us;
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {
-    if (is_half(work.dtype)) {
-      const OpTable table(device, name_in_type(work.op, work.dtype), work.width);
-      if (!table.empty()) return table.us(work.flops, work.bytes);
+    for (const std::string_view op : {std::string_view(work.op), without_kind(work.op)}) {
+      for (const DType type : {work.dtype, DType::kFloat32}) {
+        const OpTable table(device, name_in_type(std::string(op), type), work.width);
+        if (!table.empty()) return table.us(work.flops, work.bytes);
+      }
     }
-    const OpTable table(device, work.op, work.width);
-    if (!table.empty()) return table.us(work.flops, work.bytes);
   }
-  return streaming_us(device, work);
+  return streaming_us(device, work, backend_ != "cpu");
 }
 
 double MachineModel::collective_us(std::string_view op, int64_t ranks, double bytes) const {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "cost/curve.h"
+#include "cost/kernel_cost.h"
+#include "ops/registry.h"
 
 namespace cleave::cost {
 namespace {
@@ -77,7 +79,7 @@ TEST(Curve, GrowsBeyondThemAndHasAFloor) {
   Curve curve(1);
   curve.add(10, 3);
   curve.add(100, 20);
-  EXPECT_DOUBLE_EQ(curve.at(200), 40);
+  EXPECT_DOUBLE_EQ(curve.at(200), 37);  // 3 take a call whatever its size
   EXPECT_DOUBLE_EQ(curve.at(5), 2);
   EXPECT_DOUBLE_EQ(curve.at(0), 1);
 }
@@ -217,6 +219,49 @@ TEST(MachineModel, ReadsTheNearestWidth) {
   EXPECT_EQ(at_width(48), 100);
   EXPECT_EQ(at_width(100), 70);
   EXPECT_EQ(at_width(128), 70);
+}
+
+TEST(KernelCost, AProductTakesWhatItsOperandsAreComputedIn) {
+  MachineModel model;
+  DeviceModel device;
+  device.products.push_back({{1, 8, 64, 64, true}, DType::kFloat32, 100});
+  device.products.push_back({{1, 8, 64, 64, true}, DType::kFloat16, 10});
+  model.devices().push_back(device);
+  const ops::Registry registry = ops::Registry::builtin();
+  const Attributes none;
+  const std::vector<TensorType> operands = {{DType::kFloat16, {8, 64}},
+                                            {DType::kFloat16, {64, 64}}};
+  for (const DType result : {DType::kFloat16, DType::kFloat32}) {
+    const std::vector<TensorType> outputs = {{result, {8, 64}}};
+    EXPECT_NEAR(
+        op_us(model, 1, registry.at("matmul"), {none, operands}, outputs, true, Format::kRowMajor),
+        10, 1e-9);
+  }
+}
+
+TEST(MachineModel, AKindThatWasNotMeasuredTakesWhatItsOpDoes) {
+  MachineModel model;
+  DeviceModel device;
+  device.ops.push_back({"attention", 1e5, 1e6, 100});
+  device.ops.push_back({"pool.wide", 1e5, 1e6, 70});
+  model.devices().push_back(device);
+  EXPECT_EQ(model.kernel_us(kernel("attention.causal", 1e5, 1e6), 1), 100);
+  EXPECT_EQ(model.kernel_us(kernel("pool.wide", 1e5, 1e6), 1), 70);
+}
+
+TEST(MachineModel, AGpuComputesWhileItMoves) {
+  MachineModel model;
+  DeviceModel device;
+  device.launch_us = 1;
+  device.scalar_flops_per_us = 1000;
+  device.ops.push_back({"fused_elementwise", 1e6, 0, 11});
+  model.devices().push_back(device);
+  const KernelWork light = kernel("fused_elementwise", 1e6, 5e3);
+  const KernelWork heavy = kernel("fused_elementwise", 1e6, 5e4);
+  EXPECT_EQ(model.kernel_us(light, 1), 16);
+  model.set_backend("cuda");
+  EXPECT_EQ(model.kernel_us(light, 1), 11);
+  EXPECT_EQ(model.kernel_us(heavy, 1), 51);
 }
 
 // Small images have more weights and borders: they do less with each byte, in the same kernel.

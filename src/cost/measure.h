@@ -27,6 +27,7 @@ struct MeasurePlan {
   std::vector<int64_t> lengths = {16, 64, 128, 256, 512};    // of queries and keys
   std::vector<int64_t> kept_lengths = {128, 1024};           // of keys that one query meets
   bool has_mask = true;                                      // attention; as most networks have it
+  bool computes_while_moving = false;                        // element-wise: the longer of the two
   int64_t largest_scores = int64_t{4} << 20;                 // heads times queries times keys
   int64_t largest_collective = int64_t{16} << 20;            // bytes
   bool large_images = false;                                 // see large_image_specs

@@ -108,7 +108,7 @@ TEST(Measure, TimesEveryKindOfKernel) {
   KnownMachine machine;
   measure_device(machine, ops::Registry::builtin(), {});
   for (const char* op : {"matmul", "fused_elementwise", "softmax", "layer_norm", "rms_norm",
-                         "attention", "gather", "reduce_sum", "copy"}) {
+                         "attention", "gather", "reduce_sum", "copy", "rotary", "group_norm"}) {
     EXPECT_GE(machine.calls[op], 5) << op;
   }
 }
@@ -134,11 +134,15 @@ TEST(Measure, TimesKernelsBetweenOthers) {
 
 TEST(Measure, TimesAttentionOfGpusWithoutMasksAndAsLargeAsInNetworks) {
   KnownMachine machine;
-  measure_device(machine, ops::Registry::builtin(), gpu_measure_plan());
+  const DeviceModel of_gpu = measure_device(machine, ops::Registry::builtin(), gpu_measure_plan());
   for (const auto& [operands, query] : machine.attention) EXPECT_EQ(operands, 3u) << query;
   EXPECT_TRUE(machine.attention.contains({3, "f16[1, 32, 4096, 128]"}));
+  const auto has = [](const DeviceModel& model, const std::string& op) {
+    return std::ranges::any_of(model.ops, [&](const OpPoint& point) { return point.op == op; });
+  };
+  EXPECT_TRUE(has(of_gpu, "attention.causal.f16"));
   KnownMachine host;
-  measure_device(host, ops::Registry::builtin(), {});
+  EXPECT_FALSE(has(measure_device(host, ops::Registry::builtin(), {}), "attention.causal"));
   for (const auto& [operands, query] : host.attention) EXPECT_EQ(operands, 4u) << query;
 }
 

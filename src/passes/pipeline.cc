@@ -10,6 +10,7 @@
 #include "passes/fold_scales.h"
 #include "passes/recover_activations.h"
 #include "passes/recover_attention.h"
+#include "passes/recover_group_norm.h"
 #include "passes/recover_norms.h"
 #include "passes/recover_rotary.h"
 #include "passes/recover_softmax.h"
@@ -24,6 +25,7 @@ std::vector<Pass> pipeline() {
       {"simplify", simplify},
       {"common_subexpressions", common_subexpressions},
       {"recover_norms", recover_norms},
+      {"recover_group_norm", recover_group_norm},
       {"recover_activations", recover_activations},
       {"recover_softmax", recover_softmax},
       {"recover_rotary", recover_rotary},

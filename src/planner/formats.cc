@@ -51,7 +51,8 @@ class FormatChooser {
     }
     for (size_t g = 0; g < fusion_.groups.size(); ++g) add_reads(g);
     for (const ir::ValueId output : graph_.outputs()) {
-      add_read(output, std::nullopt, [](Format) { return Format::kRowMajor; });
+      add_read(output, std::nullopt,
+               [&](size_t lies, Format) { return misfit_us(output, lies, Format::kRowMajor); });
     }
     solve();
   }
@@ -176,16 +177,16 @@ class FormatChooser {
                          size_of(type(value).dtype));
   }
 
-  // `wanted(f)`: what the reader wants that writes its result in f.
-  template <class Wanted>
-  void add_read(ir::ValueId value, std::optional<size_t> reader, const Wanted& wanted) {
+  // `us(b, f)`: the copy for a reader that writes its result in f, where the value lies in b.
+  template <class Us>
+  void add_read(ir::ValueId value, std::optional<size_t> reader, const Us& us) {
     const std::optional<size_t> base = base_group(value);
     if (base && reader && *base == *reader) return;
     const bool choosing = reader && variable_of_group_[*reader];
     std::array<ByFormat, kFormatCount> costs{};
     for (size_t b = 0; b < kFormatCount; ++b) {
       for (size_t r = 0; r < kFormatCount; ++r) {
-        costs[b][r] = misfit_us(value, b, wanted(kFormats[r]));
+        costs[b][r] = us(b, kFormats[r]);
       }
     }
     if (base && choosing) {
@@ -209,10 +210,14 @@ class FormatChooser {
         // What reads any view, and has a choice, is fastest on one that lies as its result does.
         const bool strided = !chain && capabilities_.reads_strided(node.op, i);
         if (strided && !variable_of_group_[group]) continue;
-        add_read(value, group, [&](Format result) {
-          return chain || strided || copies_[group]
-                     ? result
-                     : capabilities::format_read(capabilities_, node.op, i, result);
+        add_read(value, group, [&](size_t lies, Format result) {
+          if (chain || strided || copies_[group]) return misfit_us(value, lies, result);
+          const Shape& shape = graph_.type(value).shape;
+          if (capabilities::reads(capabilities_, node.op, i, view(value, lies), shape, result)) {
+            return 0.0;
+          }
+          return misfit_us(value, lies,
+                           capabilities::format_read(capabilities_, node.op, i, result));
         });
       }
     }

@@ -113,6 +113,21 @@ TEST_F(Formats, ATransposeToChannelsLastIsAView) {
   EXPECT_EQ(format(a), Format::kChannelsLast);
 }
 
+// Attention over an image takes its points as rows; cuBLAS reads them where they lie.
+TEST_F(Formats, PointsOfAnImageAreRowsOfAProductOnGpus) {
+  capabilities_ = capabilities::of_backend("cuda");
+  type_ = DType::kFloat16;
+  const auto a = conv("a", input("x", {2, 320, 64, 64}), 320, 3);
+  const auto points = apply("reshape", {a}, {{"shape", std::vector<Dim>{2, 320, 4096}}});
+  const auto weight = graph_.add_constant("w", ir::constant_fill(type_, {320, 320}, 0.5));
+  const auto rows = apply("matmul", {points, weight}, {{"transpose_a", Dim(1)}});
+  const auto back = apply("transpose", {rows}, {{"perm", std::vector<Dim>{0, 2, 1}}});
+  const auto image = apply("reshape", {back}, {{"shape", std::vector<Dim>{2, 320, 64, 64}}});
+  const auto c = conv("c", apply("add", {a, image}), 4, 3);
+  EXPECT_EQ(copies({c}), std::vector<std::string>{"x"});
+  for (const ir::ValueId id : {a, c}) EXPECT_EQ(format(id), Format::kChannelsLast);
+}
+
 TEST_F(Formats, OnlyWhereThatIsCheaper) {
   // One small convolution between readers of row-major tensors: copies cost more than it gains.
   const auto x = input("x", {Dim::symbol("n"), 256, 8, 8});

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from .conftest import ROOT
 
 MACHINE = ROOT / "machines" / "h200-x2-2026-11-26.json"
@@ -61,6 +63,23 @@ def test_products_of_one_operand_are_one_on_gpus(cleave, models):
     assert {query, key, value} <= nodes(devices="cpu:0,cpu:1")
     # Pins know it by each name.
     cleave("plan", path, "--devices=cuda:0,cuda:1", f"--pin={key}=whole", *options[:1], env=NO_GPU)
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+def test_images_of_a_unet_are_channels_last_on_gpus(cleave, models, tmp_path, opset):
+    """Group norms, in either spelling, take images as convolutions leave them, and so do the
+    products around attention: what is copied is what goes in and out, and attention's heads."""
+    sizes = {"levels": 0, "channels": 320, "groups": 32, "heads": 8, "inputs": 320}
+    path, _ = models("unet", weights="large-absent", opset=opset, **sizes)
+    for devices in (1, 2):
+        engine = tmp_path / f"{devices}.cleave"
+        target = (f"--machine={MACHINE}", f"--devices={devices}", "--randomWeights", "--fp16")
+        cleave("build", path, "-o", engine, "--shapes=x:1x320x128x128", *target, env=NO_GPU)
+        made = cleave("inspect", engine, "--json", "-").json["instructions"]
+        copied = [one["results"][0]["tensor"] for one in made if one["op"] == "copy"]
+        assert copied == ["x/f16", "/bottom/Transpose_4_output_0", "y"]
+        assert sum(one["op"] == "group_norm" for one in made) == 6
+        assert not any(one["op"] in ("mul", "reshape") for one in made)
 
 
 def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):

@@ -98,6 +98,24 @@ def test_every_split_of_a_convolution_gives_the_same(factor, devices, cleave, mo
     assert cleave("verify", path, *options, "--json", "-").json["passed"]
 
 
+@pytest.mark.parametrize("opset", [17, 21])
+@pytest.mark.parametrize("devices", [2, 3, 4])
+def test_group_norms_are_split_by_groups(opset, devices, cleave, models):
+    """Also those that are written as an instance norm of groups between two reshapes."""
+    path, _ = models("unet", opset=opset, levels=1, channels=24, groups=6)
+    shape = "--shapes=x:1x4x16x12"
+    norms = [
+        node["name"]
+        for node in cleave("plan", path, shape, "--json", "-").json["nodes"]
+        if node["op"] == "group_norm"
+    ]
+    assert len(norms) == 10
+    options = (on_devices(devices), shape, *(f"--pin={name}=g" for name in norms))
+    plan = cleave("plan", path, *options, "--json", "-").json
+    assert set(factors(plan, "group_norm")) == {"g"}
+    assert cleave("verify", path, *options, "--json", "-").json["passed"]
+
+
 @pytest.fixture(scope="module")
 def resnet50(models):
     return models("resnet", weights="absent")[0]

@@ -134,14 +134,16 @@ class Attention : public OpDefinition {
                         inputs.size() > kMask ? inputs[kMask] : nullptr, outputs[0]);
   }
 
-  // Two products, and five operations a score for the softmax.
+  // Two products, and five operations a score for the softmax; scores that causality hides are not
+  // worked out.
   Work work(const OpContext& context, std::span<const TensorType> outputs) const override {
     const Shape& q = context.inputs[kQuery].shape;
-    const Dim scores = q[kBatch] * q[kHead] * q[kRow] * context.inputs[kKey].shape[kColumn];
+    const Dim scores = q[kBatch] * q[kHead] * seen(context);
     const Dim width = context.inputs[kValue].shape[kDepth];
     Work work = OpDefinition::work(context, outputs);
     work.flops = scores * (Dim(2) * (q[kDepth] + width) + 5);
     work.width = q[kDepth];
+    if (context.attributes.integer("causal", 0) != 0 && !q[kRow].is(1)) work.kind = "causal";
     return work;
   }
 
@@ -152,6 +154,17 @@ class Attention : public OpDefinition {
   }
 
  private:
+  // The scores of a head that are worked out. Of rows that follow what is cached, as those of a
+  // part of them, the first sees all columns but those of the rows behind it.
+  static Dim seen(const OpContext& context) {
+    const Dim& rows = context.inputs[kQuery].shape[kRow];
+    const Dim& columns = context.inputs[kKey].shape[kColumn];
+    if (context.attributes.integer("causal", 0) == 0) return rows * columns;
+    const Dim before = context.attributes.dim("row_offset", 0) + columns -
+                       context.attributes.dim("rows_total", rows);
+    return max(rows * before, Dim(0)) + floor_div(rows * (rows + 1), Dim(2));
+  }
+
   static void check_heads(const OpContext& context, const std::string& operands) {
     const Dim& heads = context.inputs[kQuery].shape[kHead];
     const Dim& kv_heads = context.inputs[kKey].shape[kHead];

@@ -51,6 +51,28 @@ TEST_F(KnownAttention, CausalRowsEndWithTheLastColumn) {
   EXPECT_EQ(compare(run(scaled(0.5, true)), kCausal), "");
 }
 
+TEST_F(KnownAttention, CausalWorkIsThatOfTheScoresThatRowsSee) {
+  const Registry registry = Registry::builtin();
+  const OpDefinition& attention = registry.at("attention");
+  const auto work = [&](int64_t rows, int64_t columns, Attributes attributes) {
+    attributes.set("scale", 1.0);
+    const TensorType q = {DType::kFloat32, {1, 2, rows, 8}};
+    const TensorType kv = {DType::kFloat32, {1, 2, columns, 8}};
+    const std::vector<TensorType> inputs = {q, kv, kv};
+    return attention.work({attributes, inputs}, std::vector<TensorType>{q});
+  };
+  const Dim a_score = Dim(2 * (2 * 16 + 5));  // of both heads
+  EXPECT_EQ(work(4, 4, {}).flops, a_score * 16);
+  EXPECT_EQ(work(4, 4, {{"causal", Dim(1)}}).flops, a_score * (1 + 2 + 3 + 4));
+  EXPECT_EQ(work(4, 6, {{"causal", Dim(1)}}).flops, a_score * (3 + 4 + 5 + 6));
+  EXPECT_EQ(work(4, 4, {{"causal", Dim(1)}}).kind, "causal");
+  // A rank's rows: the last two of four.
+  const Attributes last = {{"causal", Dim(1)}, {"row_offset", Dim(2)}, {"rows_total", Dim(4)}};
+  EXPECT_EQ(work(2, 4, last).flops, a_score * (3 + 4));
+  EXPECT_EQ(work(1, 6, {{"causal", Dim(1)}}).flops, a_score * 6);
+  EXPECT_EQ(work(1, 6, {{"causal", Dim(1)}}).kind, "");
+}
+
 TEST_F(KnownAttention, MasksHideColumns) {
   const double hidden = -std::numeric_limits<double>::infinity();
   EXPECT_EQ(

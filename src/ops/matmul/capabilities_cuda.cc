@@ -42,8 +42,9 @@ class Matmul final : public OpCapabilities {
     }
     return rows <= 1 && matrices <= 1;
   }
-  // Both operands may be transposed, or rows that lie anywhere.
+  // Rows of all operands may lie anywhere; a and b may lie transposed too.
   bool reads_rows(size_t) const override { return true; }
+  bool reads_columns(size_t input) const override { return input < 2; }
   Dim workspace_bytes(const Attributes&, std::span<const Operand>) const override {
     return int64_t{32} << 20;  // what cuBLASLt's algorithms may use
   }
