@@ -136,7 +136,7 @@ void Group::leave_failed(int rank) {
 }
 
 void Group::leave(int rank) noexcept {
-  if (!state(rank).used.load(std::memory_order_relaxed)) return;
+  if (!routes_.store || !state(rank).used.load(std::memory_order_relaxed)) return;
   const cudaStream_t stream = state(rank).stream.load(std::memory_order_relaxed);
   if (!is_recording(stream) && cudaStreamQuery(stream) == cudaSuccess) return;
   cudaGetLastError();  // the next call is not to blame
