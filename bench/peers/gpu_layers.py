@@ -1,6 +1,6 @@
 """Single layers on GPUs: Cleave beside hand-written PyTorch + NCCL, in one run.
 
-    python -m bench.peers.gpu_layers [--json FILE]
+    python -m bench.peers.gpu_layers [--only PART OF A NAME] [--json FILE]
 
 Fully connected layers and convolutions in float16, on one GPU and split over all of them. The peer
 splits the output features (or channels) and gathers them, by hand, in a CUDA graph. Times are those
@@ -134,23 +134,29 @@ def write_model(path: Path, node, x, w, y) -> None:
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
-def peer_times(ranks: int) -> dict[str, list[float]]:
+def layers_named(part: str) -> list:
+    return [layer for layer in LAYERS if part in layer.name]
+
+
+def peer_times(ranks: int, only: str) -> dict[str, list[float]]:
     times = {}
-    for layer in LAYERS:
+    for layer in layers_named(only):
         times[layer.name] = [1e3 * graph_ms(work) for work in layer.peer(ranks)]
         torch.cuda.empty_cache()
     return times
 
 
 def main() -> None:
-    options = options_of("gpu_layers", __doc__).parse_args()
+    parser = options_of("gpu_layers", __doc__)
+    parser.add_argument("--only", default="", help="layers whose name has this in it")
+    options = parser.parse_args()
     ranks = torch.cuda.device_count()
-    peers = on_every_gpu(peer_times)
+    peers = on_every_gpu(peer_times, options.only)
     print(f"{'microseconds':<38}{'one GPU':>20}{f'{ranks} GPUs':>20}{'ratio':>8}")
     print(f"{'':<38}{'PyTorch':>10}{'Cleave':>10}{'PyTorch':>10}{'Cleave':>10}")
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        for layer in LAYERS:
+        for layer in layers_named(options.only):
             model = Path(folder) / "layer.onnx"
             layer.write(model)
             one, split = peers[layer.name]

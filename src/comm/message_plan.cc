@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 
 namespace cleave {
 namespace {
@@ -84,18 +85,34 @@ void append(const Runs& runs, std::vector<CopyRuns>& entries) {
   entries.push_back(entry);
 }
 
-// The size of the largest message that one rank gets from another by the steps.
-int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
-  int64_t largest = 0;
-  for (size_t rank = 0; rank < steps_of.size(); ++rank) {
-    std::vector<int64_t> from(steps_of.size(), 0);
-    for (const CopyStep& step : steps_of[rank]) {
-      int64_t& bytes = from[static_cast<size_t>(step.peer)];
-      bytes += elements_of(step) * element_size;
-      if (static_cast<size_t>(step.peer) != rank) largest = std::max(largest, bytes);
-    }
+// Shorter rows are no faster to read or write one by one than to pack.
+constexpr int64_t kLeastRun = 64;
+
+// The only step from or to `peer`, where its runs are rows or one stretch; else nothing. `dense`
+// is the side that lies in a message instead of a tensor, if one does.
+std::optional<Runs> rows_of(const std::vector<CopyStep>& steps, int peer, int64_t element_size,
+                            Dense dense) {
+  std::optional<Runs> rows;
+  for (const CopyStep& step : steps) {
+    if (step.peer != peer) continue;
+    if (rows) return std::nullopt;
+    rows = runs_of(step, element_size, dense, 0);
   }
-  return largest;
+  if (!rows) return std::nullopt;
+  collapse(*rows);
+  const bool fits = rows->loops.empty() || (rows->loops.size() == 1 && rows->run >= kLeastRun);
+  return fits && rows->run > 0 ? rows : std::nullopt;
+}
+
+// It begins at `offset` of a tensor.
+Message message_of(const Runs& rows, int64_t offset) {
+  Message message{.bytes = rows.run, .offset = offset, .run = rows.run};
+  if (!rows.loops.empty()) {
+    message.bytes *= rows.loops[0].count;
+    message.src_stride = rows.loops[0].src_stride;
+    message.dst_stride = rows.loops[0].dst_stride;
+  }
+  return message;
 }
 
 // Whether the entries, whose other side is dense, lie in one stretch of the tensor.
@@ -121,6 +138,7 @@ Message lay_out(const std::vector<CopyStep>& steps, int peer, int64_t element_si
     append(runs, entries);
     message.bytes += elements_of(step) * element_size;
   }
+  message.run = message.bytes;
   if (message.bytes == 0) return message;
   const auto offset = dense == Dense::kDestination ? &CopyRuns::src : &CopyRuns::dst;
   if (one_stretch(entries, offset)) {
@@ -150,8 +168,21 @@ void finish(CopyTable& table) {
 
 }  // namespace
 
+int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
+  int64_t largest = 0;
+  for (size_t rank = 0; rank < steps_of.size(); ++rank) {
+    std::vector<int64_t> from(steps_of.size(), 0);
+    for (const CopyStep& step : steps_of[rank]) {
+      int64_t& bytes = from[static_cast<size_t>(step.peer)];
+      bytes += elements_of(step) * element_size;
+      if (static_cast<size_t>(step.peer) != rank) largest = std::max(largest, bytes);
+    }
+  }
+  return largest;
+}
+
 ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                           int64_t element_size) {
+                           int64_t element_size, bool in_rows) {
   ExchangePlan plan;
   const auto& own = steps_of[static_cast<size_t>(rank)];
   for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
@@ -160,10 +191,23 @@ ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int 
       plan.receives.emplace_back();
       continue;
     }
-    plan.sends.push_back(lay_out(steps_of[static_cast<size_t>(peer)], rank, element_size,
-                                 Dense::kDestination, plan.send_staging, plan.pack.entries));
-    plan.receives.push_back(lay_out(own, peer, element_size, Dense::kSource, plan.receive_staging,
-                                    plan.unpack.entries));
+    // Both ranks come to the same: they look at the same step.
+    const auto rows = [&](const std::vector<CopyStep>& steps, int from) {
+      return in_rows ? rows_of(steps, from, element_size, Dense::kNone) : std::nullopt;
+    };
+    const auto& theirs = steps_of[static_cast<size_t>(peer)];
+    if (const auto sent = rows(theirs, rank)) {
+      plan.sends.push_back(message_of(*sent, sent->src));
+    } else {
+      plan.sends.push_back(lay_out(theirs, rank, element_size, Dense::kDestination,
+                                   plan.send_staging, plan.pack.entries));
+    }
+    if (const auto received = rows(own, peer)) {
+      plan.receives.push_back(message_of(*received, received->dst));
+    } else {
+      plan.receives.push_back(lay_out(own, peer, element_size, Dense::kSource, plan.receive_staging,
+                                      plan.unpack.entries));
+    }
   }
   for (const CopyStep& step : own) {
     if (step.peer != rank) continue;
@@ -178,15 +222,29 @@ ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int 
   return plan;
 }
 
+int64_t largest_part(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
+  int64_t largest = 0;
+  for (const auto& steps : steps_of) {
+    int64_t bytes = 0;
+    for (const CopyStep& step : steps) bytes += elements_of(step) * element_size;
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
+
 ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                         int64_t element_size) {
+                         int64_t element_size, bool in_rows) {
   ScatterPlan plan;
   for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
     // scatter_steps name the rank that takes as the peer.
-    plan.sends.push_back(lay_out(steps_of[static_cast<size_t>(peer)], peer, element_size,
-                                 Dense::kDestination, plan.send_staging, plan.pack.entries));
-    if (steps_of.size() > 1) plan.largest = std::max(plan.largest, plan.sends.back().bytes);
+    const auto& steps = steps_of[static_cast<size_t>(peer)];
+    const auto rows =
+        in_rows ? rows_of(steps, peer, element_size, Dense::kDestination) : std::nullopt;
+    plan.sends.push_back(rows ? message_of(*rows, rows->src)
+                              : lay_out(steps, peer, element_size, Dense::kDestination,
+                                        plan.send_staging, plan.pack.entries));
   }
+  if (steps_of.size() > 1) plan.largest = largest_part(steps_of, element_size);
   int64_t staging = 0;
   plan.result = lay_out(steps_of[static_cast<size_t>(rank)], rank, element_size, Dense::kSource,
                         staging, plan.unpack.entries);

@@ -35,11 +35,15 @@ struct CopyTable {
 // Messages lie in staging memory at multiples of this, as the widest loads need it.
 inline constexpr int64_t kMessageAlignment = 16;
 
-// A message between two ranks, on one of them.
+// A message between two ranks, on one of them: rows of `run` bytes, one behind the other in staging
+// memory; in a tensor they begin a stride apart. A message of one row is one stretch.
 struct Message {
   int64_t bytes = 0;
-  bool staged = false;  // in staging memory; else in one stretch of the tensor
-  int64_t offset = 0;   // where it lies there
+  bool staged = false;     // in staging memory; else in the tensor
+  int64_t offset = 0;      // where it begins there
+  int64_t run = 0;         // `bytes` where it is staged or one stretch
+  int64_t src_stride = 0;  // in the tensor of who sends it; 0 where it is one row
+  int64_t dst_stride = 0;  // in that of who receives it
 };
 
 // What one rank does so that a tensor is brought from one distribution to another.
@@ -54,9 +58,13 @@ struct ExchangePlan {
   int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
-// `steps_of` are the steps of all ranks (comm/copy_step.h).
+// `steps_of` are the steps of all ranks (comm/copy_step.h). Where `in_rows`, messages of several
+// rows that are not short stay in the tensors, on both sides; without it, all are one stretch.
 ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                           int64_t element_size);
+                           int64_t element_size, bool in_rows);
+
+// Bytes of the largest message that one rank gets from another by the steps.
+int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size);
 
 // What one rank does so that it holds its pieces of a reduced tensor: it sends each rank, itself
 // included, its term of that rank's pieces, and reduces what it gets.
@@ -69,9 +77,13 @@ struct ScatterPlan {
   int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
-// `steps_of` are the scatter_steps of all ranks.
+// Bytes of the largest part that a rank takes by the scatter_steps of all: of each term of it.
+int64_t largest_part(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size);
+
+// `steps_of` are the scatter_steps of all ranks. Where `in_rows`, terms of several rows that are
+// not short are read where they lie; all ranks have those of a part in the same place.
 ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                         int64_t element_size);
+                         int64_t element_size, bool in_rows);
 
 // Carries out a table between memories of the host: what device code does.
 void run_table(const CopyTable& table, const void* src, void* dst);

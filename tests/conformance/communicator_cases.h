@@ -27,6 +27,8 @@ inline std::vector<ShardCase> shard_cases(int ranks) {
       {"reversed", reversed(2, 37, ranks)},
       {"all at the last rank", all_at(ranks - 1, 3, 11, ranks)},
       {"large", even_shard_map(1, 20011, 3, ranks)},
+      {"long rows", even_shard_map(37, 2 * ranks, 128, ranks)},
+      {"long rows of odd sizes", even_shard_map(23, 2 * ranks + 1, 111, ranks)},
       {"large rows of segments", dealt_segments(7, {1024, 513, 513}, 7, ranks)},
   };
 }
@@ -58,6 +60,7 @@ struct BoxCase {
 inline std::vector<BoxCase> box_cases(int ranks) {
   const std::vector<int64_t> small = {5, 7, 6};
   const std::vector<int64_t> large = {33, 40, 65};
+  const std::vector<int64_t> wide = {45, 1234};
   const int grid = ranks >= 4 ? 2 : 1;
   const BoxMap nothing{std::vector<LocalBoxes>(static_cast<size_t>(ranks), {{0, 0, 0}, {}})};
   return {
@@ -80,6 +83,10 @@ inline std::vector<BoxCase> box_cases(int ranks) {
       {"scalar", {}, replicated_boxes({}, ranks), replicated_boxes({}, ranks)},
       {"large", large, grid_boxes(large, 0, 0, ranks, ranks),
        grid_boxes(large, 2, 2, ranks, ranks)},
+      {"rows to columns", wide, grid_boxes(wide, 0, 0, ranks, ranks),
+       grid_boxes(wide, 1, 1, ranks, ranks)},
+      {"columns to rows", wide, grid_boxes(wide, 1, 1, ranks, ranks),
+       grid_boxes(wide, 0, 0, ranks, ranks)},
       {"large segments", large, segment_boxes(large, 30, ranks),
        grid_boxes(large, 1, 1, ranks, ranks)},
   };

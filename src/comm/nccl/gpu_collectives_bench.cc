@@ -1,10 +1,12 @@
-// Time of an all_reduce between GPUs, by size and route, in microseconds:
+// Times of collectives between GPUs, by size of the whole tensor and route, in microseconds:
 //
 //   bench_gpu_collectives [RANKS]
 //
-// bfloat16, many in one CUDA graph, as a program's run has them; the median of replays on the rank
-// that takes longest. `ours` is what a group does by default, `flagged` and `direct` are two of
-// its ways for all sizes, `nccl` is ncclAllReduce. Every result is checked; the exit code says so.
+// An all_reduce, and an all_gather of a matrix whose columns are split. bfloat16, many in one CUDA
+// graph, as a program's run has them; the median of replays on the rank that takes longest. `ours`
+// is what a group does by default, `flagged` and `direct` are two of its ways for all sizes, `nccl`
+// is ncclAllReduce or ncclAllGather; the latter leaves the shards one behind the other, not as
+// columns. Every other result is checked; the exit code says so.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -12,8 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -28,9 +30,17 @@ namespace {
 
 constexpr int kReplays = 30;
 
-// Puts one all_reduce of a rank on the stream.
-using Reduce =
+// Puts one collective of a rank on the stream; `count` elements are the whole tensor's.
+using Call =
     std::function<void(int rank, const void* src, void* dst, int64_t count, cudaStream_t stream)>;
+
+struct Collective {
+  Call call;
+  // Whether a result is right; null where that is not looked at.
+  bool (*is_right)(const std::vector<BFloat16>& values, int ranks) = nullptr;
+};
+
+constexpr int64_t kColumns = 2048;  // of the matrix that is gathered
 
 std::vector<BFloat16> on_host(const DeviceMemory& memory, int64_t count, cudaStream_t stream) {
   std::vector<BFloat16> values(static_cast<size_t>(count));
@@ -62,18 +72,36 @@ bool is_sum(const std::vector<BFloat16>& values, int ranks) {
   return true;
 }
 
+ShardMap columns_of(int64_t count, int ranks) {
+  return even_shard_map(count / kColumns, kColumns, 1, ranks);
+}
+
+// A rank has its columns as a dense matrix: the beginning of its term.
+bool is_gathered(const std::vector<BFloat16>& values, int ranks) {
+  const ShardMap map = columns_of(static_cast<int64_t>(values.size()), ranks);
+  for (int rank = 0; rank < ranks; ++rank) {
+    const Piece& piece = map.pieces[static_cast<size_t>(rank)].at(0);
+    for (int64_t i = 0; i < map.rows * piece.count; ++i) {
+      const int64_t at = i / piece.count * kColumns + piece.global_offset + i % piece.count;
+      const auto expected = static_cast<float>(i % 8 + rank);
+      if (static_cast<float>(values[static_cast<size_t>(at)]) != expected) return false;
+    }
+  }
+  return true;
+}
+
 struct Result {
   double us = 0;
   bool right = true;
 };
 
-// The median time of one of `calls` all_reduces in a graph; by the rank's thread.
-Result measure(int rank, int ranks, int64_t count, int calls, const Reduce& reduce) {
+// The median time of one of `calls` calls in a graph; by the rank's thread.
+Result measure(int rank, int ranks, int64_t count, int calls, const Collective& collective) {
   cuda_check(cudaSetDevice(rank), "choosing the device");
   const PrivateStream stream;
   const DeviceMemory src = term_of(rank, count, stream.get());
   const DeviceMemory dst(count * 2);
-  const auto work = [&] { reduce(rank, src.data(), dst.data(), count, stream.get()); };
+  const auto work = [&] { collective.call(rank, src.data(), dst.data(), count, stream.get()); };
   work();
   cuda_check(cudaStreamSynchronize(stream.get()), "running");
   cudaGraph_t graph = nullptr;
@@ -99,21 +127,22 @@ Result measure(int rank, int ranks, int64_t count, int calls, const Reduce& redu
     if (replay >= 3) times.push_back(double{ms} * 1000 / calls);
   }
   std::nth_element(times.begin(), times.begin() + kReplays / 2, times.end());
-  const bool right = is_sum(on_host(dst, count, stream.get()), ranks);
+  const bool right = collective.is_right == nullptr ||
+                     collective.is_right(on_host(dst, count, stream.get()), ranks);
   cudaGraphExecDestroy(executable);
   cudaEventDestroy(begin);
   cudaEventDestroy(end);
   return {times[kReplays / 2], right};
 }
 
-Result on_all_ranks(int ranks, int64_t bytes, const Reduce& reduce) {
+Result on_all_ranks(int ranks, int64_t bytes, const Collective& collective) {
   const int calls = bytes <= (1 << 20) ? 100 : bytes <= (16 << 20) ? 20 : 5;
   std::vector<Result> results(static_cast<size_t>(ranks));
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
       try {
-        results[static_cast<size_t>(rank)] = measure(rank, ranks, bytes / 2, calls, reduce);
+        results[static_cast<size_t>(rank)] = measure(rank, ranks, bytes / 2, calls, collective);
       } catch (const Error& error) {
         std::fprintf(stderr, "rank %d: %s\n", rank, error.what());
         std::exit(1);  // the others wait for this one
@@ -129,57 +158,94 @@ Result on_all_ranks(int ranks, int64_t bytes, const Reduce& reduce) {
   return all;
 }
 
-Result by_group(int ranks, int64_t bytes, int64_t flagged_bytes, int64_t direct_bytes) {
+using Group = std::vector<std::unique_ptr<Communicator>>;
+
+Group group_of(int ranks, int64_t flagged_bytes, int64_t direct_bytes) {
   NcclGroupOptions options;
   for (int rank = 0; rank < ranks; ++rank) options.devices.push_back(rank);
   if (flagged_bytes >= 0) options.flagged_bytes = flagged_bytes;
   if (direct_bytes >= 0) options.direct_bytes = direct_bytes;
-  const auto group = make_nccl_group(options);
-  return on_all_ranks(
-      ranks, bytes, [&](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
-        group[static_cast<size_t>(rank)]->all_reduce(src, dst, count, DType::kBFloat16,
-                                                     ReduceOp::kSum, {stream});
-      });
+  return make_nccl_group(options);
 }
 
-Result by_nccl(Links& links, int ranks, int64_t bytes) {
-  return on_all_ranks(
-      ranks, bytes, [&](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
+Collective all_reduce(const Group& group) {
+  return {[&](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
+            group[static_cast<size_t>(rank)]->all_reduce(src, dst, count, DType::kBFloat16,
+                                                         ReduceOp::kSum, {stream});
+          },
+          is_sum};
+}
+
+Collective all_gather(const Group& group) {
+  const auto ranks = static_cast<int>(group.size());
+  return {
+      [&group, ranks](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
+        const ShardMap map = columns_of(count, ranks);
+        group[static_cast<size_t>(rank)]->all_gather(src, dst, map, DType::kBFloat16, {stream});
+      },
+      is_gathered};
+}
+
+Collective all_reduce_by_nccl(Links& links) {
+  return {[&](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
+            links.with(rank, [&](ncclComm_t communicator) {
+              nccl_check(ncclAllReduce(src, dst, static_cast<size_t>(count), ncclBfloat16, ncclSum,
+                                       communicator, stream),
+                         "reducing");
+            });
+          },
+          is_sum};
+}
+
+Collective all_gather_by_nccl(Links& links, int ranks) {
+  return {
+      [&links, ranks](int rank, const void* src, void* dst, int64_t count, cudaStream_t stream) {
         links.with(rank, [&](ncclComm_t communicator) {
-          nccl_check(ncclAllReduce(src, dst, static_cast<size_t>(count), ncclBfloat16, ncclSum,
+          nccl_check(ncclAllGather(src, dst, static_cast<size_t>(count / ranks), ncclBfloat16,
                                    communicator, stream),
-                     "reducing");
+                     "gathering");
         });
-      });
+      }};
 }
 
-int run(int ranks) {
+// A table; whether all results were right.
+bool show(const char* name, int ranks, Collective (*ours)(const Group&), const Collective& nccl) {
   constexpr int64_t kMiB = 1 << 20;
   constexpr int64_t kAny = int64_t{1} << 40;
   bool right = true;
-  const auto show = [&](const std::optional<Result>& result) {
-    if (!result) {
-      std::printf(" %10s", "-");
-      return;
-    }
-    right = right && result->right;
-    std::printf(result->right ? " %10.2f" : " %8.2f !", result->us);
+  const auto time = [&](const Collective& collective, int64_t bytes) {
+    const Result result = on_all_ranks(ranks, bytes, collective);
+    right = right && result.right;
+    std::printf(result.right ? " %10.2f" : " %8.2f !", result.us);
     std::fflush(stdout);
   };
-  std::vector<int> devices;
-  for (int rank = 0; rank < ranks; ++rank) devices.push_back(rank);
-  Links links(devices);
-  std::printf("all_reduce of bfloat16 between %d GPUs, us\n%10s %10s %10s %10s %10s\n", ranks,
+  std::printf("%s of bfloat16 between %d GPUs, us\n%10s %10s %10s %10s %10s\n", name, ranks,
               "bytes", "ours", "flagged", "direct", "nccl");
   for (int64_t bytes = 8 << 10; bytes <= 256 * kMiB; bytes *= 2) {
     std::printf("%10lld", static_cast<long long>(bytes));
-    show(by_group(ranks, bytes, -1, -1));
-    show(bytes <= 8 * kMiB ? std::optional(by_group(ranks, bytes, bytes * ranks, kAny))
-                           : std::nullopt);
-    show(by_group(ranks, bytes, 0, kAny));
-    show(by_nccl(links, ranks, bytes));
+    const auto time_ours = [&](int64_t flagged_bytes, int64_t direct_bytes) {
+      const Group group = group_of(ranks, flagged_bytes, direct_bytes);
+      time(ours(group), bytes);
+    };
+    time_ours(-1, -1);
+    if (bytes <= 8 * kMiB) {
+      time_ours(bytes * ranks, kAny);
+    } else {
+      std::printf(" %10s", "-");
+    }
+    time_ours(0, kAny);
+    time(nccl, bytes);
     std::printf("\n");
   }
+  return right;
+}
+
+int run(int ranks) {
+  std::vector<int> devices;
+  for (int rank = 0; rank < ranks; ++rank) devices.push_back(rank);
+  Links links(devices);
+  bool right = show("all_reduce", ranks, all_reduce, all_reduce_by_nccl(links));
+  right = show("all_gather", ranks, all_gather, all_gather_by_nccl(links, ranks)) && right;
   return right ? 0 : 1;
 }
 

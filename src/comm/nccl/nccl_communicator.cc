@@ -1,6 +1,7 @@
 #include "comm/nccl/nccl_communicator.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/hash.h"
@@ -43,10 +44,21 @@ bool in_place(const CopyTable& table, const void* src, const void* dst) {
   });
 }
 
+// Whether a table is one message in rows.
+bool lies_in_rows(const CopyTable& table) {
+  if (table.entries.size() != 1) return false;
+  const CopyRuns& entry = table.entries[0];
+  const int64_t rows = entry.count[CopyRuns::kLoops - 1];
+  return entry.run * rows == table.bytes &&
+         (rows == 1 || table.bytes <= std::numeric_limits<int32_t>::max());
+}
+
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(std::shared_ptr<Group> group, int rank)
-    : group_(std::move(group)), rank_(rank), plans_(rank, group_->size()) {
+    : group_(std::move(group)), rank_(rank), plans_(rank, group_->size(), [this](int64_t largest) {
+        return group_->route_for(largest) != Route::kNccl;
+      }) {
   cuda_check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount,
                                     group_->device(rank)),
              "asking for the device's properties");
@@ -79,14 +91,18 @@ void NcclCommunicator::transfer(std::span<const Transfer> transfers, Route route
   if (route == Route::kNccl) return transfer_by_nccl(transfers, launch.stream);
   PeerMessages messages;
   for (const Transfer& one : transfers) {
-    const auto peer = static_cast<size_t>(one.peer);
-    if (one.send_bytes > 0) {
-      messages.send[peer] = one.send;
-      messages.send_bytes[peer] = one.send_bytes;
+    // Permuting, a rank may send to one peer and receive from it in two transfers.
+    PeerMessage& message = messages.of[one.peer];
+    if (one.message.send_bytes > 0) {
+      message.send = one.message.send;
+      message.send_bytes = one.message.send_bytes;
+      message.send_rows = one.message.send_rows;
     }
-    if (one.receive_bytes > 0) {
-      messages.receive[peer] = one.receive;
-      messages.receive_bytes[peer] = one.receive_bytes;
+    if (one.message.receive_bytes > 0) {
+      message.receive = one.message.receive;
+      message.receive_bytes = one.message.receive_bytes;
+      message.receive_rows = one.message.receive_rows;
+      message.source_stride = one.message.source_stride;
     }
   }
   const PeerView& peers = group_->peers(rank_);
@@ -102,13 +118,13 @@ void NcclCommunicator::transfer_by_nccl(std::span<const Transfer> transfers, cud
     const auto note = [&](ncclResult_t result) {
       if (status == ncclSuccess) status = result;
     };
-    for (const Transfer& one : transfers) {
-      if (one.send_bytes > 0) {
-        note(ncclSend(one.send, static_cast<size_t>(one.send_bytes), ncclUint8, one.peer,
+    for (const auto& [peer, message] : transfers) {
+      if (message.send_bytes > 0) {
+        note(ncclSend(message.send, static_cast<size_t>(message.send_bytes), ncclUint8, peer,
                       communicator, stream));
       }
-      if (one.receive_bytes > 0) {
-        note(ncclRecv(one.receive, static_cast<size_t>(one.receive_bytes), ncclUint8, one.peer,
+      if (message.receive_bytes > 0) {
+        note(ncclRecv(message.receive, static_cast<size_t>(message.receive_bytes), ncclUint8, peer,
                       communicator, stream));
       }
     }
@@ -127,11 +143,16 @@ void NcclCommunicator::exchange(const PlacedExchange& placed, const void* src, v
   const CopyTable& local = placed.local.table;
   std::vector<Transfer> transfers;
   if (!in_place(local, src, dst)) {
-    // One run is a message of the rank to itself, which spares a kernel.
-    const bool one_run = local.entries.size() == 1 && local.bytes == local.entries[0].run;
-    if (one_run && plan.largest > 0 && route != Route::kNccl) {
-      transfers.push_back({rank_, at(src, local.entries[0].src), local.bytes,
-                           at(dst, local.entries[0].dst), local.bytes});
+    // Rows are a message of the rank to itself, which spares a kernel.
+    if (lies_in_rows(local) && plan.largest > 0 && route != Route::kNccl) {
+      const CopyRuns& rows = local.entries[0];
+      transfers.push_back({rank_,
+                           {.send = at(src, rows.src),
+                            .send_bytes = local.bytes,
+                            .send_rows = {rows.run, rows.src_stride[CopyRuns::kLoops - 1]},
+                            .receive = at(dst, rows.dst),
+                            .receive_bytes = local.bytes,
+                            .receive_rows = {rows.run, rows.dst_stride[CopyRuns::kLoops - 1]}}});
     } else {
       run(placed.local, src, dst, launch);
     }
@@ -140,8 +161,14 @@ void NcclCommunicator::exchange(const PlacedExchange& placed, const void* src, v
     const Message& out = plan.sends[static_cast<size_t>(peer)];
     const Message& in = plan.receives[static_cast<size_t>(peer)];
     if (out.bytes + in.bytes == 0) continue;  // itself, too
-    transfers.push_back({peer, at(out.staged ? sends : src, out.offset), out.bytes,
-                         at(in.staged ? receives : dst, in.offset), in.bytes});
+    transfers.push_back({peer,
+                         {.send = at(out.staged ? sends : src, out.offset),
+                          .send_bytes = out.bytes,
+                          .send_rows = {out.run, out.src_stride},
+                          .receive = at(in.staged ? receives : dst, in.offset),
+                          .receive_bytes = in.bytes,
+                          .receive_rows = {in.run, in.dst_stride},
+                          .source_stride = in.src_stride}});
   }
   if (plan.largest > 0) transfer(transfers, route, plan.largest, launch);
   run(placed.unpack, receives, dst, launch);
@@ -209,9 +236,10 @@ void NcclCommunicator::broadcast(void* data, int64_t count, DType type, int root
       if (route != Route::kNccl) {
         std::vector<Transfer> transfers;
         for (int peer = 0; peer < size(); ++peer) {
-          if (root == rank_ && peer != rank_) transfers.push_back({peer, data, bytes, nullptr, 0});
+          if (root == rank_ && peer != rank_)
+            transfers.push_back(stretch(peer, data, bytes, nullptr, 0));
         }
-        if (root != rank_) transfers.push_back({root, nullptr, 0, data, bytes});
+        if (root != rank_) transfers.push_back(stretch(root, nullptr, 0, data, bytes));
         return transfer(transfers, route, bytes, launch);
       }
       group_->links()->with(rank_, [&](ncclComm_t communicator) {
@@ -236,8 +264,8 @@ void NcclCommunicator::permute(const void* src, int64_t send_count, int to, void
         // Who sends to itself receives from itself: else the calls do not match.
         copy_bytes(dst, src, receive_bytes, launch.stream);
       } else {
-        if (send_bytes > 0) transfers.push_back({to, src, send_bytes, nullptr, 0});
-        if (receive_bytes > 0) transfers.push_back({from, nullptr, 0, dst, receive_bytes});
+        if (send_bytes > 0) transfers.push_back(stretch(to, src, send_bytes, nullptr, 0));
+        if (receive_bytes > 0) transfers.push_back(stretch(from, nullptr, 0, dst, receive_bytes));
       }
       transfer(transfers, group_->route_for_unknown(), kUnknownBytes, launch);
     });
@@ -256,7 +284,7 @@ void NcclCommunicator::barrier(StreamHandle stream) {
       std::vector<Transfer> transfers;
       for (int peer = 0; peer < size(); ++peer) {
         if (peer == rank_) continue;
-        transfers.push_back({peer, words, 4, words + (peer + 1) * kMessageAlignment, 4});
+        transfers.push_back(stretch(peer, words, 4, words + (peer + 1) * kMessageAlignment, 4));
       }
       transfer_by_nccl(transfers, launch.stream);
     });

@@ -43,14 +43,22 @@ class NcclCommunicator final : public Communicator {
   void set_lateness_limit(std::chrono::milliseconds limit) override;
 
  private:
-  // Bytes that pass between this rank and a peer.
+  // What passes between this rank and a peer.
   struct Transfer {
     int peer = 0;
-    const void* send = nullptr;
-    int64_t send_bytes = 0;
-    void* receive = nullptr;
-    int64_t receive_bytes = 0;
+    PeerMessage message;
   };
+  // Of one stretch each way.
+  static Transfer stretch(int peer, const void* send, int64_t send_bytes, void* receive,
+                          int64_t receive_bytes) {
+    return {peer,
+            {.send = send,
+             .send_bytes = send_bytes,
+             .send_rows = {send_bytes, 0},
+             .receive = receive,
+             .receive_bytes = receive_bytes,
+             .receive_rows = {receive_bytes, 0}}};
+  }
 
   // Runs the body of a call; when it fails, so does the group.
   template <class Body>

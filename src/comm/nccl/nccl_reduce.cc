@@ -104,7 +104,7 @@ void NcclCommunicator::reduce_gathered(const void* src, void* dst, int64_t count
   for (int peer = 0; peer < size(); ++peer) {
     std::byte* const term = received + peer * aligned(bytes);
     terms.at[terms.count++] = peer == rank_ ? src : term;
-    if (peer != rank_) transfers.push_back({peer, src, bytes, term, bytes});
+    if (peer != rank_) transfers.push_back(stretch(peer, src, bytes, term, bytes));
   }
   transfer_by_nccl(transfers, launch.stream);
   reduce_terms(terms, count, type, op, dst, launch);
@@ -127,8 +127,8 @@ void NcclCommunicator::reduce_slices(const std::byte* src, std::byte* dst, int64
     terms.at[terms.count++] = peer == rank_ ? src + own : term;
     if (peer == rank_) continue;
     const int64_t bytes = begin(peer + 1) - begin(peer);
-    scatter.push_back({peer, src + begin(peer), bytes, term, own_bytes});
-    gather.push_back({peer, dst + own, own_bytes, dst + begin(peer), bytes});
+    scatter.push_back(stretch(peer, src + begin(peer), bytes, term, own_bytes));
+    gather.push_back(stretch(peer, dst + own, own_bytes, dst + begin(peer), bytes));
   }
   transfer_by_nccl(scatter, launch.stream);
   reduce_terms(terms, own_bytes / element_size, type, op, dst + own, launch);
@@ -154,8 +154,11 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
   if (size() > 1 && plan.largest > 0 && route != Route::kNccl) {
     PeerMessages messages;
     for (int peer = 0; peer < size(); ++peer) {
-      messages.send[peer] = message(peer);
-      messages.send_bytes[peer] = plan.sends[static_cast<size_t>(peer)].bytes;
+      const Message& out = plan.sends[static_cast<size_t>(peer)];
+      PeerMessage& to = messages.of[peer];
+      to.send = message(peer);
+      to.send_bytes = out.bytes;
+      to.send_rows = {out.run, out.src_stride};
     }
     const auto run = route == Route::kFlagged ? flagged_reduce_scatter : direct_reduce_scatter;
     run(group_->peers(rank_), messages, result, count, plan.largest, type, op, launch);
@@ -169,7 +172,7 @@ void NcclCommunicator::scatter(const PlacedScatter& placed, const void* src, voi
     terms.at[terms.count++] = peer == rank_ ? message(peer) : term;
     const int64_t bytes = plan.sends[static_cast<size_t>(peer)].bytes;
     if (peer == rank_ || bytes + plan.result.bytes == 0) continue;
-    transfers.push_back({peer, message(peer), bytes, term, plan.result.bytes});
+    transfers.push_back(stretch(peer, message(peer), bytes, term, plan.result.bytes));
   }
   transfer_by_nccl(transfers, launch.stream);
   reduce_terms(terms, count, type, op, result, launch);

@@ -17,20 +17,14 @@ inline constexpr int kPollsBetweenStops = 1024;
 
 // ---- epochs ----
 
-// The number of this epoch, never 0. Every thread asks once, at the start.
+// The number of this epoch, never 0. Every thread asks once, at the start. A block keeps its own
+// count, so that none waits for another; block 0 counts for those that this kernel has not, four in
+// a store. It does so before it waits for anybody: a kernel that ends with less is over sooner.
 __device__ inline uint32_t this_epoch(const PeerView& view) {
-  const auto* last = reinterpret_cast<const uint32_t*>(view.at[view.rank] + kEpochsAt);
-  const uint32_t next = last[blockIdx.x] + 1;
-  return next == 0 ? 1 : next;
-}
-
-// At the end, by all threads. A block keeps its own count, so that none waits for another; block 0
-// counts for those that this kernel has not, four in a store, as the next kernel waits for it.
-__device__ inline void end_epoch(const PeerView& view, uint32_t epoch) {
-  __syncthreads();  // all threads have read the count
   auto* last = reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt);
-  if (threadIdx.x == 0) last[blockIdx.x] = epoch;
-  if (blockIdx.x != 0) return;
+  const uint32_t next = last[blockIdx.x] + 1;
+  const uint32_t epoch = next == 0 ? 1 : next;
+  if (blockIdx.x != 0) return epoch;
   for (unsigned first = 4 * threadIdx.x; first < kMostBlocks; first += 4 * blockDim.x) {
     if (first >= gridDim.x) {
       *reinterpret_cast<uint4*>(last + first) = make_uint4(epoch, epoch, epoch, epoch);
@@ -40,6 +34,14 @@ __device__ inline void end_epoch(const PeerView& view, uint32_t epoch) {
       if (block >= gridDim.x) last[block] = epoch;
     }
   }
+  return epoch;
+}
+
+// At the end, by all threads.
+__device__ inline void end_epoch(const PeerView& view, uint32_t epoch) {
+  __syncthreads();  // all threads have read the count
+  auto* last = reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt);
+  if (threadIdx.x == 0) last[blockIdx.x] = epoch;
 }
 
 __device__ inline bool must_stop(const PeerView& view) {

@@ -18,13 +18,16 @@ __global__ void __launch_bounds__(kFlaggedThreads)
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
   const auto payload_for = [&](int r, int64_t i) {
-    const auto* from = static_cast<const std::byte*>(messages.send[r]);
-    return load_payload<T>(from, i, messages.send_bytes[r], aligned_to_words(from));
+    const PeerMessage& message = messages.of[r];
+    const auto* from = static_cast<const std::byte*>(message.send);
+    const bool aligned = aligned_to_words(from, message.send_rows, message.send_bytes);
+    return load_payload<T>(from, message.send_rows, i, message.send_bytes, aligned);
   };
   for (int64_t i = first; i < words; i += step) {
 #pragma unroll
     for (int r = 0; r < kMostPeers; ++r) {
-      if (r >= view.ranks || r == view.rank || i >= words_of<T>(messages.send_bytes[r])) continue;
+      if (r >= view.ranks || r == view.rank || i >= words_of<T>(messages.of[r].send_bytes))
+        continue;
       FlaggedWord{payload_for(r, i), epoch}.store(slot(view, r, view.rank, epoch) + i * 16);
     }
     if (i >= words_of<T>(bytes)) continue;
@@ -60,7 +63,7 @@ __global__ void __launch_bounds__(kDirectThreads)
   await_stream();
   const uint32_t epoch = this_epoch(view);
   const auto message_for = [&](int peer) {
-    return static_cast<const std::byte*>(messages.send[peer]);
+    return static_cast<const std::byte*>(messages.of[peer].send);
   };
   if (swap_addresses(view, epoch, message_for, nullptr, told)) {
     Slice<T, kMostPeers> slice;
@@ -72,9 +75,16 @@ __global__ void __launch_bounds__(kDirectThreads)
       if (r >= view.ranks) continue;
       slice.from[r] = reinterpret_cast<const T*>(r == view.rank ? message_for(r) : told.first[r]);
     }
-    const int64_t packs = slice.aligned() ? count / kElements : 0;
-    slice.template reduce<kElements, 1>(0, packs, op);
-    slice.template reduce<1, 1>(packs * kElements, count - packs * kElements, op);
+    const PeerMessage& own = messages.of[view.rank];
+    if (is_stretch(own.send_rows, own.send_bytes)) {
+      const int64_t packs = slice.aligned() ? count / kElements : 0;
+      slice.template reduce<kElements, 1>(0, packs, op);
+      slice.template reduce<1, 1>(packs * kElements, count - packs * kElements, op);
+    } else if (slice.aligned() && (own.send_rows.run | own.send_rows.stride) % 16 == 0) {
+      slice.template reduce<kElements, 1>(0, count / kElements, op, own.send_rows);
+    } else {
+      slice.template reduce<1, 1>(0, count, op, own.send_rows);
+    }
   }
   end_together(view, epoch);
   end_epoch(view, epoch);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "comm/nccl/arithmetic.cuh"
-#include "comm/nccl/peer.cuh"
+#include "comm/nccl/peer_rows.cuh"
 
 namespace cleave::nccl {
 
@@ -29,6 +29,24 @@ struct Slice {
   // way.
   template <int kElements, int kUnroll>
   __device__ void reduce(int64_t begin, int64_t packs, ReduceOp op) const {
+    reduce_from<kElements, kUnroll>(begin, packs, op, [](int64_t i) { return i; });
+  }
+
+  // The same of operands that lie in rows of whole packs, less than 2^31 of them.
+  template <int kElements, int kUnroll>
+  __device__ void reduce(int64_t begin, int64_t packs, ReduceOp op, const MessageRows& rows) const {
+    constexpr auto kBytes = static_cast<int64_t>(kElements * sizeof(T));
+    const auto run = static_cast<uint32_t>(rows.run / kBytes);
+    const int64_t stride = rows.stride / kBytes;
+    reduce_from<kElements, kUnroll>(begin, packs, op, [&](int64_t i) {
+      return RowPlace(static_cast<uint32_t>(i), run).offset(stride);
+    });
+  }
+
+ private:
+  // `place` says where a pack lies in the operands.
+  template <int kElements, int kUnroll, class Place>
+  __device__ void reduce_from(int64_t begin, int64_t packs, ReduceOp op, Place&& place) const {
     using P = Pack<T, kElements>;
     const int64_t step = int64_t{gridDim.x} * kDirectThreads;
     const int64_t first = int64_t{blockIdx.x} * kDirectThreads + threadIdx.x;
@@ -39,7 +57,8 @@ struct Slice {
 #pragma unroll
         for (int r = 0; r < kRanks; ++r) {
           if (i + u * step >= packs || r >= ranks) continue;
-          terms[u][r] = load_uncached(reinterpret_cast<const P*>(from[r] + begin) + i + u * step);
+          terms[u][r] =
+              load_uncached(reinterpret_cast<const P*>(from[r] + begin) + place(i + u * step));
         }
       }
 #pragma unroll

@@ -44,13 +44,28 @@ struct PeerView {
   const uint32_t* stop = nullptr;  // in the host's memory: not 0 when waits have to end
 };
 
-// Messages between this rank and each other, by peer; those of no bytes may be null. One to the
-// rank itself is a copy.
+// How a message lies in a tensor: rows of `run` bytes that begin `stride` bytes apart. One that is
+// no longer than a row is one stretch; others have less than 2 GiB.
+struct MessageRows {
+  int64_t run = 0;
+  int64_t stride = 0;
+};
+
+// What passes between this rank and a peer; what has no bytes may be null. What a rank has for
+// itself is a copy.
+struct PeerMessage {
+  const void* send = nullptr;
+  int64_t send_bytes = 0;
+  MessageRows send_rows;
+  void* receive = nullptr;
+  int64_t receive_bytes = 0;
+  MessageRows receive_rows;
+  int64_t source_stride = 0;  // of what is received, in the peer's tensor
+};
+
+// By peer.
 struct PeerMessages {
-  const void* send[kMostPeers] = {};
-  int64_t send_bytes[kMostPeers] = {};
-  void* receive[kMostPeers] = {};
-  int64_t receive_bytes[kMostPeers] = {};
+  PeerMessage of[kMostPeers];
 };
 
 // Loads all kernels below onto the current device. Otherwise the first start of each might wait for
@@ -71,7 +86,7 @@ void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_
                       const Launch& launch);
 
 // Each rank sends its term of every part, its own too, and reduces the terms of its part: `count`
-// elements.
+// elements. Where the terms of a part are rows, they are so in all ranks' tensors.
 void flagged_reduce_scatter(const PeerView& view, const PeerMessages& messages, void* dst,
                             int64_t count, int64_t largest, DType type, ReduceOp op,
                             const Launch& launch);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "comm/message_plan.h"
@@ -31,13 +33,17 @@ struct PlacedScatter {
   PlacedTable unpack;
 };
 
+// Whether messages may stay in rows of tensors, if the largest has so many bytes.
+using TakesRows = std::function<bool(int64_t largest)>;
+
 // For one rank of a group; used by its thread, whose current device is the rank's. Maps are
 // validated when they are seen first (for elements of up to 8 bytes); see ShardMap::validate for
 // the errors. Results live until the next call; tables on the device as long as the cache, because
 // recorded work may refer to them.
 class PlanCache {
  public:
-  PlanCache(int rank, int ranks) : rank_(rank), ranks_(ranks) {}
+  PlanCache(int rank, int ranks, TakesRows takes_rows)
+      : rank_(rank), ranks_(ranks), takes_rows_(std::move(takes_rows)) {}
 
   // `hash` is that of the arguments before it.
   const PlacedExchange& gather(const ShardMap& map, uint64_t hash, int64_t element_size);
@@ -67,9 +73,11 @@ class PlanCache {
                      int64_t element_size, Make&& make);
   PlacedTable place(CopyTable table);
   PlacedExchange place(ExchangePlan plan);
+  PlacedExchange place_exchange(std::span<const std::vector<CopyStep>> steps, int64_t element_size);
 
   const int rank_;
   const int ranks_;
+  const TakesRows takes_rows_;
   Table<ShardMap, PlacedExchange> gathers_;
   Table<ShardMap, PlacedScatter> scatters_;
   Table<BoxMaps, PlacedExchange> redistributions_;
