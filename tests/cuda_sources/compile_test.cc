@@ -129,12 +129,18 @@ void add_others(std::vector<Case>& cases) {
   }
   for (int how = 0; how < 4; ++how) {
     for (const char* element : {"float", "Half", "double"}) {
-      cases.push_back({{"reductions", "pool"},
-                       type(element) + number("kHow", how) + number("kLanes", how % 2 ? 32 : 1)});
+      const int vector = how == 1 ? 1 : 2;
+      for (const int lanes : {1, 32}) {
+        cases.push_back({{"reductions", "pool"},
+                         type(element) + "using I = int32_t;\n" + number("kHow", how) +
+                             number("kLanes", lanes) + number("kVector", lanes == 1 ? vector : 1) +
+                             flag("kDilated", how % 2 == 0)});
+      }
     }
   }
-  cases.push_back(
-      {{"reductions", "pool"}, type("uint8_t") + number("kHow", 0) + number("kLanes", 1)});
+  cases.push_back({{"reductions", "pool"},
+                   type("uint8_t") + "using I = int64_t;\n" + number("kHow", 0) +
+                       number("kLanes", 1) + number("kVector", 16) + flag("kDilated", true)});
 }
 
 void add_moves(std::vector<Case>& cases) {

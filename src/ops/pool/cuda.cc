@@ -1,5 +1,6 @@
 // Pooling on GPUs: a thread a window, a warp where windows are large and few.
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -11,54 +12,101 @@ namespace {
 constexpr int64_t kLargeWindow = 64;        // taps
 constexpr int64_t kFewWindows = 64 * 1024;  // fewer do not fill a GPU with a thread each
 
-// As in pool.cuh.
+// As in pool.cuh; `I` counts elements of a plane and taps of windows.
+template <class I>
 struct PoolAxis {
-  int64_t in;
-  int64_t kernel;
-  int64_t stride;
-  int64_t dilation;
-  int64_t low;
-  int64_t counted_in;
-  int64_t counted_low;
-  int64_t index_stride;
+  I in;
+  I kernel;
+  I stride;
+  I dilation;
+  I low;
+  I counted_in;
+  I counted_low;
   Divisor out;
+  int64_t index_stride;
 };
+template <class I>
 struct PoolArgument {
-  PoolAxis axes[3];
+  PoolAxis<I> axes[3];
   Divisor inner;
   int64_t results;
   int64_t index_begin;
   double power;
 };
 
-PoolArgument argument_of(const KernelProblem& problem, Pooling how) {
+// What its source is made of, besides the op and the type.
+struct PoolForm {
+  bool is_small = true;  // 32 bits count all places of an image and its padding
+  bool is_dilated = false;
+  int64_t lanes = 1;
+  int64_t vector = 1;
+
+  std::string text() const {
+    return std::string("using I = ") + (is_small ? "int32_t" : "int64_t") +
+           ";\nconstexpr int kLanes = " + std::to_string(lanes) +
+           ";\nconstexpr int kVector = " + std::to_string(vector) +
+           ";\nconstexpr bool kDilated = " + (is_dilated ? "true" : "false") + ";\n";
+  }
+};
+
+bool is_channels_last(const KernelProblem& problem) {
+  return common_format(problem) == Format::kChannelsLast;
+}
+
+PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Pooling how) {
+  constexpr int64_t kFar = int64_t{1} << 29;
+  PoolForm form;
+  int64_t taps = 1;
+  for (const WindowAxis& axis : geometry.axes) {
+    taps *= axis.kernel;
+    form.is_dilated = form.is_dilated || axis.dilation != 1;
+    for (const int64_t extent : {axis.in, axis.kernel, axis.stride, axis.dilation, axis.low}) {
+      form.is_small = form.is_small && extent < kFar;
+    }
+    form.is_small =
+        form.is_small && axis.out * axis.stride < kFar && axis.kernel * axis.dilation < kFar;
+  }
+  form.is_small = form.is_small && geometry.image_elements() < kFar;
+  const int64_t results = problem.outputs[0].elements();
+  if (taps >= kLargeWindow && results <= kFewWindows) {
+    form.lanes = 32;
+  } else if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
+    // As many channels as 16 bytes hold.
+    form.vector = kMostPieceBytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+    while (problem.inputs[0].shape[1] % form.vector != 0) form.vector /= 2;
+  }
+  return form;
+}
+
+template <class I>
+PoolArgument<I> argument_of(const KernelProblem& problem, const PoolGeometry& geometry,
+                            int64_t vector) {
   const TensorView& x = problem.inputs[0];
-  const TensorView& y = problem.outputs[0];
-  const PoolGeometry geometry(how, problem.attributes, x.shape, y.shape);
-  const bool channels_last = common_format(problem) == Format::kChannelsLast;
-  PoolArgument argument{.axes = {},
-                        .inner = make_divisor(channels_last ? x.shape[1] : 1),
-                        .results = y.elements(),
-                        .index_begin = geometry.index_begin,
-                        .power = geometry.power};
+  PoolArgument<I> argument{
+      .axes = {},
+      .inner = make_divisor(is_channels_last(problem) ? x.shape[1] / vector : 1),
+      .results = problem.outputs[0].elements() / vector,
+      .index_begin = geometry.index_begin,
+      .power = geometry.power};
   const size_t before = kMaxImageDims - (x.rank() - kImage);
+  const bool counts = problem.attributes.has("counted_low");
   for (size_t d = 0; d < kMaxImageDims; ++d) {
     const WindowAxis& axis = geometry.axes[d];
     int64_t low = 0;
     int64_t high = 0;
-    if (how == Pooling::kAverage && d >= before) {
+    if (counts && d >= before) {
       low = problem.attributes.integers("counted_low").at(d - before);
       high = problem.attributes.integers("counted_high").at(d - before);
     }
-    argument.axes[d] = {.in = axis.in,
-                        .kernel = axis.kernel,
-                        .stride = axis.stride,
-                        .dilation = axis.dilation,
-                        .low = axis.low,
-                        .counted_in = axis.in + low + high,
-                        .counted_low = axis.low - low,
-                        .index_stride = geometry.index_strides[d],
-                        .out = make_divisor(axis.out)};
+    argument.axes[d] = {.in = static_cast<I>(axis.in),
+                        .kernel = static_cast<I>(axis.kernel),
+                        .stride = static_cast<I>(axis.stride),
+                        .dilation = static_cast<I>(axis.dilation),
+                        .low = static_cast<I>(axis.low),
+                        .counted_in = static_cast<I>(axis.in + low + high),
+                        .counted_low = static_cast<I>(axis.low - low),
+                        .out = make_divisor(axis.out),
+                        .index_stride = geometry.index_strides[d]};
   }
   return argument;
 }
@@ -79,22 +127,42 @@ std::optional<std::string> refuses(const KernelProblem& problem, Pooling how) {
   return std::nullopt;
 }
 
-CudaRun prepare(const KernelProblem& problem, CudaDevice& device, Pooling how) {
-  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
-  const PoolArgument argument = argument_of(problem, how);
-  int64_t taps = 1;
-  for (const PoolAxis& axis : argument.axes) taps *= axis.kernel;
-  const int64_t lanes = taps >= kLargeWindow && argument.results <= kFewWindows ? 32 : 1;
-  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
-                             ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
-                             ";\nconstexpr int kLanes = " + std::to_string(lanes) + ";\n" +
-                             std::string(device_source("reductions")) +
-                             std::string(device_source("pool"));
-  const cudaKernel_t kernel = device.modules().get(source, "pool");
-  const Grid grid{.blocks = (argument.results * lanes + 255) / 256, .threads = 256};
+template <class I>
+CudaRun run_of(const KernelProblem& problem, const PoolGeometry& geometry, const PoolForm& form,
+               cudaKernel_t kernel) {
+  const auto argument = argument_of<I>(problem, geometry, form.vector);
+  const Grid grid{.blocks = (argument.results * form.lanes + 255) / 256, .threads = 256};
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
     launch_kernel(kernel, grid, launch.stream, {&argument, &inputs[0], &outputs[0]});
+  }};
+}
+
+CudaRun run_of(const KernelProblem& problem, const PoolGeometry& geometry, Pooling how,
+               const PoolForm& form, CudaDevice& device) {
+  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
+                             ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
+                             ";\n" + form.text() + std::string(device_source("reductions")) +
+                             std::string(device_source("pool"));
+  const cudaKernel_t kernel = device.modules().get(source, "pool");
+  return form.is_small ? run_of<int32_t>(problem, geometry, form, kernel)
+                       : run_of<int64_t>(problem, geometry, form, kernel);
+}
+
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device, Pooling how) {
+  if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
+  const PoolGeometry geometry(how, problem.attributes, problem.inputs[0].shape,
+                              problem.outputs[0].shape);
+  PoolForm form = form_of(problem, geometry, how);
+  CudaRun run = run_of(problem, geometry, how, form, device);
+  if (form.vector == 1) return run;
+  const int64_t alignment = form.vector * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+  form.vector = 1;
+  CudaRun plain = run_of(problem, geometry, how, form, device);
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+    const bool fits = are_aligned({inputs[0], outputs[0]}, alignment);
+    (fits ? run : plain).run(inputs, outputs, launch);
   }};
 }
 

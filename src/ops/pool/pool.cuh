@@ -1,39 +1,40 @@
 // Poolings (behind reductions.cuh): windows over planes of three dimensions, of which `inner` lie
 // interleaved (channels that are innermost, else 1). What stands before it:
 //   using T = float;
-//   constexpr int kHow = 0;    // 0: max, 1: index of the first max, 2: average, 3: lp
-//   constexpr int kLanes = 1;  // threads a window: 1 or 32
+//   using I = int32_t;              // counts elements of a plane and taps of windows
+//   constexpr int kHow = 0;         // 0: max, 1: index of the first max, 2: average, 3: lp
+//   constexpr int kLanes = 1;       // threads a window: 1 or 32
+//   constexpr int kVector = 1;      // planes a thread: more than 1 with one thread a window
+//   constexpr bool kDilated = true; // some axis has a dilation
 using W = Working<T>;
 
 struct PoolAxis {
-  int64_t in;
-  int64_t kernel;
-  int64_t stride;
-  int64_t dilation;
-  int64_t low;
+  I in;
+  I kernel;
+  I stride;
+  I dilation;
+  I low;
   // Of average: the image with the padding that counts.
-  int64_t counted_in;
-  int64_t counted_low;
-  int64_t index_stride;  // of the index of the max
+  I counted_in;
+  I counted_low;
   Divisor out;
+  int64_t index_stride;  // of the index of the max
 
-  __device__ int64_t position(int64_t at, int64_t tap) const {
-    return at * stride + tap * dilation - low;
-  }
+  __device__ I step() const { return kDilated ? dilation : I(1); }
+  __device__ I position(I at, I tap) const { return at * stride + tap * step() - low; }
   // The taps of the window at `at` that lie in an image of `limit` elements with `before` elements
   // of padding: [begin, end).
-  __device__ void taps(int64_t at, int64_t limit, int64_t before, int64_t& begin,
-                       int64_t& end) const {
-    const int64_t first = at * stride - before;
-    begin = first >= 0 ? 0 : (-first + dilation - 1) / dilation;
-    end = limit <= first ? 0 : (limit - first + dilation - 1) / dilation;
+  __device__ void taps(I at, I limit, I before, I& begin, I& end) const {
+    const I first = at * stride - before;
+    begin = first >= 0 ? 0 : (-first + step() - 1) / step();
+    end = limit <= first ? 0 : (limit - first + step() - 1) / step();
     if (end > kernel) end = kernel;
     if (begin > end) begin = end;
   }
 };
 struct PoolArgument {
   PoolAxis axes[3];
-  Divisor inner;
+  Divisor inner;  // in vectors
   int64_t results;
   int64_t index_begin;
   double power;
@@ -82,15 +83,26 @@ struct Pooled {
   }
 };
 
+// What a pooling makes of what it took.
+__device__ inline W finish(W value, W count, double power) {
+  if constexpr (kHow == 2) return value / (count < W(1) ? W(1) : count);
+  if constexpr (kHow == 3) {
+    if (power == 2) return op_sqrt(value);
+    if (power > 2) return op_pow(value, W(1 / power));
+  }
+  return value;
+}
+
 extern "C" __global__ void __launch_bounds__(256)
     pool(const __grid_constant__ PoolArgument argument, const T* x, void* y) {
+  using V = Vector<T, kVector>;
   const uint32_t result = (blockIdx.x * blockDim.x + threadIdx.x) / kLanes;
   if (result >= argument.results) return;
   const auto& axes = argument.axes;
-  int64_t at[3], begin[3], end[3];
+  I at[3], begin[3], end[3];
   uint32_t rest = argument.inner.divide(result);
-  const int64_t inner = argument.inner.value;
-  const uint32_t first = result - rest * argument.inner.value;
+  const uint32_t inner = argument.inner.value;
+  const uint32_t first = result - rest * inner;
   W count = 1;
 #pragma unroll
   for (int d = 2; d >= 0; --d) {
@@ -103,47 +115,51 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     axes[d].taps(at[d], axes[d].in, axes[d].low, begin[d], end[d]);
   }
-  const T* plane = x + int64_t(rest) * axes[0].in * axes[1].in * axes[2].in * inner + first;
-  Pooled pooled;
+  const int64_t image = int64_t(axes[0].in) * axes[1].in * axes[2].in;
+  const V* plane = reinterpret_cast<const V*>(x) + rest * image * inner + first;
+  Pooled pooled[kVector];
+  const auto take = [&](I element) {
+    const V values = plane[int64_t(element) * inner];
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) {
+      pooled[v].take(widen(values.at[v]), element, argument.power);
+    }
+  };
   const int lane = threadIdx.x % kLanes;
   if constexpr (kLanes > 1) {
-    const int64_t width = end[2] - begin[2];
-    const int64_t height = end[1] - begin[1];
-    const int64_t taps = (end[0] - begin[0]) * height * width;
-    for (int64_t tap = lane; tap < taps; tap += kLanes) {
-      const int64_t row = tap / width;
-      const int64_t c = axes[2].position(at[2], begin[2] + tap - row * width);
-      const int64_t slice = row / height;
-      const int64_t b = axes[1].position(at[1], begin[1] + row - slice * height);
-      const int64_t a = axes[0].position(at[0], begin[0] + slice);
-      const int64_t element = (a * axes[1].in + b) * axes[2].in + c;
-      pooled.take(widen(plane[element * inner]), element, argument.power);
+    const I width = end[2] - begin[2];
+    const I height = end[1] - begin[1];
+    const I taps = (end[0] - begin[0]) * height * width;
+    for (I tap = lane; tap < taps; tap += kLanes) {
+      const I row = tap / width;
+      const I c = axes[2].position(at[2], begin[2] + tap - row * width);
+      const I slice = row / height;
+      const I b = axes[1].position(at[1], begin[1] + row - slice * height);
+      const I a = axes[0].position(at[0], begin[0] + slice);
+      take((a * axes[1].in + b) * axes[2].in + c);
     }
   } else {
-    for (int64_t i = begin[0]; i < end[0]; ++i) {
-      const int64_t a = axes[0].position(at[0], i);
-      for (int64_t j = begin[1]; j < end[1]; ++j) {
-        const int64_t b = axes[1].position(at[1], j);
-        const int64_t row = (a * axes[1].in + b) * axes[2].in;
-        for (int64_t k = begin[2]; k < end[2]; ++k) {
-          const int64_t element = row + axes[2].position(at[2], k);
-          pooled.take(widen(plane[element * inner]), element, argument.power);
-        }
+    for (I i = begin[0]; i < end[0]; ++i) {
+      const I a = axes[0].position(at[0], i);
+      for (I j = begin[1]; j < end[1]; ++j) {
+        const I b = axes[1].position(at[1], j);
+        const I row = (a * axes[1].in + b) * axes[2].in;
+        for (I k = begin[2]; k < end[2]; ++k) take(row + axes[2].position(at[2], k));
       }
     }
   }
   if constexpr (kLanes > 1) {
 #pragma unroll
     for (int mask = kLanes / 2; mask > 0; mask /= 2) {
-      const W value = shuffle_xor(pooled.value, mask);
-      const int64_t index = shuffle_xor(pooled.index, mask);
-      pooled.join(value, index);
+      const W value = shuffle_xor(pooled[0].value, mask);
+      const int64_t index = shuffle_xor(pooled[0].index, mask);
+      pooled[0].join(value, index);
     }
     if (lane != 0) return;
   }
   if constexpr (kHow == 1) {
     // Where in this part of the plane, as an index in the whole of it.
-    int64_t element = pooled.index;
+    int64_t element = pooled[0].index;
     int64_t index = element < 0 ? 0 : argument.index_begin;
     for (int d = 2; d >= 0 && element >= 0; --d) {
       const int64_t outer = element / axes[d].in;
@@ -152,12 +168,11 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     static_cast<int64_t*>(y)[result] = index;
   } else {
-    W value = pooled.value;
-    if constexpr (kHow == 2) value /= count < W(1) ? W(1) : count;
-    if constexpr (kHow == 3) {
-      if (argument.power == 2) value = op_sqrt(value);
-      if (argument.power > 2) value = op_pow(value, W(1 / argument.power));
+    V values;
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) {
+      values.at[v] = narrow<T>(finish(pooled[v].value, count, argument.power));
     }
-    static_cast<T*>(y)[result] = narrow<T>(value);
+    static_cast<V*>(y)[result] = values;
   }
 }
