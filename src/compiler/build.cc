@@ -1,6 +1,8 @@
 // The public face of the compiler.
 #include <algorithm>
 #include <cstdio>
+#include <map>
+#include <mutex>
 
 #include "base/log.h"
 #include "cleave/builder.h"
@@ -19,31 +21,45 @@ class ModelWeights final : public program::WeightSource {
       : network_(std::move(network)), values_(std::move(values)) {}
 
   std::vector<uint64_t> pieces(size_t weight, int64_t rank) const override {
-    const ir::RecipePtr recipe = held(weight, rank);
+    const std::shared_ptr<const Share> share = share_of(weight, rank);
     std::vector<uint64_t> sizes;
-    for (const ir::Box& box : boxes(*recipe)) {
-      uint64_t size = size_of(recipe->dtype());
+    for (const ir::Box& box : share->boxes) {
+      uint64_t size = size_of(share->recipe->dtype());
       for (const int64_t extent : box.extent) size *= static_cast<uint64_t>(extent);
       sizes.push_back(size);
     }
     return sizes;
   }
   void read(size_t weight, int64_t rank, size_t piece, std::span<std::byte> into) const override {
-    const ir::RecipePtr recipe = held(weight, rank);
-    recipe->read(boxes(*recipe).at(piece), into);
+    const std::shared_ptr<const Share> share = share_of(weight, rank);
+    share->recipe->read(share->boxes.at(piece), into);
   }
 
  private:
-  ir::RecipePtr held(size_t weight, int64_t rank) const {
-    return values_.at(weight).held({{std::string(kRankSymbol), rank}});
-  }
-  static std::vector<ir::Box> boxes(const ir::Recipe& recipe) {
-    return ir::boxes_in_order(recipe.shape(),
-                              static_cast<int64_t>(program::kPieceBytes / size_of(recipe.dtype())));
+  // What a rank holds of a weight, and the boxes that it is read by.
+  struct Share {
+    size_t weight;
+    ir::RecipePtr recipe;
+    std::vector<ir::Box> boxes;
+  };
+
+  // A rank reads one weight after the other, all pieces of each: its last share is kept.
+  std::shared_ptr<const Share> share_of(size_t weight, int64_t rank) const {
+    const std::lock_guard lock(mutex_);
+    auto& last = last_[rank];
+    if (last == nullptr || last->weight != weight) {
+      const ir::RecipePtr recipe = values_.at(weight).held({{std::string(kRankSymbol), rank}});
+      const auto most = static_cast<int64_t>(program::kPieceBytes / size_of(recipe->dtype()));
+      last = std::make_shared<const Share>(
+          Share{weight, recipe, ir::boxes_in_order(recipe->shape(), most)});
+    }
+    return last;
   }
 
   std::shared_ptr<const NetworkImpl> network_;  // keeps the sources alive
   std::vector<ir::Value> values_;
+  mutable std::mutex mutex_;
+  mutable std::map<int64_t, std::shared_ptr<const Share>> last_;  // by rank
 };
 
 }  // namespace

@@ -16,6 +16,12 @@ double us_between(runtime::Clock::time_point from, runtime::Clock::time_point to
   return us(to - from);
 }
 
+// The kept clock of the device's default stream.
+backend::StreamClock* made(std::unique_ptr<backend::StreamClock>& kept, backend::Device& device) {
+  if (!kept) kept = device.make_clock(device.default_stream());
+  return kept.get();
+}
+
 }  // namespace
 
 using runtime::Clock;
@@ -131,9 +137,8 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
         at_step.reset();
       });
     } else {
-      auto& kept = clocks_[r];
-      if (run.device_timed && !kept) kept = device.make_clock(stream);
-      backend::StreamClock* const clock = run.device_timed ? kept.get() : nullptr;
+      backend::StreamClock* const clock =
+          run.device_timed ? made(clocks_[r].whole, device) : nullptr;
       if (clock != nullptr) clock->mark();
       execute(run, rank, run.prepared->ranks[r], at_step);
       if (clock != nullptr) clock->mark();
@@ -164,7 +169,7 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
 // A failed group's collectives are not to be replayed, nor the marks of a run cut short counted.
 void ExecutionContext::Impl::forget(int rank) {
   recordings_[static_cast<size_t>(rank)].clear();
-  clocks_[static_cast<size_t>(rank)].reset();
+  clocks_[static_cast<size_t>(rank)] = {};
 }
 
 // A program that is run as it was before, and that nobody looks into, is replayed where the device
@@ -184,6 +189,7 @@ void ExecutionContext::Impl::execute(Run& run, int rank, const runtime::RankProg
                                      .outputs = io_[r].outputs(),
                                      .cancelled = run.failed,
                                      .observation = run.observation ? &*run.observation : nullptr,
+                                     .clock = run.timed ? made(clocks_[r].steps, device) : nullptr,
                                      .begin = run.started};
   const auto work = [&] { runtime::execute(rank_run, times, at_step); };
   const bool looked_into = times != nullptr || rank_run.observation != nullptr;

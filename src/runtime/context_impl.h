@@ -27,6 +27,11 @@ struct ExecutionContext::Impl {
 
  private:
   struct Run;  // one run's inputs, outputs and failure
+  // A rank's clocks, which take time to calibrate: made by the first run that is timed.
+  struct Clocks {
+    std::unique_ptr<backend::StreamClock> whole;  // of a run
+    std::unique_ptr<backend::StreamClock> steps;
+  };
 
   void run_rank(Run& run, int rank);
   void forget(int rank);
@@ -41,8 +46,8 @@ struct ExecutionContext::Impl {
   std::vector<backend::Buffer> arenas_;  // these by rank
   std::vector<runtime::RankIo> io_;
   std::vector<runtime::Recordings> recordings_;
-  std::vector<std::unique_ptr<backend::StreamClock>> clocks_;  // where devices were timed
-  std::mutex mutex_;                                           // one run at a time
+  std::vector<Clocks> clocks_;
+  std::mutex mutex_;  // one run at a time
 };
 
 }  // namespace cleave

@@ -49,6 +49,29 @@ TEST(DistantMemory, WhatSlowsTheDevicesDownIsLoggedOnce) {
   EXPECT_EQ(warned, std::vector<std::string>{"they are far apart"});
 }
 
+// A clock has to be calibrated: runs of a context share theirs, and so do the instructions of one
+// whose weights are streamed.
+TEST(DistantMemory, TimedRunsShareClocks) {
+  for (const bool streamed : {false, true}) {
+    const auto backend = std::make_shared<DistantBackend>();
+    RuntimeOptions options;
+    options.stream_weights = streamed;
+    Runtime runtime = make_runtime(DeviceList::cpu(2), options, backend, testing::plain_kernels());
+    ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, true)));
+    const Tensor x = example_input(4);
+    context.run({{"x", x}});
+    EXPECT_EQ(backend->counts().clocks, 0);
+    for (int run = 0; run < 3; ++run) {
+      Timeline timeline;
+      const TensorMap outputs = context.run({{"x", x}}, {.timeline = &timeline});
+      EXPECT_EQ(testing::values(outputs.at("y")), testing::expected(x));
+      ASSERT_EQ(timeline.ranks.size(), 2u);
+      EXPECT_EQ(timeline.ranks[0].size(), timeline.instructions.size());
+      EXPECT_EQ(backend->counts().clocks, 2);
+    }
+  }
+}
+
 // Inputs go to every rank, results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();

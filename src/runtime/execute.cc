@@ -67,14 +67,14 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
   Resolver resolver(run);
   const StreamHandle stream = run.device.default_stream();
   const backend::Launch launch = {run.workspace, run.device.pool(), stream};
-  const auto clock = times != nullptr ? run.device.make_clock(stream) : nullptr;
+  backend::StreamClock* const clock = times != nullptr ? run.clock : nullptr;
   const auto mark = [&] {
-    if (clock) clock->mark();
+    if (clock != nullptr) clock->mark();
   };
-  if (clock) run.communicator.barrier(stream);
+  if (clock != nullptr) run.communicator.barrier(stream);
   size_t held = 0;
   for (const Step& step : run.program.steps) {
-    if (clock && held++ % kHeldSteps == 0) {
+    if (clock != nullptr && held++ % kHeldSteps == 0) {
       clock->release();
       clock->hold();
     }
@@ -82,7 +82,7 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
     at_step = step.instruction;
     resolver.resolve(step);
     mark();
-    if (clock && step.collective && step.collective->communicates()) {
+    if (clock != nullptr && step.collective && step.collective->communicates()) {
       run.communicator.barrier(stream);
     }
     mark();
@@ -97,7 +97,7 @@ void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uin
       run.observation->made(step.instruction, resolver.outputs(), run.device, run.communicator);
     }
   }
-  if (clock) {
+  if (clock != nullptr) {
     clock->release();
     run.communicator.wait(stream);
     append_times(run, clock->read(), *times);

@@ -25,8 +25,9 @@ struct RankRun {
   std::span<std::byte* const> outputs;
   // Set by a rank that has failed: the others stop at their next instruction.
   const std::atomic<bool>& cancelled;
-  Observation* observation = nullptr;  // of the run; null: nobody looks
-  Clock::time_point begin = {};        // what all ranks' times count from
+  Observation* observation = nullptr;     // of the run; null: nobody looks
+  backend::StreamClock* clock = nullptr;  // of the default stream, where times are taken
+  Clock::time_point begin = {};           // what all ranks' times count from
 };
 
 // When one step ran.
@@ -43,8 +44,8 @@ struct Cancelled {};
 
 // Puts the program on the device's default stream; Communicator::wait tells when it is done. Throws
 // what kernels and collectives throw, and Cancelled; `at_step` tells the number of the instruction
-// that it happened in. With `times`, ranks meet at the beginning and before each collective, the
-// work is waited for and the steps' times are appended.
+// that it happened in. With `times`, RankRun::clock is there, ranks meet at the beginning and
+// before each collective, the work is waited for and the steps' times are appended.
 void execute(const RankRun& run, std::vector<StepTime>* times, std::optional<uint32_t>& at_step);
 
 }  // namespace cleave::runtime

@@ -1,7 +1,6 @@
 #include "runtime/rank_program.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -27,13 +26,33 @@ class Preparer {
         locator_(data, program, symbols, rank_),
         resources_(resources) {}
 
-  // The whole program, or one instruction of it.
-  RankProgram prepare(std::optional<uint32_t> only = {}) {
+  // Ranks begin at different instructions and go round: what one compiles the others find, and they
+  // do not all wait for the same.
+  RankProgram prepare_all() {
+    std::vector<const Instruction*> instructions;
+    for (const program::Segment& segment : program_.segments) {
+      for (const Instruction& instruction : segment.instructions) {
+        instructions.push_back(&instruction);
+      }
+    }
+    const size_t count = instructions.size();
+    const size_t first = count * static_cast<size_t>(rank_) / static_cast<size_t>(data_.ranks);
+    result_.steps.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t number = (first + i) % count;
+      result_.steps[number] = prepare(*instructions[number], static_cast<uint32_t>(number));
+    }
+    for (const Step& step : result_.steps) schedule(step);
+    return std::move(result_);
+  }
+
+  RankProgram prepare_one(uint32_t wanted) {
     uint32_t number = 0;
     for (const program::Segment& segment : program_.segments) {
       for (const Instruction& instruction : segment.instructions) {
-        if (!only || *only == number) add(instruction, number);
-        ++number;
+        if (number++ != wanted) continue;
+        result_.steps.push_back(prepare(instruction, wanted));
+        schedule(result_.steps.back());
       }
     }
     return std::move(result_);
@@ -42,16 +61,16 @@ class Preparer {
  private:
   using Staged = std::shared_ptr<const std::byte>;
 
-  void add(const Instruction& instruction, uint32_t number) {
+  Step prepare(const Instruction& instruction, uint32_t number) {
     try {
-      prepare_step(instruction, number);
+      return prepare_step(instruction, number);
     } catch (Error& error) {
       error.at(place_of(instruction, number));
       throw;
     }
   }
 
-  void prepare_step(const Instruction& instruction, uint32_t number) {
+  Step prepare_step(const Instruction& instruction, uint32_t number) {
     const LocatedInstruction located = locator_.locate(instruction);
     Step step;
     step.instruction = number;
@@ -63,7 +82,6 @@ class Preparer {
           make_collective(instruction.op, located.attributes, located.inputs[0].view,
                           located.outputs[0].view, rank_, data_.ranks));
       step.kernel = instruction.op;
-      schedule(number, instruction.op);
     } else if (located.has_work()) {
       prepare_kernel(instruction, located, step);
     }
@@ -72,7 +90,7 @@ class Preparer {
       step.inputs.push_back(read ? keep(located.inputs[i]) : Address{});
     }
     for (const Located& output : located.outputs) step.outputs.push_back(output.address);
-    result_.steps.push_back(std::move(step));
+    return step;
   }
 
   void prepare_kernel(const Instruction& instruction, const LocatedInstruction& located,
@@ -127,8 +145,9 @@ class Preparer {
     return address;
   }
 
-  void schedule(uint32_t number, std::string_view op) {
-    result_.schedule = hash_combine(result_.schedule, hash_bytes(op, number));
+  void schedule(const Step& step) {
+    if (!step.collective) return;
+    result_.schedule = hash_combine(result_.schedule, hash_bytes(step.kernel, step.instruction));
   }
 
   const EngineData& data_;
@@ -143,13 +162,13 @@ class Preparer {
 
 RankProgram prepare_rank(const EngineData& data, const Program& program,
                          const SymbolValues& symbols, RankResources resources) {
-  return Preparer(data, program, symbols, resources).prepare();
+  return Preparer(data, program, symbols, resources).prepare_all();
 }
 
 RankProgram prepare_instruction(const EngineData& data, const Program& program,
                                 const SymbolValues& symbols, RankResources resources,
                                 uint32_t number) {
-  return Preparer(data, program, symbols, resources).prepare(number);
+  return Preparer(data, program, symbols, resources).prepare_one(number);
 }
 
 }  // namespace cleave::runtime

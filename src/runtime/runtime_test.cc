@@ -376,6 +376,32 @@ TEST(Runtime, TimelinesTellComputationFromCommunicationAndWaiting) {
   EXPECT_THAT(trace, HasSubstr("\"cat\":\"communication\""));
 }
 
+TEST(Runtime, RanksPrepareTheSameProgramEachFromAnotherInstructionOn) {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  RuntimeOptions options;
+  options.log = [&](LogLevel level, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    if (level == LogLevel::kDebug) lines.emplace_back(line.substr(0, line.find(" f32")));
+  };
+  program::testing::TestEngine engine = linear_engine(2, kK, kN, true);
+  std::vector<program::Instruction>& instructions = engine.instructions();
+  instructions.insert(instructions.begin(), instructions[0]);
+  instructions[0].name = "first";
+  Runtime runtime = make_runtime(DeviceList::cpu(2), options, plain_kernels());
+  ExecutionContext context = runtime.create_context(engine_of(std::move(engine)));
+  const Tensor x = example_input(3);
+  EXPECT_EQ(values(context.run({{"x", x}}).at("y")), expected(x));
+  const auto of_rank = [&](const std::string& device) {
+    std::vector<std::string> own;
+    std::copy_if(lines.begin(), lines.end(), std::back_inserter(own),
+                 [&](const std::string& line) { return line.starts_with(device); });
+    return own;
+  };
+  EXPECT_THAT(of_rank("cpu:0"), testing::ElementsAre("cpu:0: matmul first", "cpu:0: matmul fc"));
+  EXPECT_THAT(of_rank("cpu:1"), testing::ElementsAre("cpu:1: matmul fc", "cpu:1: matmul first"));
+}
+
 TEST(Runtime, LogsWhichKernelAndWhy) {
   std::mutex mutex;
   std::string lines;

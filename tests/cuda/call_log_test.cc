@@ -43,6 +43,19 @@ TEST(CallLog, ComparesPartnersOfAPermute) {
               testing::HasSubstr("rank 4 sends to a rank that does not receive from it"));
 }
 
+TEST(CallLog, KnowsWhetherRanksHaveComeAsFar) {
+  CallLog log({0, 1});
+  EXPECT_TRUE(log.is_even());
+  log.post(1, reduction(5));
+  EXPECT_FALSE(log.is_even());
+  log.post(0, reduction(5));
+  EXPECT_TRUE(log.is_even());
+  log.post(0, reduction(5));
+  EXPECT_FALSE(log.is_even());
+  log.reset();
+  EXPECT_TRUE(log.is_even());
+}
+
 TEST(CallLog, WaitsForAllRanksOrUntilItIsToldToStop) {
   CallLog log({0, 1});
   const PostedCall split = {{Operation::kSplit}, {3, 1}};

@@ -1,6 +1,8 @@
 #include "tests/property/random_plans.h"
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -138,6 +140,23 @@ RandomPlans::RandomPlans(uint64_t plans_a_graph)
   }
 }
 
+template <class Work>
+auto RandomPlans::timed(const char* stage, Work&& work) {
+  using Clock = std::chrono::steady_clock;
+  struct Stopwatch {
+    double& seconds;
+    Clock::time_point start = Clock::now();
+    ~Stopwatch() { seconds += std::chrono::duration<double>(Clock::now() - start).count(); }
+  };
+  const auto is_it = [&](const auto& one) { return one.first == stage; };
+  auto found = std::find_if(counts_.seconds.begin(), counts_.seconds.end(), is_it);
+  if (found == counts_.seconds.end()) {
+    found = counts_.seconds.insert(found, {std::string(stage), 0.0});
+  }
+  const Stopwatch stopwatch{found->second};
+  return work();
+}
+
 // Calls `check(ranks, seed of the plan)` for each plan of a graph, and notes what it returns or
 // throws.
 template <class Check>
@@ -159,22 +178,28 @@ void RandomPlans::for_each_plan(uint64_t seed, Check&& check) {
 }
 
 void RandomPlans::check_local_graphs(uint64_t seed) {
-  const RandomModel model = random_model(registry_, seed);
+  const RandomModel model = timed("drawing", [&] { return random_model(registry_, seed); });
   ops::verify(model.graph, registry_);
-  const auto expected = ops::interpret(model.graph, registry_, model.inputs, model.symbols);
+  const auto expected = timed("unsplit run", [&] {
+    return ops::interpret(model.graph, registry_, model.inputs, model.symbols);
+  });
   for_each_plan(seed, [&](int64_t ranks, uint64_t plan_seed) {
-    const planner::Plan plan = random_plan(model, registry_, ranks, plan_seed);
+    const planner::Plan plan =
+        timed("planning", [&] { return random_plan(model, registry_, ranks, plan_seed); });
     ++counts_.plans;
     for (const planner::GroupPlan& group : plan.groups) {
       ++counts_.strategies[group.op + " " + group.strategy.substr(0, group.strategy.find('['))];
     }
-    return compare_local_graphs(model, registry_, plan, expected);
+    return timed("local graphs",
+                 [&] { return compare_local_graphs(model, registry_, plan, expected); });
   });
 }
 
 void RandomPlans::check_engines(uint64_t seed) {
-  const RandomModel model = random_model(registry_, seed);
-  const auto expected = ops::interpret(model.graph, registry_, model.inputs, model.symbols);
+  const RandomModel model = timed("drawing", [&] { return random_model(registry_, seed); });
+  const auto expected = timed("unsplit run", [&] {
+    return ops::interpret(model.graph, registry_, model.inputs, model.symbols);
+  });
   const auto network = std::make_shared<NetworkImpl>();
   network->graph = model.graph;
   network->registry = registry_;
@@ -182,10 +207,16 @@ void RandomPlans::check_engines(uint64_t seed) {
   for_each_plan(seed, [&](int64_t ranks, uint64_t plan_seed) {
     compiler::Overrides overrides;
     overrides.random_costs = plan_seed;
-    const Engine engine = compiler::build(network, config_for(ranks, inputs), overrides);
-    ExecutionContext context = runtimes_.at(ranks).create_context(engine);
+    const Engine engine = timed(
+        "building", [&] { return compiler::build(network, config_for(ranks, inputs), overrides); });
+    Runtime& runtime = runtimes_.at(ranks);
+    std::optional<ExecutionContext> context;
+    timed("contexts", [&] { context.emplace(runtime.create_context(engine)); });
+    timed("preparing", [&] { context->prepare(inputs); });
+    const TensorMap outputs = timed("running", [&] { return context->run(inputs); });
     ++counts_.engine_runs;
-    return compare_outputs(context.run(inputs), expected);
+    timed("leaving", [&] { context.reset(); });
+    return compare_outputs(outputs, expected);
   });
 }
 

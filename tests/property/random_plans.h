@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cleave/runtime.h"
@@ -18,6 +19,8 @@ struct PlanCounts {
   int64_t engine_runs = 0;  // of engines on threads
   // How many fusion groups had each strategy: "matmul n", cuts left out.
   std::map<std::string, int64_t> strategies;
+  // What the stages of the checks took in all, in their order.
+  std::vector<std::pair<std::string, double>> seconds;
   // "graph 7 plan 2 ranks 3: what differed", one for each plan that failed.
   std::vector<std::string> mismatches;
 };
@@ -39,6 +42,9 @@ class RandomPlans {
  private:
   template <class Check>
   void for_each_plan(uint64_t seed, Check&& check);
+  // Returns what `work` does, and adds the time that it takes to the stage's.
+  template <class Work>
+  auto timed(const char* stage, Work&& work);
 
   uint64_t plans_a_graph_;
   int64_t most_ranks_;  // as many as there are devices for

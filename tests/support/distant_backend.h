@@ -1,5 +1,5 @@
 // A backend whose memory the host must not touch, as far as the runtime knows: the CPU's, so that
-// tests need no GPU. Counts what is copied to and from it.
+// tests need no GPU. Counts what is copied to and from it, and the clocks that are made.
 #pragma once
 
 #include <atomic>
@@ -14,14 +14,15 @@
 
 namespace cleave::testing {
 
-struct CopyCounts {
+struct DeviceCounts {
   std::atomic<int64_t> to_device{0};  // bytes
   std::atomic<int64_t> to_host{0};
+  std::atomic<int64_t> clocks{0};
 };
 
 class DistantDevice final : public backend::Device {
  public:
-  DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<CopyCounts> counts)
+  DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<DeviceCounts> counts)
       : inner_(backend::make_cpu_device(options)), counts_(std::move(counts)) {}
 
   std::string name() const override { return inner_->name(); }
@@ -55,6 +56,7 @@ class DistantDevice final : public backend::Device {
   }
   void synchronize(StreamHandle) override {}
   std::unique_ptr<backend::StreamClock> make_clock(StreamHandle stream) override {
+    ++counts_->clocks;
     return inner_->make_clock(stream);
   }
 
@@ -63,7 +65,7 @@ class DistantDevice final : public backend::Device {
 
  private:
   std::unique_ptr<backend::Device> inner_;
-  std::shared_ptr<CopyCounts> counts_;
+  std::shared_ptr<DeviceCounts> counts_;
 };
 
 class DistantBackend final : public backend::Backend {
@@ -86,11 +88,11 @@ class DistantBackend final : public backend::Backend {
     return warnings_;
   }
   std::vector<backend::Finding> findings() const override { return {}; }
-  const CopyCounts& counts() const { return *counts_; }
+  const DeviceCounts& counts() const { return *counts_; }
 
  private:
   std::vector<std::string> warnings_;
-  std::shared_ptr<CopyCounts> counts_ = std::make_shared<CopyCounts>();
+  std::shared_ptr<DeviceCounts> counts_ = std::make_shared<DeviceCounts>();
 };
 
 }  // namespace cleave::testing

@@ -36,6 +36,7 @@ class CudaBackend final : public Backend {
     NcclGroupOptions group = {.devices = indices_of(devices),
                               .lateness_limit = options.lateness_limit};
     group.can_reach = can_reach_;
+    group.store = peers_;
     return make_nccl_group(group);
   }
   std::vector<std::string> warnings(std::span<Device* const> devices) const override {
@@ -60,6 +61,7 @@ class CudaBackend final : public Backend {
   }
 
   const CanReach can_reach_;
+  const std::shared_ptr<nccl::PeerStore> peers_ = make_peer_store();
   mutable std::mutex mutex_;
   mutable std::map<int, std::shared_ptr<Modules>> modules_;  // by compute capability
 };

@@ -11,6 +11,7 @@
 #include "backend/cuda/noise.h"
 #include "backend/cuda/staging.h"
 #include "backend/memory_account.h"
+#include "backend/small_memory.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "base/wait_word.h"
@@ -56,6 +57,7 @@ class Gpu final : public CudaDevice {
     cudaStreamSynchronize(stream_);  // what is staged is read
     while (!libraries_.empty()) libraries_.pop_back();
     hold_.reset();
+    for (std::byte* block : small_.release()) cudaFree(block);
     cudaStreamDestroy(clearing_);
     cudaStreamDestroy(stream_);
   }
@@ -89,6 +91,7 @@ class Gpu final : public CudaDevice {
     if (bytes == 0) return {};
     account_.reserve(bytes, what);
     make_current();
+    if (std::byte* piece = small_piece(bytes)) return {*this, piece, bytes};
     void* data = nullptr;
     const cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
     if (status != cudaSuccess) {
@@ -164,25 +167,33 @@ class Gpu final : public CudaDevice {
   bool records() const override { return true; }
   std::unique_ptr<Recording> record(StreamHandle stream,
                                     const std::function<void()>& work) override {
-    cuda_check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
-               "beginning to record");
+    set_recording(true);
     cudaGraph_t graph = nullptr;
     try {
+      cuda_check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
+                 "beginning to record");
       work();
     } catch (...) {
       cudaStreamEndCapture(native(stream), &graph);
+      set_recording(false);
       if (graph != nullptr) cudaGraphDestroy(graph);
       throw;
     }
-    cuda_check(cudaStreamEndCapture(native(stream), &graph), "recording");
+    const cudaError_t status = cudaStreamEndCapture(native(stream), &graph);
+    set_recording(false);
+    cuda_check(status, "recording");
     return std::make_unique<GraphRecording>(graph);
   }
 
  protected:
   void free(std::byte* data, int64_t bytes) noexcept override {
+    account_.give_back(bytes);
+    {
+      const std::lock_guard lock(small_mutex_);
+      if (small_.owns(data)) return small_.put_back(data, bytes);
+    }
     cudaSetDevice(index_);
     cudaFree(data);
-    account_.give_back(bytes);
   }
 
  private:
@@ -194,6 +205,33 @@ class Gpu final : public CudaDevice {
   static int threads_of(const DeviceOptions& options) {
     if (options.threads > 0) return options.threads;
     return std::clamp(available_cores() / std::max(1, options.devices), 1, 12);
+  }
+  // Null where so many bytes are none, or where there is nothing to cut it from. Cleared in the
+  // stream's order, behind whatever still uses what was put back: nobody waits.
+  std::byte* small_piece(int64_t bytes) {
+    if (bytes > SmallMemory::kLargest) return nullptr;
+    const std::lock_guard lock(small_mutex_);
+    if (recording_) return nullptr;  // it would be cleared in each replay
+    std::byte* const piece = small_.take(bytes);
+    if (piece == nullptr) return nullptr;
+    const cudaError_t status = cudaMemsetAsync(piece, 0, static_cast<size_t>(bytes), stream_);
+    if (status == cudaSuccess) return piece;
+    small_.put_back(piece, bytes);
+    account_.give_back(bytes);
+    cuda_check(status, "clearing memory");
+    return nullptr;
+  }
+  static std::byte* small_block() {
+    void* block = nullptr;
+    if (cudaMalloc(&block, size_t{SmallMemory::kBlock}) == cudaSuccess) {
+      return static_cast<std::byte*>(block);
+    }
+    cudaGetLastError();  // the next call is not to blame
+    return nullptr;
+  }
+  void set_recording(bool recording) {
+    const std::lock_guard lock(small_mutex_);
+    recording_ = recording;
   }
   void copy_bytes(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind,
                   StreamHandle stream, const char* during) {
@@ -214,6 +252,10 @@ class Gpu final : public CudaDevice {
   ThreadPool pool_;
   Staging staging_;
   mutable std::mutex mutex_;
+
+  std::mutex small_mutex_;  // guards what follows
+  SmallMemory small_{small_block};
+  bool recording_ = false;  // the stream's work
 };
 
 // CUDA's numbers are 1000 · major + 10 · minor.

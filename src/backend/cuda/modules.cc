@@ -126,25 +126,33 @@ Modules::Modules(int compute_capability, std::filesystem::path folder)
     : compute_capability_(compute_capability), folder_(std::move(folder)) {}
 
 Modules::~Modules() {
-  for (const auto& [source, library] : libraries_) cudaLibraryUnload(library);
+  for (const auto& [source, library] : libraries_) {
+    if (library.loaded != nullptr) cudaLibraryUnload(library.loaded);
+  }
 }
 
 cudaKernel_t Modules::get(const std::string& source, const char* name) {
-  const std::lock_guard lock(mutex_);
   cudaKernel_t kernel = nullptr;
   cuda_check(cudaLibraryGetKernel(&kernel, library(source), name), "finding a kernel");
   return kernel;
 }
 
 cudaLibrary_t Modules::library(const std::string& source) {
-  const auto found = libraries_.find(source);
-  if (found != libraries_.end()) return found->second;
+  Library* library = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    library = &libraries_[source];
+  }
+  std::call_once(library->once, [&] { library->loaded = load(source); });
+  return library->loaded;
+}
+
+cudaLibrary_t Modules::load(const std::string& source) const {
   const std::vector<char> compiled = code(source);
   cudaLibrary_t library = nullptr;
   cuda_check(
       cudaLibraryLoadData(&library, compiled.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
       "loading device code");
-  libraries_.emplace(source, library);
   return library;
 }
 

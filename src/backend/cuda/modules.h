@@ -25,8 +25,8 @@ std::vector<char> compile_for_gpu(const std::string& source, int compute_capabil
 // none.
 std::filesystem::path module_cache_folder();
 
-// Of GPUs of one compute capability. Functions may be called by several threads at once; the second
-// thread that wants a source waits for the first.
+// Of GPUs of one compute capability. Functions may be called by several threads at once: who wants
+// a source that another thread compiles waits for it, other sources are compiled meanwhile.
 class Modules {
  public:
   // `folder`: where compiled code is kept; empty keeps it in memory alone.
@@ -39,13 +39,18 @@ class Modules {
   cudaKernel_t get(const std::string& source, const char* name);
 
  private:
+  struct Library {
+    std::once_flag once;
+    cudaLibrary_t loaded = nullptr;
+  };
   cudaLibrary_t library(const std::string& source);
+  cudaLibrary_t load(const std::string& source) const;
   std::vector<char> code(const std::string& source) const;
 
   const int compute_capability_;
   const std::filesystem::path folder_;
   std::mutex mutex_;
-  std::map<std::string, cudaLibrary_t, std::less<>> libraries_;  // by source
+  std::map<std::string, Library, std::less<>> libraries_;  // by source; they stay where they are
 };
 
 }  // namespace cleave::backend

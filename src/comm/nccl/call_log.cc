@@ -63,6 +63,11 @@ std::shared_ptr<const Call> CallLog::wait_for_all(int rank, const std::function<
   return call;
 }
 
+bool CallLog::is_even() {
+  const std::lock_guard lock(mutex_);
+  return open_.empty();
+}
+
 void CallLog::reset() {
   const std::lock_guard lock(mutex_);
   for (Rank& rank : ranks_) {

@@ -51,6 +51,9 @@ class CallLog {
     return ranks_[static_cast<size_t>(rank)].calls.load(std::memory_order_relaxed);
   }
 
+  // Whether all ranks have posted as many.
+  bool is_even();
+
   // Back to the state before the first call.
   void reset();
 

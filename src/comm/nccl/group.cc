@@ -39,8 +39,14 @@ Group::Group(std::vector<int> devices, std::vector<int> ranks,
       routes_(std::move(routes)),
       log_(ranks_),
       peers_(routes_.direct_bytes > 0 ? devices_ : std::vector<int>(), routes_.flagged_bytes,
-             routes_.can_reach),
+             routes_.can_reach, routes_.store),
       links_(std::make_shared<Links>(devices_)) {}
+
+// Ranks that have made as many calls are in the same epoch.
+Group::~Group() {
+  if (left_busy_.load() || failure_->failed() || !log_.is_even()) return;
+  peers_.leave();
+}
 
 void Group::post(int rank, const PostedCall& call) {
   const auto mismatch = log_.post(rank, call);
@@ -127,6 +133,14 @@ void Group::fail_late(int rank) {
 void Group::leave_failed(int rank) {
   state(rank).enqueuing.store(false, std::memory_order_release);
   if (failure_->failed()) drain();
+}
+
+void Group::leave(int rank) noexcept {
+  if (!routes_.store || !state(rank).used.load(std::memory_order_relaxed)) return;
+  const cudaStream_t stream = state(rank).stream.load(std::memory_order_relaxed);
+  if (!is_recording(stream) && cudaStreamQuery(stream) == cudaSuccess) return;
+  cudaGetLastError();  // the next call is not to blame
+  left_busy_.store(true);
 }
 
 void Group::drain() {

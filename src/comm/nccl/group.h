@@ -29,6 +29,7 @@ struct RouteOptions {
   int64_t flagged_bytes = 0;
   int64_t direct_bytes = 0;
   std::function<bool(int from, int to)> can_reach;
+  std::shared_ptr<PeerStore> store;
 };
 
 // What a rank does, for all groups that it is in.
@@ -46,6 +47,8 @@ class Group final : public Interruptible {
   // state and states of ranks are shared.
   Group(std::vector<int> devices, std::vector<int> ranks, std::shared_ptr<FailureState> failure,
         std::shared_ptr<std::deque<RankState>> states, RouteOptions routes);
+  // All ends have left.
+  ~Group() override;
 
   int size() const { return static_cast<int>(devices_.size()); }
   int device(int rank) const { return devices_[static_cast<size_t>(rank)]; }
@@ -88,6 +91,10 @@ class Group final : public Interruptible {
   // streams can reach its memory, though not for ever.
   void leave_failed(int rank);
 
+  // The rank's end goes: what it has put on its stream is done, or the group's memory is not left
+  // to another.
+  void leave(int rank) noexcept;
+
   // The sub-group of the caller's call, made by the first of its `members` (ranks here) to come.
   std::shared_ptr<Group> subgroup(int rank, int color, const std::vector<int>& members);
 
@@ -107,6 +114,7 @@ class Group final : public Interruptible {
   const RouteOptions routes_;
   CallLog log_;
   PeerMemory peers_;
+  std::atomic<bool> left_busy_{false};
 
   std::mutex mutex_;  // guards what follows
   std::shared_ptr<Links> links_;

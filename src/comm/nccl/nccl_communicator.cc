@@ -66,7 +66,7 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<Group> group, int rank)
   overlaps_ = code_overlaps();
 }
 
-NcclCommunicator::~NcclCommunicator() = default;
+NcclCommunicator::~NcclCommunicator() { group_->leave(rank_); }
 
 template <class Body>
 void NcclCommunicator::call(Body&& body) {

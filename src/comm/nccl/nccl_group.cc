@@ -45,9 +45,10 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOption
   std::vector<int> names(options.devices.size());
   std::iota(names.begin(), names.end(), 0);
   auto states = std::make_shared<std::deque<nccl::RankState>>(options.devices.size());
-  auto group = std::make_shared<nccl::Group>(
-      options.devices, std::move(names), failure, std::move(states),
-      nccl::RouteOptions{options.flagged_bytes, options.direct_bytes, options.can_reach});
+  auto group =
+      std::make_shared<nccl::Group>(options.devices, std::move(names), failure, std::move(states),
+                                    nccl::RouteOptions{options.flagged_bytes, options.direct_bytes,
+                                                       options.can_reach, options.store});
   failure->add(group);
   std::vector<std::unique_ptr<Communicator>> ends;
   for (int rank = 0; rank < ranks; ++rank) {
@@ -55,6 +56,8 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_group(const NcclGroupOption
   }
   return ends;
 }
+
+std::shared_ptr<nccl::PeerStore> make_peer_store() { return std::make_shared<nccl::PeerStore>(); }
 
 bool cuda_can_reach(int from, int to) {
   int reachable = 0;

@@ -11,6 +11,12 @@
 
 namespace cleave {
 
+namespace nccl {
+class PeerStore;
+}
+// For groups that are made one after the other.
+std::shared_ptr<nccl::PeerStore> make_peer_store();
+
 // Whether the device `from` can reach the memory of `to` directly.
 using CanReach = std::function<bool(int from, int to)>;
 
@@ -30,6 +36,9 @@ struct NcclGroupOptions {
 
   // In place of CUDA's answer: what it denies goes through NCCL.
   CanReach can_reach = cuda_can_reach;
+
+  // Where groups leave what they reach each other by to later ones; null: it goes with the group.
+  std::shared_ptr<nccl::PeerStore> store = {};
 };
 
 // The ends of a new group, by rank. Each is then used by a thread whose current device is its

@@ -62,17 +62,47 @@ void fill_with_zeros(const DeviceMemory& memory) {
 
 }  // namespace
 
+PeerBlocks::~PeerBlocks() {
+  if (stop != nullptr) cudaFreeHost(stop);
+}
+
+std::unique_ptr<PeerBlocks> PeerStore::take(const std::vector<int>& devices, int64_t slot_bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto fits = [&](const Kept& kept) {
+    return kept.devices == devices && kept.slot_bytes == slot_bytes;
+  };
+  const auto found = std::find_if(kept_.begin(), kept_.end(), fits);
+  if (found == kept_.end()) return nullptr;
+  auto blocks = std::move(found->blocks);
+  kept_.erase(found);
+  return blocks;
+}
+
+void PeerStore::put_back(const std::vector<int>& devices, int64_t slot_bytes,
+                         std::unique_ptr<PeerBlocks> blocks) {
+  Kept oldest;  // goes when the lock is released
+  const std::lock_guard lock(mutex_);
+  if (kept_.size() == kMost) {
+    oldest = std::move(kept_.front());
+    kept_.erase(kept_.begin());
+  }
+  kept_.push_back({devices, slot_bytes, std::move(blocks)});
+}
+
+size_t PeerStore::size() const {
+  const std::lock_guard lock(mutex_);
+  return kept_.size();
+}
+
 PeerMemory::PeerMemory(std::vector<int> devices, int64_t flagged_bytes,
-                       const std::function<bool(int from, int to)>& can_reach)
+                       const std::function<bool(int from, int to)>& can_reach,
+                       std::shared_ptr<PeerStore> store)
     : devices_(std::move(devices)),
       slot_bytes_(slot_bytes_for(flagged_bytes, devices_.size())),
       reachable_(devices_.size() > 1 && devices_.size() <= kMostPeers &&
                  for_all_pairs(devices_, can_reach)),
-      takes_flagged_(reachable_ && for_all_pairs(devices_, has_native_atomics)) {}
-
-PeerMemory::~PeerMemory() {
-  if (stop_ != nullptr) cudaFreeHost(stop_);
-}
+      takes_flagged_(reachable_ && for_all_pairs(devices_, has_native_atomics)),
+      store_(std::move(store)) {}
 
 const PeerView& PeerMemory::view(int rank) {
   if (!made_.load(std::memory_order_acquire)) make();
@@ -82,35 +112,41 @@ const PeerView& PeerMemory::view(int rank) {
 void PeerMemory::make() {
   const std::lock_guard lock(mutex_);
   if (made_.load()) return;
-  const RecordingPause pause;
-  const DeviceGuard device(devices_.front());
-  if (stop_ == nullptr) {
-    void* word = nullptr;
-    cuda_check(cudaHostAlloc(&word, sizeof *stop_, cudaHostAllocPortable | cudaHostAllocMapped),
-               "allocating a word for GPUs to look at");
-    stop_ = static_cast<uint32_t*>(word);
-  }
+  if (store_) memory_ = store_->take(devices_, slot_bytes_);
+  if (!memory_) memory_ = new_blocks();
   say_stop(stopped_);
   const auto ranks = static_cast<int>(devices_.size());
-  std::vector<DeviceMemory> blocks;
-  PeerView view{.rank = 0, .ranks = ranks, .at = {}, .slot_bytes = slot_bytes_, .stop = stop_};
-  for (const int number : devices_) {
-    cuda_check(cudaSetDevice(number), "choosing the device");
-    blocks.emplace_back(kSlotsAt + 2 * ranks * slot_bytes_);
-    fill_with_zeros(blocks.back());
-    load_flagged_reduce();
-    load_direct_reduce();
-    load_scatter_reduce();
-    load_exchanges();
-    view.at[view.rank++] = blocks.back().data();
-  }
-  enable_access(devices_, blocks);
+  PeerView view{
+      .rank = 0, .ranks = ranks, .at = {}, .slot_bytes = slot_bytes_, .stop = memory_->stop};
+  for (const DeviceMemory& block : memory_->blocks) view.at[view.rank++] = block.data();
   for (int rank = 0; rank < ranks; ++rank) {
     view.rank = rank;
     views_.push_back(view);
   }
-  blocks_ = std::move(blocks);
   made_.store(true, std::memory_order_release);
+}
+
+std::unique_ptr<PeerBlocks> PeerMemory::new_blocks() const {
+  const RecordingPause pause;
+  const DeviceGuard device(devices_.front());
+  auto memory = std::make_unique<PeerBlocks>();
+  void* word = nullptr;
+  cuda_check(
+      cudaHostAlloc(&word, sizeof *memory->stop, cudaHostAllocPortable | cudaHostAllocMapped),
+      "allocating a word for GPUs to look at");
+  memory->stop = static_cast<uint32_t*>(word);
+  const auto ranks = static_cast<int64_t>(devices_.size());
+  for (const int number : devices_) {
+    cuda_check(cudaSetDevice(number), "choosing the device");
+    memory->blocks.emplace_back(kSlotsAt + 2 * ranks * slot_bytes_);
+    fill_with_zeros(memory->blocks.back());
+    load_flagged_reduce();
+    load_direct_reduce();
+    load_scatter_reduce();
+    load_exchanges();
+  }
+  enable_access(devices_, memory->blocks);
+  return memory;
 }
 
 void PeerMemory::stop() noexcept {
@@ -125,15 +161,22 @@ void PeerMemory::clear() {
     const DeviceGuard device(devices_.front());
     for (size_t rank = 0; rank < devices_.size(); ++rank) {
       cuda_check(cudaSetDevice(devices_[rank]), "choosing the device");
-      fill_with_zeros(blocks_[rank]);
+      fill_with_zeros(memory_->blocks[rank]);
     }
   }
   stopped_ = false;
   say_stop(false);
 }
 
+void PeerMemory::leave() {
+  const std::lock_guard lock(mutex_);
+  if (!store_ || !made_.exchange(false)) return;
+  views_.clear();
+  store_->put_back(devices_, slot_bytes_, std::move(memory_));
+}
+
 void PeerMemory::say_stop(bool stop) {
-  if (stop_ != nullptr) std::atomic_ref(*stop_).store(stop ? 1 : 0);
+  if (memory_) std::atomic_ref(*memory_->stop).store(stop ? 1 : 0);
 }
 
 }  // namespace cleave::nccl

@@ -6,9 +6,9 @@
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "ops/conv/cuda_depthwise.h"
-#include "ops/conv/cuda_epilogue.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
+#include "ops/elementwise/cuda_chain.h"
 
 namespace cleave::backend {
 namespace {
@@ -43,7 +43,7 @@ std::optional<std::string> refuse_plain_conv(const KernelProblem& problem) {
   if (type == DType::kBool) return "it takes numbers";
   if (problem.inputs[1].dtype != type) return "its types differ";
   if (problem.outputs[0].elements() > kMostIndex) return "it has more than 2^31 elements";
-  return CudaConvEpilogue::refuses(problem);
+  return CudaChain::refuses(problem);
 }
 
 CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device, Format weights) {
@@ -73,15 +73,23 @@ CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device, For
       ";\nconstexpr bool kChannelsLast = " + (channels_last ? "true" : "false") + ";\n" +
       std::string(device_source("plain_conv"));
   const cudaKernel_t kernel = device.modules().get(source, "plain_conv");
-  const auto epilogue = std::make_shared<const CudaConvEpilogue>(problem, device);
+  const auto chain = std::make_shared<const CudaChain>(problem, device);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-            void* const y = epilogue->sums(outputs, launch.workspace);
+            void* const y = chain->result(outputs, launch.workspace);
             launch_kernel(kernel, grid_for(argument.total, device), launch.stream,
                           {&argument, &inputs[0], &inputs[1], &y});
-            epilogue->run(y, inputs, outputs, launch);
+            chain->run(y, inputs, outputs, launch);
           },
-          epilogue->workspace_bytes()};
+          chain->workspace_bytes()};
 }
+
+SpareConv::SpareConv(const KernelProblem& problem, CudaDevice& device, Format weights)
+    : attributes_(problem.attributes),
+      problem_{.op = "conv",
+               .attributes = attributes_,
+               .inputs = problem.inputs,
+               .outputs = problem.outputs},
+      run_([this, &device, weights] { return prepare_plain_conv(problem_, device, weights); }) {}
 
 std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
   const auto prepare = [](const KernelProblem& problem, CudaDevice& device) {

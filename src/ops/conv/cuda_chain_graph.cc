@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "backend/index_space.h"
-#include "ops/conv/cuda_epilogue.h"
+#include "ops/elementwise/cuda_chain.h"
 #include "types/window.h"
 
 namespace cleave::backend {
@@ -82,7 +82,7 @@ std::optional<ChainGraph> ChainGraph::of(const KernelProblem& problem, const Ten
                                          Format format) {
   ChainGraph chain;
   chain.result = problem.outputs[0].dtype;
-  if (!CudaConvEpilogue::is_there(problem)) return chain;
+  if (!CudaChain::is_there(problem)) return chain;
   chain.program = FusedProgram::from_attributes(problem.attributes, "epilogue_");
   const int32_t result = chain.program.inputs + static_cast<int32_t>(chain.program.steps.size());
   if (problem.outputs.size() != 1 || chain.program.outputs.size() != 1 ||

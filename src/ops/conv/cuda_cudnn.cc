@@ -45,12 +45,13 @@ class PreparedCudnn final : public PreparedKernel {
     const bool pads = !image.is_padded_evenly();
     stages_.emplace(problem, cache, pads, /*chains=*/true);
     is_chosen_ = describe(problem, image, pads) && choose(stages_->most_algorithm_bytes());
-    plain_ = prepare_plain_conv(problem, cuda_device(cache), stages_->views().format);
+    plain_.emplace(problem, cuda_device(cache), stages_->views().format);
+    if (!is_chosen_) plain_->get();
   }
 
   int64_t workspace_bytes() const override {
     return stages_->workspace_bytes() +
-           std::max(is_chosen_ ? algorithm_bytes_ : 0, plain_.workspace_bytes);
+           std::max(is_chosen_ ? algorithm_bytes_ : 0, plain_->workspace_bytes());
   }
   bool reads_input(size_t input) const override { return stages_->reads_input(input); }
 
@@ -58,7 +59,7 @@ class PreparedCudnn final : public PreparedKernel {
            const Launch& launch) const override {
     const bool fits = are_aligned({inputs[0], inputs[1], outputs[0]}, kMostPieceBytes);
     if (!is_chosen_ || !fits) {
-      stages_->run_instead(plain_, inputs, outputs, launch);
+      stages_->run_instead(plain_->get(), inputs, outputs, launch);
       return;
     }
     const ConvStages::Operands operands = stages_->before(inputs, outputs, launch);
@@ -157,7 +158,7 @@ class PreparedCudnn final : public PreparedKernel {
 
   cudnnHandle_t handle_;
   bool is_double_;
-  CudaRun plain_;  // also for operands that begin anywhere
+  std::optional<SpareConv> plain_;  // also where cuDNN has no algorithm
   std::optional<ConvStages> stages_;
   CudnnTensor x_;
   CudnnTensor y_;

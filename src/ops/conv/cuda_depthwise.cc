@@ -10,10 +10,11 @@
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/cuda/strided_copy.h"
+#include "backend/cuda/when_needed.h"
 #include "base/hash.h"
-#include "ops/conv/cuda_epilogue.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
+#include "ops/elementwise/cuda_chain.h"
 
 namespace cleave::backend {
 namespace {
@@ -66,18 +67,18 @@ Form form_of(const ConvProblem& conv, int64_t vector, CudaDevice& device) {
 class PreparedDepthwise final : public PreparedKernel {
  public:
   PreparedDepthwise(const KernelProblem& problem, KernelCache& cache)
-      : epilogue_(problem, cuda_device(cache)) {
+      : chain_(problem, cuda_device(cache)) {
     CudaDevice& device = cuda_device(cache);
     const ConvProblem conv(problem);
     const auto size = static_cast<int64_t>(size_of(conv.x_type));
     const int64_t vector = std::gcd(16 / size, conv.groups);
     alignment_ = vector * size;
-    plain_ = form_of(conv, 1, device);
-    vectors_ = vector > 1 ? form_of(conv, vector, device) : plain_;
+    plain_.emplace([conv, &device] { return form_of(conv, 1, device); });
+    vectors_ = vector > 1 ? form_of(conv, vector, device) : plain_->get();
     make_weight(problem, cache, device);
   }
 
-  int64_t workspace_bytes() const override { return weight_bytes_ + epilogue_.workspace_bytes(); }
+  int64_t workspace_bytes() const override { return weight_bytes_ + chain_.workspace_bytes(); }
   bool reads_input(size_t input) const override { return input != 1 || kept_weight_ == nullptr; }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
@@ -89,12 +90,12 @@ class PreparedDepthwise final : public PreparedKernel {
       void* copy = launch.workspace;
       reorder_->run(inputs.subspan(1, 1), {&copy, 1}, launch.stream);
     }
-    void* const y = epilogue_.sums(outputs, launch.workspace + weight_bytes_);
-    const Form& form = are_aligned({inputs[0], w, y}, alignment_) ? vectors_ : plain_;
+    void* const y = chain_.result(outputs, launch.workspace + weight_bytes_);
+    const Form& form = are_aligned({inputs[0], w, y}, alignment_) ? vectors_ : plain_->get();
     constexpr int kThreads = 256;
     const Grid grid{.blocks = (form.argument.total + kThreads - 1) / kThreads, .threads = kThreads};
     launch_kernel(form.kernel, grid, launch.stream, {&form.argument, &inputs[0], &w, &y});
-    epilogue_.run(y, inputs, outputs, launch);
+    chain_.run(y, inputs, outputs, launch);
   }
 
  private:
@@ -122,8 +123,8 @@ class PreparedDepthwise final : public PreparedKernel {
     });
   }
 
-  CudaConvEpilogue epilogue_;
-  Form plain_;
+  CudaChain chain_;
+  std::optional<WhenNeeded<Form>> plain_;
   Form vectors_;
   int64_t alignment_ = 1;
   std::optional<CudaCopies> reorder_;

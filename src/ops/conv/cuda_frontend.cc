@@ -253,7 +253,7 @@ bool is_half_in_planes(const KernelProblem& problem) {
 // network's results were wrong where cuDNN carried them out.
 std::vector<Variant> variants(const KernelProblem& problem) {
   const CudnnImage image(problem);
-  const bool has_chain = CudaConvEpilogue::is_there(problem);
+  const bool has_chain = CudaChain::is_there(problem);
   const bool may_chain = !has_chain || problem.inputs[0].dtype == DType::kFloat32;
   std::vector<Variant> variants;
   for (const bool pads : {false, true}) {
@@ -273,7 +273,7 @@ bool is_first_choice(const KernelProblem& problem, const Variant& variant) {
   constexpr int64_t kFewTerms = 1024;
   const ConvProblem conv(problem);
   if (conv.groups > 1) return true;
-  return variant.chains && CudaConvEpilogue::is_there(problem) && conv.channels >= kLeastChannels &&
+  return variant.chains && CudaChain::is_there(problem) && conv.channels >= kLeastChannels &&
          conv.channels * conv.taps() <= kFewTerms;
 }
 
@@ -286,14 +286,14 @@ class PreparedGraph final : public PreparedKernel {
       : plan_(std::move(plan)),
         algorithm_(std::move(algorithm)),
         stages_(problem, cache, variant.pads, !variant.chains),
-        plain_(prepare_plain_conv(problem, cuda_device(cache), stages_.views().format)) {
+        plain_(problem, cuda_device(cache), stages_.views().format) {
     for (const ChainOperand& operand : asked.chain().operands) {
       operands_.push_back(operand.input);
     }
   }
 
   int64_t workspace_bytes() const override {
-    return stages_.workspace_bytes() + std::max(plan_->workspace_bytes(), plain_.workspace_bytes);
+    return stages_.workspace_bytes() + std::max(plan_->workspace_bytes(), plain_.workspace_bytes());
   }
   bool reads_input(size_t input) const override { return stages_.reads_input(input); }
   std::string_view algorithm() const override { return algorithm_; }
@@ -305,7 +305,7 @@ class PreparedGraph final : public PreparedKernel {
     for (const size_t operand : operands_) {
       fits = fits && are_aligned({inputs[operand]}, kMostPieceBytes);
     }
-    if (!fits) return stages_.run_instead(plain_, inputs, outputs, launch);
+    if (!fits) return stages_.run_instead(plain_.get(), inputs, outputs, launch);
     const ConvStages::Operands given = stages_.before(inputs, outputs, launch);
     std::vector<CudnnPlan::Tensor> tensors = {{kX, given.x}, {kW, given.w}, {kY, given.y}};
     for (size_t i = 0; i < operands_.size(); ++i) {
@@ -320,7 +320,7 @@ class PreparedGraph final : public PreparedKernel {
   std::string algorithm_;
   std::vector<size_t> operands_;  // of the chain, where it is cuDNN's
   ConvStages stages_;
-  CudaRun plain_;  // for operands that begin anywhere
+  SpareConv plain_;
 };
 
 class GraphConv final : public Kernel {

@@ -46,8 +46,8 @@ ConvStages::ConvStages(const KernelProblem& problem, KernelCache& cache, bool pa
   }
   make_weight(problem, cache, device);
   if (chains) {
-    epilogue_.emplace(problem, device);
-    sums_at_ = room(epilogue_->workspace_bytes());
+    chain_.emplace(problem, device);
+    sums_at_ = room(chain_->workspace_bytes());
   }
 }
 
@@ -107,7 +107,7 @@ ConvStages::Operands ConvStages::before(std::span<const void* const> inputs,
     pad_->run(inputs.first(1), {&copy, 1}, launch);
     operands.x = copy;
   }
-  if (epilogue_) operands.y = epilogue_->sums(outputs, launch.workspace + sums_at_);
+  if (chain_) operands.y = chain_->result(outputs, launch.workspace + sums_at_);
   return operands;
 }
 
@@ -120,7 +120,7 @@ void ConvStages::run_instead(const CudaRun& other, std::span<const void* const> 
 
 void ConvStages::after(const Operands& operands, std::span<const void* const> inputs,
                        std::span<void* const> outputs, const Launch& launch) const {
-  if (epilogue_) epilogue_->run(operands.y, inputs, outputs, launch);
+  if (chain_) chain_->run(operands.y, inputs, outputs, launch);
 }
 
 }  // namespace cleave::backend

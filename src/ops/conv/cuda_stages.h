@@ -9,8 +9,8 @@
 
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/strided_copy.h"
-#include "ops/conv/cuda_epilogue.h"
 #include "ops/conv/cuda_problem.h"
+#include "ops/elementwise/cuda_chain.h"
 
 namespace cleave::backend {
 
@@ -56,7 +56,7 @@ class ConvStages {
   std::optional<CudaRun> pad_;
   std::optional<CudaCopies> reorder_;
   std::shared_ptr<const Buffer> kept_weight_;
-  std::optional<CudaConvEpilogue> epilogue_;
+  std::optional<CudaChain> chain_;
   int64_t most_algorithm_bytes_;
   int64_t weight_at_ = 0;
   int64_t sums_at_ = 0;

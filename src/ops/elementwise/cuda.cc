@@ -8,6 +8,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "backend/cuda/when_needed.h"
 #include "ops/elementwise/cuda_chain.h"
 #include "ops/elementwise/cuda_element.h"
 #include "ops/elementwise/cuda_tiles.h"
@@ -96,30 +97,35 @@ std::string source_of(const FusedProgram& program, const std::vector<DType>& inp
 class PreparedElementwise final : public PreparedKernel {
  public:
   PreparedElementwise(const KernelProblem& problem, const FusedProgram& program, CudaDevice& device)
-      : inputs_(types_of(problem.inputs)), outputs_(types_of(problem.outputs)), device_(device) {
-    const IndexSpace space = space_of(problem);
-    elements_ = space.elements;
-    if (elements_ == 0) return;
-    const int64_t rank = problem.attributes.integer("rank", 0);
+      : inputs_(types_of(problem.inputs)),
+        outputs_(types_of(problem.outputs)),
+        program_(program),
+        space_(space_of(problem)),
+        rank_(problem.attributes.integer("rank", 0)),
+        device_(device) {
+    if (space_.elements == 0) return;
     std::vector<DType> types = inputs_;
     types.insert(types.end(), outputs_.begin(), outputs_.end());
-    tiles_ = TiledChain::of(program, space, inputs_, outputs_, rank, device);
+    tiles_ = TiledChain::of(program_, space_, inputs_, outputs_, rank_, device);
     if (tiles_) return;
-    plain_ = make(program, space, 1, rank);
-    const int64_t most = vector_elements(space, types);
-    if (most > 1) vectors_ = make(program, space, most, rank);
+    const int64_t most = vector_elements(space_, types);
+    if (most > 1) {
+      vectors_ = make(most);
+    } else {
+      plain_.get();
+    }
   }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    if (elements_ == 0) return;
+    if (space_.elements == 0) return;
     std::vector<const void*> pointers(inputs.begin(), inputs.end());
     pointers.insert(pointers.end(), outputs.begin(), outputs.end());
     if (tiles_) {
       tiles_->run(pointers, launch.stream);
       return;
     }
-    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : *plain_;
+    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : plain_.get();
     std::vector<const void*> arguments = {form.space.data()};
     for (const void* const& pointer : pointers) arguments.push_back(&pointer);
     launch_kernel(form.kernel, grid_for(form.pieces, device_), launch.stream, arguments);
@@ -135,8 +141,8 @@ class PreparedElementwise final : public PreparedKernel {
     std::vector<bool> whole;  // by operand: its elements are read at once
   };
 
-  std::optional<Form> make(const FusedProgram& program, IndexSpace space, int64_t elements,
-                           int64_t rank) {
+  Form make(int64_t elements) const {
+    IndexSpace space = space_;
     std::vector<int64_t> along;
     std::vector<bool> whole;
     for (auto& strides : space.strides) {
@@ -147,9 +153,9 @@ class PreparedElementwise final : public PreparedKernel {
     }
     if (elements > 1) space.extents.back() /= elements;
     const size_t dims = space.extents.size();
-    const std::string source = source_of(program, inputs_, outputs_, along, elements, rank);
-    return Form{device_.modules().get(source, "elementwise"), SpaceArgument(space, dims), elements,
-                elements_ / elements, std::move(whole)};
+    const std::string source = source_of(program_, inputs_, outputs_, along, elements, rank_);
+    return {device_.modules().get(source, "elementwise"), SpaceArgument(space, dims), elements,
+            space_.elements / elements, std::move(whole)};
   }
 
   bool aligned(std::span<const void* const> inputs, std::span<void* const> outputs) const {
@@ -164,13 +170,15 @@ class PreparedElementwise final : public PreparedKernel {
     return true;
   }
 
-  std::vector<DType> inputs_;
-  std::vector<DType> outputs_;
+  const std::vector<DType> inputs_;
+  const std::vector<DType> outputs_;
+  const FusedProgram program_;
+  const IndexSpace space_;
+  const int64_t rank_;
   CudaDevice& device_;
-  int64_t elements_ = 0;
   std::optional<TiledChain> tiles_;
-  std::optional<Form> plain_;
   std::optional<Form> vectors_;
+  const WhenNeeded<Form> plain_{[this] { return make(1); }};
 };
 
 class ElementwiseKernel final : public Kernel {

@@ -4,6 +4,7 @@
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
+#include "backend/cuda/when_needed.h"
 #include "types/pooling.h"
 
 namespace cleave::backend {
@@ -128,9 +129,7 @@ std::optional<std::string> refuses(const KernelProblem& problem, Pooling how) {
 }
 
 template <class I>
-CudaRun run_of(const KernelProblem& problem, const PoolGeometry& geometry, const PoolForm& form,
-               cudaKernel_t kernel) {
-  const auto argument = argument_of<I>(problem, geometry, form.vector);
+CudaRun run_of(const PoolArgument<I>& argument, const PoolForm& form, cudaKernel_t kernel) {
   const Grid grid{.blocks = (argument.results * form.lanes + 255) / 256, .threads = 256};
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
@@ -138,32 +137,40 @@ CudaRun run_of(const KernelProblem& problem, const PoolGeometry& geometry, const
   }};
 }
 
-CudaRun run_of(const KernelProblem& problem, const PoolGeometry& geometry, Pooling how,
-               const PoolForm& form, CudaDevice& device) {
-  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
-                             ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
-                             ";\n" + form.text() + std::string(device_source("reductions")) +
-                             std::string(device_source("pool"));
-  const cudaKernel_t kernel = device.modules().get(source, "pool");
-  return form.is_small ? run_of<int32_t>(problem, geometry, form, kernel)
-                       : run_of<int64_t>(problem, geometry, form, kernel);
+template <class I>
+CudaRun prepare(const KernelProblem& problem, const PoolGeometry& geometry, Pooling how,
+                const PoolForm& form, CudaDevice& device) {
+  const std::string begin = "using T = " + device_type(problem.inputs[0].dtype) +
+                            ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
+                            ";\n";
+  const auto run_in = [begin, &device](const PoolForm& form, const PoolArgument<I>& argument) {
+    const std::string source = begin + form.text() + std::string(device_source("reductions")) +
+                               std::string(device_source("pool"));
+    return run_of(argument, form, device.modules().get(source, "pool"));
+  };
+  const CudaRun run = run_in(form, argument_of<I>(problem, geometry, form.vector));
+  if (form.vector == 1) return run;
+  PoolForm one_by_one = form;
+  one_by_one.vector = 1;
+  const auto plain = std::make_shared<WhenNeeded<CudaRun>>(
+      [run_in, one_by_one, argument = argument_of<I>(problem, geometry, 1)] {
+        return run_in(one_by_one, argument);
+      });
+  const int64_t alignment = form.vector * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+    const bool fits = are_aligned({inputs[0], outputs[0]}, alignment);
+    (fits ? run : plain->get()).run(inputs, outputs, launch);
+  }};
 }
 
 CudaRun prepare(const KernelProblem& problem, CudaDevice& device, Pooling how) {
   if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const PoolGeometry geometry(how, problem.attributes, problem.inputs[0].shape,
                               problem.outputs[0].shape);
-  PoolForm form = form_of(problem, geometry, how);
-  CudaRun run = run_of(problem, geometry, how, form, device);
-  if (form.vector == 1) return run;
-  const int64_t alignment = form.vector * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  form.vector = 1;
-  CudaRun plain = run_of(problem, geometry, how, form, device);
-  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
-              const Launch& launch) {
-    const bool fits = are_aligned({inputs[0], outputs[0]}, alignment);
-    (fits ? run : plain).run(inputs, outputs, launch);
-  }};
+  const PoolForm form = form_of(problem, geometry, how);
+  return form.is_small ? prepare<int32_t>(problem, geometry, how, form, device)
+                       : prepare<int64_t>(problem, geometry, how, form, device);
 }
 
 std::shared_ptr<const Kernel> make(const char* op, Pooling how) {
