@@ -321,8 +321,13 @@ inline Grid grid_for(int64_t work, int threads, int most) {
           threads};
 }
 
+// Blocks that do something else than to exchange; kernels have them besides.
+inline constexpr int kMostOwnBlocks = 64;
+
 // A thread for each word, as far as blocks go.
-inline Grid flagged_grid(int64_t words) { return grid_for(words, kFlaggedThreads, kMostBlocks); }
+inline Grid flagged_grid(int64_t words) {
+  return grid_for(words, kFlaggedThreads, kMostBlocks - kMostOwnBlocks);
+}
 
 // Calls `visit(std::integral_constant<int, kRanks>{})` with a number that device code is made for.
 template <class Visit>

@@ -5,21 +5,20 @@
 namespace cleave::nccl {
 namespace {
 
-// What the rank has for itself.
+// The first `blocks` blocks of a grid exchange; those behind them copy what the rank has for itself
+// meanwhile, and wait for nobody.
 template <int kThreads>
-__device__ void copy_own(const PeerMessage& own) {
-  copy_message<kThreads>({static_cast<const std::byte*>(own.send),
-                          static_cast<std::byte*>(own.receive), own.receive_bytes,
-                          own.receive_rows.run, own.send_rows.stride, own.receive_rows.stride});
+__device__ void copy_own(const PeerMessage& own, unsigned blocks) {
+  copy_message<kThreads>(
+      {blockIdx.x - blocks, gridDim.x - blocks},
+      {static_cast<const std::byte*>(own.send), static_cast<std::byte*>(own.receive),
+       own.receive_bytes, own.receive_rows.run, own.send_rows.stride, own.receive_rows.stride});
 }
 
 // Threads send all they have to before they wait.
-__global__ void __launch_bounds__(kFlaggedThreads)
-    flagged_kernel(const __grid_constant__ PeerView view,
-                   const __grid_constant__ PeerMessages messages) {
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
-  const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
+__device__ void exchange_flagged(const PeerView& view, const PeerMessages& messages, uint32_t epoch,
+                                 unsigned blocks) {
+  const int64_t step = int64_t{blocks} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
   for (int distance = 1; distance < view.ranks; ++distance) {
     const int peer = (view.rank + distance) % view.ranks;
@@ -33,7 +32,6 @@ __global__ void __launch_bounds__(kFlaggedThreads)
           to + word * 16);
     }
   }
-  copy_own<kFlaggedThreads>(messages.of[view.rank]);
   for (int distance = 1; distance < view.ranks; ++distance) {
     const int peer = (view.rank + distance) % view.ranks;
     const PeerMessage& message = messages.of[peer];
@@ -47,17 +45,25 @@ __global__ void __launch_bounds__(kFlaggedThreads)
       store_payload(to, message.receive_rows, word, bytes, aligned, come.payload);
     }
   }
+}
+
+__global__ void __launch_bounds__(kFlaggedThreads)
+    flagged_kernel(const __grid_constant__ PeerView view,
+                   const __grid_constant__ PeerMessages messages, unsigned blocks) {
+  await_stream();
+  const uint32_t epoch = this_epoch(view);
+  if (blockIdx.x < blocks) {
+    exchange_flagged(view, messages, epoch, blocks);
+  } else {
+    copy_own<kFlaggedThreads>(messages.of[view.rank], blocks);
+  }
   end_epoch(view, epoch);
 }
 
 // Each rank fetches what its peers have for it, beginning with the next one.
-__global__ void __launch_bounds__(kDirectThreads)
-    direct_kernel(const __grid_constant__ PeerView view,
-                  const __grid_constant__ PeerMessages messages) {
+__device__ void exchange_direct(const PeerView& view, const PeerMessages& messages, uint32_t epoch,
+                                unsigned blocks) {
   __shared__ Addresses told;
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
-  copy_own<kDirectThreads>(messages.of[view.rank]);
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.of[peer].send);
   };
@@ -65,13 +71,36 @@ __global__ void __launch_bounds__(kDirectThreads)
     for (int distance = 1; distance < view.ranks; ++distance) {
       const int peer = (view.rank + distance) % view.ranks;
       const PeerMessage& message = messages.of[peer];
-      copy_message<kDirectThreads>({told.first[peer], static_cast<std::byte*>(message.receive),
-                                    message.receive_bytes, message.receive_rows.run,
-                                    message.source_stride, message.receive_rows.stride});
+      copy_message<kDirectThreads>(
+          {blockIdx.x, blocks},
+          {told.first[peer], static_cast<std::byte*>(message.receive), message.receive_bytes,
+           message.receive_rows.run, message.source_stride, message.receive_rows.stride});
     }
   }
   end_together(view, epoch);
+}
+
+__global__ void __launch_bounds__(kDirectThreads)
+    direct_kernel(const __grid_constant__ PeerView view,
+                  const __grid_constant__ PeerMessages messages, unsigned blocks) {
+  await_stream();
+  const uint32_t epoch = this_epoch(view);
+  if (blockIdx.x < blocks) {
+    exchange_direct(view, messages, epoch, blocks);
+  } else {
+    copy_own<kDirectThreads>(messages.of[view.rank], blocks);
+  }
   end_epoch(view, epoch);
+}
+
+// Blocks that exchange, and those behind them for what the rank has for itself.
+Grid with_own(Grid exchanging, const PeerView& view, const PeerMessages& messages) {
+  const int64_t bytes = messages.of[view.rank].receive_bytes;
+  if (bytes > 0) {
+    exchanging.blocks +=
+        grid_for(bytes / (16 * kCopiedAtOnce), exchanging.threads, kMostOwnBlocks).blocks;
+  }
+  return exchanging;
 }
 
 }  // namespace
@@ -83,14 +112,16 @@ void load_exchanges() {
 
 void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                       const Launch& launch) {
-  start_kernel(flagged_kernel, flagged_grid(words_of(largest)), launch, "starting an exchange",
-               view, messages);
+  const Grid exchanging = flagged_grid(words_of(largest));
+  start_kernel(flagged_kernel, with_own(exchanging, view, messages), launch, "starting an exchange",
+               view, messages, exchanging.blocks);
 }
 
 void direct_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                      const Launch& launch) {
-  start_kernel(direct_kernel, grid_for(largest / 16, kDirectThreads, kDirectBlocks), launch,
-               "starting an exchange", view, messages);
+  const Grid exchanging = grid_for(largest / 16, kDirectThreads, kDirectBlocks);
+  start_kernel(direct_kernel, with_own(exchanging, view, messages), launch, "starting an exchange",
+               view, messages, exchanging.blocks);
 }
 
 }  // namespace cleave::nccl
