@@ -55,25 +55,26 @@ class ProductGrid {
     if (points_.empty()) return std::nullopt;
     const double n = static_cast<double>(std::max<int64_t>(product.n, 1));
     const double k = static_cast<double>(std::max<int64_t>(product.k, 1));
-    const Bracket at_n = axis([](const Product& p) { return p.n; }, n);
-    const Bracket at_k = axis([](const Product& p) { return p.k; }, k);
     const double m = static_cast<double>(product.m);
-    double weights = 0;
+    const Bracket at_k = bracket(values([](const Product& p) { return p.k; }), k);
     double sum = 0;
-    for (const int corner : {0, 1, 2, 3}) {
-      const bool upper_n = (corner & 1) != 0;
-      const bool upper_k = (corner & 2) != 0;
-      const double weight = (upper_n ? at_n.fraction : 1 - at_n.fraction) *
-                            (upper_k ? at_k.fraction : 1 - at_k.fraction);
-      if (weight == 0) continue;
-      const auto us =
-          column_us(upper_n ? at_n.upper : at_n.lower, upper_k ? at_k.upper : at_k.lower, m);
-      if (!us) continue;
+    double weights = 0;
+    const auto add = [&](double at, double weight) {
+      if (weight == 0) return;
+      // Not every n was measured with every k.
+      const std::vector<double> widths =
+          values([](const Product& p) { return p.n; },
+                 [&](const Product& p) { return static_cast<double>(p.k) == at; });
+      const Bracket at_n = bracket(widths, n);
+      const double lower = column_us(at_n.lower, at, m);
+      const double upper = column_us(at_n.upper, at, m);
+      sum += weight * (std::log(lower) + at_n.fraction * std::log(upper / lower) +
+                       std::log(beyond(at_n, n)));
       weights += weight;
-      sum += weight * std::log(*us);
-    }
-    if (weights == 0) return nearest_us(product);
-    const double one = std::exp(sum / weights) * beyond(at_n, n) * beyond(at_k, k);
+    };
+    add(at_k.lower, 1 - at_k.fraction);
+    add(at_k.upper, at_k.fraction);
+    const double one = std::exp(sum / weights) * beyond(at_k, k);
     const double base = std::min(one, launch_);
     return base + (one - base) * static_cast<double>(product.batch);
   }
@@ -92,53 +93,37 @@ class ProductGrid {
  private:
   bool collect(const DeviceModel& device, std::string_view op, DType dtype, bool packed) {
     for (const ProductPoint& point : device.products) {
-      if (point.op == op && point.dtype == dtype && point.product.packed == packed) {
+      if (point.op == op && point.dtype == dtype && point.product.packed == packed &&
+          point.product.batch == 1) {
         points_.push_back(&point);
       }
     }
     return !points_.empty();
   }
 
-  template <class Get>
-  Bracket axis(Get get, double x) const {
+  // What `get` says of the points for which `of` holds.
+  template <class Get, class Of>
+  std::vector<double> values(const Get& get, const Of& of) const {
     std::vector<double> values;
-    values.reserve(points_.size());
     for (const ProductPoint* point : points_) {
-      values.push_back(static_cast<double>(get(point->product)));
+      if (of(point->product)) values.push_back(static_cast<double>(get(point->product)));
     }
-    return bracket(values, x);
+    return values;
+  }
+  template <class Get>
+  std::vector<double> values(const Get& get) const {
+    return values(get, [](const Product&) { return true; });
   }
 
-  std::optional<double> column_us(double n, double k, double m) const {
+  // Of points that there are.
+  double column_us(double n, double k, double m) const {
     Curve curve(launch_);
     for (const ProductPoint* point : points_) {
       const Product& p = point->product;
-      if (p.batch != 1 || static_cast<double>(p.n) != n || static_cast<double>(p.k) != k) continue;
+      if (static_cast<double>(p.n) != n || static_cast<double>(p.k) != k) continue;
       curve.add(static_cast<double>(p.m), point->us);
     }
-    if (curve.empty()) return std::nullopt;
     return curve.at(m);
-  }
-
-  // For points that are no grid: the speed of that whose shape is nearest.
-  double nearest_us(const Product& product) const {
-    const auto term = [](int64_t x, int64_t y) {
-      const double d = std::log(static_cast<double>(std::max<int64_t>(x, 1)) /
-                                static_cast<double>(std::max<int64_t>(y, 1)));
-      return d * d;
-    };
-    const ProductPoint* best = nullptr;
-    double least = 0;
-    for (const ProductPoint* point : points_) {
-      const Product& p = point->product;
-      const double d = term(p.m, product.m) + term(p.n, product.n) + term(p.k, product.k) +
-                       term(p.batch, product.batch);
-      if (best == nullptr || d < least) {
-        best = point;
-        least = d;
-      }
-    }
-    return std::max(launch_, best->us * flops_of(product) / flops_of(best->product));
   }
 
   double launch_;

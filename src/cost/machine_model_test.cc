@@ -197,6 +197,20 @@ TEST(MachineModel, ProductsThatAreNoGridAreRead) {
   EXPECT_GT(model.kernel_us(product(8, 64, 64), 1), 0);
 }
 
+// Large windows were measured with widths that small ones were not.
+TEST(MachineModel, WidthsAreLookedUpAmongThoseMeasuredWithTheSameDepth) {
+  MachineModel model;
+  DeviceModel device;
+  for (const int64_t n : {64, 256}) {
+    const double us = 10 * static_cast<double>(n) / 64;
+    device.products.push_back({{1, 1024, n, 512, true}, DType::kFloat32, us});
+  }
+  device.products.push_back({{1, 1024, 128, 8192, true}, DType::kFloat32, 9000});
+  model.devices().push_back(device);
+  EXPECT_NEAR(model.kernel_us(product(1024, 128, 512), 1), 20, 1e-9);
+  EXPECT_NEAR(model.kernel_us(product(1024, 128, 8192), 1), 9000, 1e-9);
+}
+
 TEST(MachineModel, WorkOfNothingIsALaunch) {
   const MachineModel model = measured();
   EXPECT_EQ(model.kernel_us(kernel("fused_elementwise", 0), 1), 1.25);
