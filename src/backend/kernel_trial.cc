@@ -45,12 +45,21 @@ KernelTrial::KernelTrial(const Kernel& kernel, const KernelProblem& problem, Ker
   workspace_ = device_.allocate(workspace, "a workspace");
 }
 
+// Whether the first copy's kernel reads all constants from where a call says they are.
+bool KernelTrial::reads_constants(const KernelProblem& problem) const {
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    if (problem.key(i) != 0 && !copies_.front().prepared->reads_input(i)) return false;
+  }
+  return true;
+}
+
 void KernelTrial::add_copy(const Kernel& kernel, KernelProblem problem, KernelCache& cache) {
   for (uint64_t& key : problem.constant_keys) {
     if (key != 0) key = std::max<uint64_t>(1, hash_combine(key, copies_.size()));
   }
   Copy copy;
-  copy.prepared = kernel.prepare(problem, cache);
+  copy.prepared = !copies_.empty() && reads_constants(problem) ? copies_.front().prepared
+                                                               : kernel.prepare(problem, cache);
   for (size_t i = 0; i < problem.inputs.size(); ++i) {
     if (problem.constant_inputs[i] == nullptr) continue;
     // A kernel that does not repack a constant reads a copy of its own.

@@ -36,15 +36,16 @@ class KernelTrial {
   void run_between(std::function<void()> work);
 
  private:
-  // The kernel made ready for one copy of the constants.
+  // The kernel made ready for one copy of the constants; for all of them, where it repacks none.
   struct Copy {
-    std::unique_ptr<PreparedKernel> prepared;
+    std::shared_ptr<PreparedKernel> prepared;
     std::vector<std::pair<size_t, const void*>> constants;  // by input; null where not read
   };
 
   // Of each of `recorded_` times that a recording does something.
   double replay_us(Recording& recording);
   double replay_us();
+  bool reads_constants(const KernelProblem& problem) const;
   void add_copy(const Kernel& kernel, KernelProblem problem, KernelCache& cache);
   // Several threads have written the next call's inputs, each a part of every page: whoever reads
   // them finds some in the caches of others.

@@ -268,10 +268,11 @@ double MachineModel::product_us(const DeviceModel& device, const KernelWork& wor
   if (flops_of(product) <= 0) return device.launch_us;
   const auto us_in = [&](DType type) {
     const ProductGrid grid(device, work.op, type, product.packed);
-    // What the images of a convolution take was measured image by image.
-    if (backend_ == "cpu" || work.op != "matmul") return grid.us(product);
-    const double right_bytes =
-        static_cast<double>(product.k * product.n) * static_cast<double>(size_of(type));
+    if (backend_ == "cpu") return grid.us(product);
+    // The images of a convolution have one weight.
+    const double right_bytes = work.op == "matmul" ? static_cast<double>(product.k * product.n) *
+                                                         static_cast<double>(size_of(type))
+                                                   : 0;
     return grid.side_by_side_us(product, right_bytes / device.read_bytes_per_us);
   };
   const auto us = us_in(work.dtype);

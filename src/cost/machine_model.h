@@ -100,8 +100,8 @@ class MachineModel {
   std::string to_json() const;
 
   // The time of a kernel on one of `devices` devices that are all at work. Measured sizes have
-  // their measured times; between them logarithms are interpolated. Products of a batch follow each
-  // other on a CPU; a GPU works on them side by side.
+  // their measured times; between them logarithms are interpolated. Products of a batch, and images
+  // of a convolution, follow each other on a CPU; a GPU works on them side by side.
   double kernel_us(const KernelWork& work, int64_t devices) const;
   // The time of a collective over `ranks`, `bytes` being the whole tensor's.
   double collective_us(std::string_view op, int64_t ranks, double bytes) const;

@@ -135,6 +135,9 @@ TEST(MachineModel, AGpuWorksOnTheProductsOfABatchSideBySide) {
   const double right_us = 15 * 4.0 * 64 * 64 / gpu.devices()[0].read_bytes_per_us;
   EXPECT_NEAR(sixteen, tall + right_us, 1e-9 * sixteen);
   EXPECT_LT(sixteen, 16 * one);
+  KernelWork images = product(16, 64, 64, true, 16);
+  images.op = "conv";
+  EXPECT_NEAR(gpu.kernel_us(images, 1), tall, 1e-9 * tall);
   // A CPU works on one after the other.
   EXPECT_NEAR(measured().kernel_us(product(16, 64, 64, true, 16), 1), 1.25 + 16 * (one - 1.25),
               1e-9 * one);
