@@ -140,29 +140,18 @@ double roofline_us(const DeviceModel& device, const KernelWork& work) {
 // Operations a byte; movements have none, which has no logarithm.
 double intensity(double flops, double bytes) { return std::max(flops / bytes, 1e-3); }
 
-// Times of the kernels of one op: curves over bytes, one for each measured intensity, interpolated
-// between them. Attention of many rows does more with each byte than that of one.
+// Times of the kernels of one op and width: curves over bytes, one for each measured intensity,
+// interpolated between them. Attention of many rows does more with each byte than that of one.
 class OpTable {
  public:
-  // Of several widths that were measured it reads the one nearest to `width`.
-  OpTable(const DeviceModel& device, std::string_view op, int64_t width = 0)
+  OpTable(const DeviceModel& device, std::string_view op, int64_t width)
       : launch_(device.launch_us) {
-    const auto distance = [&](const OpPoint& point) {
-      return std::abs(
-          std::log((static_cast<double>(point.width) + 1) / (static_cast<double>(width) + 1)));
-    };
     std::vector<const OpPoint*> points;
     for (const OpPoint& point : device.ops) {
-      if (point.op != op || point.bytes <= 0) continue;
-      if (!points.empty() && point.width != points.front()->width) {
-        if (distance(point) >= distance(*points.front())) continue;
-        points.clear();
-      }
-      points.push_back(&point);
+      if (point.op == op && point.width == width && point.bytes > 0) points.push_back(&point);
     }
     add_levels(std::move(points));
   }
-  bool empty() const { return levels_.empty(); }
 
   double us(double flops, double bytes) const {
     if (bytes <= 0) return launch_;
@@ -221,11 +210,32 @@ class OpTable {
   std::vector<Level> levels_;
 };
 
+// Of an op that was measured by this name. Between two widths it lies between what so many lines of
+// either take; beyond them, it takes what the same bytes do.
+std::optional<double> measured_us(const DeviceModel& device, std::string_view op,
+                                  const KernelWork& work) {
+  const auto of = [](int64_t width) { return static_cast<double>(width) + 1; };
+  std::vector<double> widths;
+  for (const OpPoint& point : device.ops) {
+    if (point.op == op && point.bytes > 0) widths.push_back(of(point.width));
+  }
+  if (widths.empty()) return std::nullopt;
+  const Bracket at = bracket(widths, of(work.width));
+  const auto us = [&](double width, double scale) {
+    return OpTable(device, op, std::llround(width) - 1).us(scale * work.flops, scale * work.bytes);
+  };
+  if (at.lower == at.upper) return us(at.lower, 1);
+  const double lower = us(at.lower, at.lower / of(work.width));
+  const double upper = us(at.upper, at.upper / of(work.width));
+  return lower * std::pow(upper / lower, at.fraction);
+}
+
 // Bytes alone, as kernels that were measured move them.
 double moving_us(const DeviceModel& device, double bytes) {
   for (const char* like : {"fused_elementwise", "copy"}) {
-    const OpTable table(device, like);
-    if (!table.empty()) return table.us(0, bytes);
+    KernelWork work;
+    work.bytes = bytes;
+    if (const auto us = measured_us(device, like, work)) return *us;
   }
   const double speed =
       bytes <= device.cache_bytes ? device.cache_bytes_per_us : device.read_bytes_per_us;
@@ -293,8 +303,9 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   if (work.op != "fused_elementwise") {
     for (const std::string_view op : {std::string_view(work.op), without_kind(work.op)}) {
       for (const DType type : {work.dtype, DType::kFloat32}) {
-        const OpTable table(device, name_in_type(std::string(op), type), work.width);
-        if (!table.empty()) return table.us(work.flops, work.bytes);
+        if (const auto us = measured_us(device, name_in_type(std::string(op), type), work)) {
+          return *us;
+        }
       }
     }
   }

@@ -220,22 +220,28 @@ TEST(MachineModel, WorkOfNothingIsALaunch) {
   EXPECT_EQ(model.kernel_us(product(0, 64, 64), 1), 1.25);
 }
 
-TEST(MachineModel, ReadsTheNearestWidth) {
+// Lines of a width between those measured take between what as many of these take.
+TEST(MachineModel, LiesBetweenMeasuredWidths) {
   MachineModel model;
   DeviceModel device;
-  device.ops.push_back({"attention", 1e5, 1e6, 100, 32});
-  device.ops.push_back({"attention", 1e5, 1e6, 70, 128});
+  for (const double bytes : {1e4, 1e5, 1e6}) {
+    // A line of 31 takes as long as one of 63, and one of 127 twice as long.
+    device.ops.push_back({"attention", bytes, 10 * bytes, bytes / 500, 31});
+    device.ops.push_back({"attention", bytes, 10 * bytes, bytes / 1000, 63});
+    device.ops.push_back({"attention", bytes, 10 * bytes, bytes / 1000, 127});
+  }
   model.devices().push_back(device);
-  KernelWork work = kernel("attention", 1e5, 1e6);
-  const auto at_width = [&](int64_t width) {
+  const auto at_width = [&](int64_t width, double bytes) {
+    KernelWork work = kernel("attention", bytes, 10 * bytes);
     work.width = width;
     return model.kernel_us(work, 1);
   };
-  EXPECT_EQ(at_width(16), 100);
-  EXPECT_EQ(at_width(32), 100);
-  EXPECT_EQ(at_width(48), 100);
-  EXPECT_EQ(at_width(100), 70);
-  EXPECT_EQ(at_width(128), 70);
+  EXPECT_NEAR(at_width(31, 1e5), 200, 1e-9);
+  EXPECT_NEAR(at_width(63, 1e5), 100, 1e-9);
+  EXPECT_NEAR(at_width(47, 48e3), 64, 0.5);  // a thousand lines, as of both
+  EXPECT_NEAR(at_width(95, 96e3), 96, 0.5);  // of 63: 64, of 127: 128
+  EXPECT_NEAR(at_width(15, 1e5), 200, 1e-9);
+  EXPECT_NEAR(at_width(255, 1e5), 100, 1e-9);
 }
 
 TEST(KernelCost, AProductTakesWhatItsOperandsAreComputedIn) {
