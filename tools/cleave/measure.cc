@@ -48,7 +48,8 @@ Action add_measure(CLI::App& app) {
       ->required();
   app.add_flag("--builtin", options->builtin,
                "write the built-in model, which serves where none is given");
-  app.add_option("--duration", options->seconds, "about how many seconds it may take")
+  app.add_option("--duration", options->seconds,
+                 "about how many seconds it may take; on GPUs two minutes at least")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   options->devices.add(app);
