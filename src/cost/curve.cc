@@ -37,7 +37,11 @@ double Curve::at(double size) const {
   const Point& a = *(upper - 1);
   if (size == a.size) return a.us;
   const double fraction = std::log(size / a.size) / std::log(b.size / a.size);
-  return a.us * std::pow(b.us / a.us, fraction);
+  return between(a.us, b.us, fraction);
+}
+
+double between(double lower, double upper, double fraction) {
+  return lower * std::pow(upper / lower, fraction);
 }
 
 Bracket bracket(const std::vector<double>& values, double x) {

@@ -29,6 +29,9 @@ class Curve {
   std::vector<Point> points_;  // by size
 };
 
+// So far from `lower` to `upper`, both > 0, in their logarithms.
+double between(double lower, double upper, double fraction);
+
 // Where `x` lies among values: the nearest on both sides (the same one at and beyond the ends) and
 // how far it is from the lower to the upper, in logarithms.
 struct Bracket {

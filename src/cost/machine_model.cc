@@ -57,24 +57,17 @@ class ProductGrid {
     const double k = static_cast<double>(std::max<int64_t>(product.k, 1));
     const double m = static_cast<double>(product.m);
     const Bracket at_k = bracket(values([](const Product& p) { return p.k; }), k);
-    double sum = 0;
-    double weights = 0;
-    const auto add = [&](double at, double weight) {
-      if (weight == 0) return;
-      // Not every n was measured with every k.
+    // Not every n was measured with every k.
+    const auto at_depth = [&](double depth) {
       const std::vector<double> widths =
           values([](const Product& p) { return p.n; },
-                 [&](const Product& p) { return static_cast<double>(p.k) == at; });
+                 [&](const Product& p) { return static_cast<double>(p.k) == depth; });
       const Bracket at_n = bracket(widths, n);
-      const double lower = column_us(at_n.lower, at, m);
-      const double upper = column_us(at_n.upper, at, m);
-      sum += weight * (std::log(lower) + at_n.fraction * std::log(upper / lower) +
-                       std::log(beyond(at_n, n)));
-      weights += weight;
+      return beyond(at_n, n) * between(column_us(at_n.lower, depth, m),
+                                       column_us(at_n.upper, depth, m), at_n.fraction);
     };
-    add(at_k.lower, 1 - at_k.fraction);
-    add(at_k.upper, at_k.fraction);
-    const double one = std::exp(sum / weights) * beyond(at_k, k);
+    const double one =
+        beyond(at_k, k) * between(at_depth(at_k.lower), at_depth(at_k.upper), at_k.fraction);
     const double base = std::min(one, launch_);
     return base + (one - base) * static_cast<double>(product.batch);
   }
@@ -164,7 +157,7 @@ class OpTable {
       return levels_[static_cast<size_t>(found - intensities.begin())].times.at(bytes);
     };
     const double lower = us_at(at.lower);
-    if (at.upper > at.lower) return lower * std::pow(us_at(at.upper) / lower, at.fraction);
+    if (at.upper > at.lower) return between(lower, us_at(at.upper), at.fraction);
     const double base = std::min(lower, launch_);
     return base + (lower - base) * beyond(at, wanted);
   }
@@ -185,7 +178,7 @@ class OpTable {
       if (upper == intensities.end() || upper->first == lower->first) return lower->second;
       const double fraction =
           std::log(bytes / lower->first) / std::log(upper->first / lower->first);
-      return lower->second * std::pow(upper->second / lower->second, fraction);
+      return between(lower->second, upper->second, fraction);
     }
   };
   static constexpr double kSameLevel = 1.5;  // times the least intensity of a level
@@ -227,7 +220,7 @@ std::optional<double> measured_us(const DeviceModel& device, std::string_view op
   if (at.lower == at.upper) return us(at.lower, 1);
   const double lower = us(at.lower, at.lower / of(work.width));
   const double upper = us(at.upper, at.upper / of(work.width));
-  return lower * std::pow(upper / lower, at.fraction);
+  return between(lower, upper, at.fraction);
 }
 
 // Bytes alone, as kernels that were measured move them.
@@ -349,7 +342,7 @@ double MachineModel::collective_us(std::string_view op, int64_t ranks, double by
   };
   const double lower = among(at.lower);
   double us = lower * beyond(at, group);
-  if (at.upper > at.lower) us = lower * std::pow(among(at.upper) / lower, at.fraction);
+  if (at.upper > at.lower) us = between(lower, among(at.upper), at.fraction);
   return link_factor_ * us;
 }
 
