@@ -85,6 +85,31 @@ void append(const Runs& runs, std::vector<CopyRuns>& entries) {
   entries.push_back(entry);
 }
 
+// The size of the largest message that one rank gets from another by the steps.
+int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
+  int64_t largest = 0;
+  for (size_t rank = 0; rank < steps_of.size(); ++rank) {
+    std::vector<int64_t> from(steps_of.size(), 0);
+    for (const CopyStep& step : steps_of[rank]) {
+      int64_t& bytes = from[static_cast<size_t>(step.peer)];
+      bytes += elements_of(step) * element_size;
+      if (static_cast<size_t>(step.peer) != rank) largest = std::max(largest, bytes);
+    }
+  }
+  return largest;
+}
+
+// The size of the largest part that a rank takes by the scatter_steps of all: of each term of it.
+int64_t largest_part(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
+  int64_t largest = 0;
+  for (const auto& steps : steps_of) {
+    int64_t bytes = 0;
+    for (const CopyStep& step : steps) bytes += elements_of(step) * element_size;
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
+
 // Shorter rows are no faster to read or write one by one than to pack.
 constexpr int64_t kLeastRun = 64;
 
@@ -168,22 +193,11 @@ void finish(CopyTable& table) {
 
 }  // namespace
 
-int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
-  int64_t largest = 0;
-  for (size_t rank = 0; rank < steps_of.size(); ++rank) {
-    std::vector<int64_t> from(steps_of.size(), 0);
-    for (const CopyStep& step : steps_of[rank]) {
-      int64_t& bytes = from[static_cast<size_t>(step.peer)];
-      bytes += elements_of(step) * element_size;
-      if (static_cast<size_t>(step.peer) != rank) largest = std::max(largest, bytes);
-    }
-  }
-  return largest;
-}
-
 ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                           int64_t element_size, bool in_rows) {
+                           int64_t element_size, const TakesRows& takes_rows) {
   ExchangePlan plan;
+  plan.largest = largest_message(steps_of, element_size);
+  const bool in_rows = takes_rows(plan.largest);
   const auto& own = steps_of[static_cast<size_t>(rank)];
   for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
     if (peer == rank) {
@@ -192,22 +206,15 @@ ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int 
       continue;
     }
     // Both ranks come to the same: they look at the same step.
-    const auto rows = [&](const std::vector<CopyStep>& steps, int from) {
-      return in_rows ? rows_of(steps, from, element_size, Dense::kNone) : std::nullopt;
+    const auto message = [&](const std::vector<CopyStep>& steps, int from, Dense dense,
+                             int64_t& staging, CopyTable& table) {
+      const auto rows = in_rows ? rows_of(steps, from, element_size, Dense::kNone) : std::nullopt;
+      if (rows) return message_of(*rows, dense == Dense::kDestination ? rows->src : rows->dst);
+      return lay_out(steps, from, element_size, dense, staging, table.entries);
     };
-    const auto& theirs = steps_of[static_cast<size_t>(peer)];
-    if (const auto sent = rows(theirs, rank)) {
-      plan.sends.push_back(message_of(*sent, sent->src));
-    } else {
-      plan.sends.push_back(lay_out(theirs, rank, element_size, Dense::kDestination,
-                                   plan.send_staging, plan.pack.entries));
-    }
-    if (const auto received = rows(own, peer)) {
-      plan.receives.push_back(message_of(*received, received->dst));
-    } else {
-      plan.receives.push_back(lay_out(own, peer, element_size, Dense::kSource, plan.receive_staging,
-                                      plan.unpack.entries));
-    }
+    plan.sends.push_back(message(steps_of[static_cast<size_t>(peer)], rank, Dense::kDestination,
+                                 plan.send_staging, plan.pack));
+    plan.receives.push_back(message(own, peer, Dense::kSource, plan.receive_staging, plan.unpack));
   }
   for (const CopyStep& step : own) {
     if (step.peer != rank) continue;
@@ -215,26 +222,18 @@ ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int 
     collapse(runs);
     append(runs, plan.local.entries);
   }
-  plan.largest = largest_message(steps_of, element_size);
   finish(plan.pack);
   finish(plan.local);
   finish(plan.unpack);
   return plan;
 }
 
-int64_t largest_part(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size) {
-  int64_t largest = 0;
-  for (const auto& steps : steps_of) {
-    int64_t bytes = 0;
-    for (const CopyStep& step : steps) bytes += elements_of(step) * element_size;
-    largest = std::max(largest, bytes);
-  }
-  return largest;
-}
-
 ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                         int64_t element_size, bool in_rows) {
+                         int64_t element_size, const TakesRows& takes_rows) {
   ScatterPlan plan;
+  const int64_t largest = largest_part(steps_of, element_size);
+  if (steps_of.size() > 1) plan.largest = largest;
+  const bool in_rows = takes_rows(largest);
   for (int peer = 0; peer < static_cast<int>(steps_of.size()); ++peer) {
     // scatter_steps name the rank that takes as the peer.
     const auto& steps = steps_of[static_cast<size_t>(peer)];
@@ -244,7 +243,6 @@ ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int ra
                               : lay_out(steps, peer, element_size, Dense::kDestination,
                                         plan.send_staging, plan.pack.entries));
   }
-  if (steps_of.size() > 1) plan.largest = largest_part(steps_of, element_size);
   int64_t staging = 0;
   plan.result = lay_out(steps_of[static_cast<size_t>(rank)], rank, element_size, Dense::kSource,
                         staging, plan.unpack.entries);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -58,13 +59,13 @@ struct ExchangePlan {
   int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
-// `steps_of` are the steps of all ranks (comm/copy_step.h). Where `in_rows`, messages of several
-// rows that are not short stay in the tensors, on both sides; without it, all are one stretch.
-ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                           int64_t element_size, bool in_rows);
+// Whether messages of several rows that are not short may stay in the tensors, if the largest has
+// so many bytes; where they may not, all are one stretch.
+using TakesRows = std::function<bool(int64_t largest)>;
 
-// Bytes of the largest message that one rank gets from another by the steps.
-int64_t largest_message(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size);
+// `steps_of` are the steps of all ranks (comm/copy_step.h). Rows stay in the tensors of both sides.
+ExchangePlan plan_exchange(std::span<const std::vector<CopyStep>> steps_of, int rank,
+                           int64_t element_size, const TakesRows& takes_rows);
 
 // What one rank does so that it holds its pieces of a reduced tensor: it sends each rank, itself
 // included, its term of that rank's pieces, and reduces what it gets.
@@ -77,13 +78,10 @@ struct ScatterPlan {
   int64_t largest = 0;  // message between any two ranks, the same on all
 };
 
-// Bytes of the largest part that a rank takes by the scatter_steps of all: of each term of it.
-int64_t largest_part(std::span<const std::vector<CopyStep>> steps_of, int64_t element_size);
-
-// `steps_of` are the scatter_steps of all ranks. Where `in_rows`, terms of several rows that are
-// not short are read where they lie; all ranks have those of a part in the same place.
+// `steps_of` are the scatter_steps of all ranks. Rows are read where they lie; all ranks have those
+// of a part in the same place.
 ScatterPlan plan_scatter(std::span<const std::vector<CopyStep>> steps_of, int rank,
-                         int64_t element_size, bool in_rows);
+                         int64_t element_size, const TakesRows& takes_rows);
 
 // Carries out a table between memories of the host: what device code does.
 void run_table(const CopyTable& table, const void* src, void* dst);

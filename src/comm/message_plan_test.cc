@@ -25,6 +25,10 @@ const std::byte* place(const Message& message, const Buffer& tensor, const Memor
   return message.staged ? staging.data() + message.offset : at(tensor, message.offset);
 }
 
+TakesRows rows(bool taken) {
+  return [taken](int64_t) { return taken; };
+}
+
 // Row by row; one side may lie one row behind the other.
 void copy_rows(const Message& message, const std::byte* from, int64_t src_stride, std::byte* to,
                int64_t dst_stride) {
@@ -41,7 +45,7 @@ std::vector<Buffer> exchanged(const std::vector<std::vector<CopyStep>>& steps,
   std::vector<ExchangePlan> plans;
   std::vector<Memory> sent(ranks);
   for (size_t r = 0; r < ranks; ++r) {
-    plans.push_back(plan_exchange(steps, static_cast<int>(r), element_size, in_rows));
+    plans.push_back(plan_exchange(steps, static_cast<int>(r), element_size, rows(in_rows)));
     sent[r].resize(static_cast<size_t>(plans[r].send_staging));
     run_table(plans[r].pack, sources[r].data(), sent[r].data());
   }
@@ -121,7 +125,7 @@ TEST(MessagePlan, ScattersEveryMap) {
       for (int r = 0; r < ranks; ++r) steps.push_back(scatter_steps(test.map, r));
       for (int i = 0; i < 2 * ranks; ++i) {
         const int r = i / 2;
-        const ScatterPlan plan = plan_scatter(steps, r, 1, /*in_rows=*/i % 2 != 0);
+        const ScatterPlan plan = plan_scatter(steps, r, 1, rows(i % 2 != 0));
         Memory staging(static_cast<size_t>(plan.send_staging));
         run_table(plan.pack, whole.data(), staging.data());
         const Message& own = plan.sends[static_cast<size_t>(r)];
@@ -148,7 +152,7 @@ TEST(MessagePlan, SendsFromAndReceivesInPlaceWhatIsOneStretch) {
   const ShardMap map = even_shard_map(1, 6, 8, 3);
   std::vector<std::vector<CopyStep>> steps;
   for (int r = 0; r < 3; ++r) steps.push_back(gather_steps(map, r));
-  const ExchangePlan plan = plan_exchange(steps, 1, 4, /*in_rows=*/false);
+  const ExchangePlan plan = plan_exchange(steps, 1, 4, rows(false));
   EXPECT_EQ(plan.send_staging + plan.receive_staging, 0);
   EXPECT_TRUE(plan.pack.entries.empty());
   EXPECT_TRUE(plan.unpack.entries.empty());
@@ -163,7 +167,7 @@ TEST(MessagePlan, LeavesRowsThatAreNotShortInTheTensors) {
   const ShardMap map = even_shard_map(5, 64, 1, 2);
   std::vector<std::vector<CopyStep>> steps;
   for (int r = 0; r < 2; ++r) steps.push_back(gather_steps(map, r));
-  const ExchangePlan plan = plan_exchange(steps, 0, 4, /*in_rows=*/true);
+  const ExchangePlan plan = plan_exchange(steps, 0, 4, rows(true));
   EXPECT_EQ(plan.send_staging + plan.receive_staging, 0);
   for (const Message& message : {plan.sends[1], plan.receives[1]}) {
     EXPECT_FALSE(message.staged);
@@ -173,12 +177,12 @@ TEST(MessagePlan, LeavesRowsThatAreNotShortInTheTensors) {
     EXPECT_EQ(message.dst_stride, 256);
   }
   EXPECT_EQ(plan.receives[1].offset, 128);
-  EXPECT_TRUE(plan_exchange(steps, 0, 4, /*in_rows=*/false).receives[1].staged);
+  EXPECT_TRUE(plan_exchange(steps, 0, 4, rows(false)).receives[1].staged);
   // Rows of 32 bytes.
-  EXPECT_TRUE(plan_exchange(steps, 0, 1, /*in_rows=*/true).receives[1].staged);
+  EXPECT_TRUE(plan_exchange(steps, 0, 1, rows(true)).receives[1].staged);
 
   for (int r = 0; r < 2; ++r) steps[static_cast<size_t>(r)] = scatter_steps(map, r);
-  const ScatterPlan scatter = plan_scatter(steps, 0, 4, /*in_rows=*/true);
+  const ScatterPlan scatter = plan_scatter(steps, 0, 4, rows(true));
   EXPECT_EQ(scatter.send_staging, 0);
   EXPECT_EQ(scatter.sends[1].offset, 128);
   EXPECT_EQ(scatter.sends[1].run, 128);
@@ -192,7 +196,7 @@ TEST(MessagePlan, UnrollsWhatHasTooManyLoops) {
   const std::vector<int64_t> part = {2, 1, 2, 1, 2, 1};
   BoxMap dst{{{part, {{{1, 1, 1, 1, 1, 1}, part, {0, 0, 0, 0, 0, 0}}}}}};
   const std::vector<std::vector<CopyStep>> steps = {redistribute_steps(src, dst, 0)};
-  const ExchangePlan plan = plan_exchange(steps, 0, 2, /*in_rows=*/true);
+  const ExchangePlan plan = plan_exchange(steps, 0, 2, rows(true));
   const Buffer whole = conformance::bit_patterns(conformance::product(shape), DType::kInt16, 4);
   Buffer result(8, DType::kInt16);
   run_table(plan.local, whole.data(), result.data());

@@ -41,7 +41,7 @@ const PlacedExchange& PlanCache::gather(const ShardMap& map, uint64_t hash, int6
   return find(gathers_, map, hash, element_size, [&] {
     map.validate(ranks_, kLargestElement);
     const auto steps = of_all_ranks(ranks_, [&](int rank) { return gather_steps(map, rank); });
-    return place_exchange(steps, element_size);
+    return place(plan_exchange(steps, rank_, element_size, takes_rows_));
   });
 }
 
@@ -49,8 +49,7 @@ const PlacedScatter& PlanCache::scatter(const ShardMap& map, uint64_t hash, int6
   return find(scatters_, map, hash, element_size, [&] {
     map.validate(ranks_, kLargestElement);
     const auto steps = of_all_ranks(ranks_, [&](int rank) { return scatter_steps(map, rank); });
-    const bool in_rows = takes_rows_(largest_part(steps, element_size));
-    PlacedScatter placed{plan_scatter(steps, rank_, element_size, in_rows), {}, {}};
+    PlacedScatter placed{plan_scatter(steps, rank_, element_size, takes_rows_), {}, {}};
     placed.pack = place(std::move(placed.plan.pack));
     placed.unpack = place(std::move(placed.plan.unpack));
     return placed;
@@ -66,14 +65,8 @@ const PlacedExchange& PlanCache::redistribute(const BoxMap& src, const BoxMap& d
     dst.validate(ranks_, shape, kLargestElement);
     const auto steps =
         of_all_ranks(ranks_, [&](int rank) { return redistribute_steps(src, dst, rank); });
-    return place_exchange(steps, element_size);
+    return place(plan_exchange(steps, rank_, element_size, takes_rows_));
   });
-}
-
-PlacedExchange PlanCache::place_exchange(std::span<const std::vector<CopyStep>> steps,
-                                         int64_t element_size) {
-  const bool in_rows = takes_rows_(largest_message(steps, element_size));
-  return place(plan_exchange(steps, rank_, element_size, in_rows));
 }
 
 PlacedTable PlanCache::place(CopyTable table) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -32,9 +31,6 @@ struct PlacedScatter {
   PlacedTable pack;
   PlacedTable unpack;
 };
-
-// Whether messages may stay in rows of tensors, if the largest has so many bytes.
-using TakesRows = std::function<bool(int64_t largest)>;
 
 // For one rank of a group; used by its thread, whose current device is the rank's. Maps are
 // validated when they are seen first (for elements of up to 8 bytes); see ShardMap::validate for
@@ -73,7 +69,6 @@ class PlanCache {
                      int64_t element_size, Make&& make);
   PlacedTable place(CopyTable table);
   PlacedExchange place(ExchangePlan plan);
-  PlacedExchange place_exchange(std::span<const std::vector<CopyStep>> steps, int64_t element_size);
 
   const int rank_;
   const int ranks_;
