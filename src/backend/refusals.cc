@@ -48,6 +48,16 @@ std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t 
   return refuse_strides(problem);
 }
 
+std::optional<std::string> refuse_group_normalisation(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
+  const DType type = problem.inputs[0].dtype;
+  if (!is_floating(type)) return "it takes floating types";
+  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &problem.outputs[0]}) {
+    if (view->dtype != type) return "operands and results are of one type";
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> refuse_normalisation(const KernelProblem& problem) {
   if (auto reason = refuse_operands(problem, 1, 3)) return reason;
   const TensorView& x = problem.inputs[0];

@@ -103,8 +103,8 @@ double InstructionCosts::rank_us(const Instruction& instruction, const SymbolVal
   }
   cost::KernelCost kernel(machine_, devices_);
   const bool alone = instruction.op == "fused_elementwise";
-  const std::string prefix = alone ? "" : "epilogue_";
-  const bool has_chain = instruction.attributes.has(prefix + "steps");
+  const std::string_view prefix = alone ? "" : kEpiloguePrefix;
+  const bool has_chain = FusedProgram::is_in(instruction.attributes, prefix);
   const FusedProgram chain =
       has_chain ? FusedProgram::from_attributes(instruction.attributes, prefix) : FusedProgram();
   // The op's own operands come first; its result is the chain's operand 0.

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "types/fused.h"
 #include "types/window.h"
 
 namespace cleave::cost {
@@ -51,9 +52,8 @@ std::optional<KernelSpec> exact_spec(const ops::OpDefinition& definition,
   auto attributes = local_conv(context.attributes, x, w, outputs[0]);
   if (!attributes) return std::nullopt;
   // Of a chain the anchor alone is timed.
-  for (const char* name : {"epilogue_inputs", "epilogue_steps", "epilogue_outputs", "rank"}) {
-    attributes->erase(name);
-  }
+  FusedProgram::erase_from(*attributes, kEpiloguePrefix);
+  attributes->erase("rank");
   KernelSpec spec{.op = "conv",
                   .attributes = std::move(*attributes),
                   .inputs = {x, w},

@@ -236,7 +236,8 @@ class Lowerer {
       instruction.name += (instruction.name.empty() ? "" : "+") + node.name;
       if (node.op == "rank_zero") instruction.attributes.set("rank", Dim::rank());
     }
-    chain.program.to_attributes(instruction.attributes, group.anchor.valid() ? "epilogue_" : "");
+    chain.program.to_attributes(instruction.attributes,
+                                group.anchor.valid() ? kEpiloguePrefix : "");
     if (group.anchor.valid()) {
       const ir::Node& anchor = graph_.node(group.anchor);
       for (size_t i = 0; i < anchor.inputs.size(); ++i) {

@@ -226,12 +226,12 @@ class ProgramCheck {
     const Attributes& attributes = instruction.attributes;
     const size_t operands = instruction.inputs.size();
     if (instruction.op == "fused_elementwise") check_fused(instruction, "", operands);
-    if (attributes.has("epilogue_steps")) {
+    if (FusedProgram::is_in(attributes, kEpiloguePrefix)) {
       // Its operand 0 is what the op makes of its own inputs; the others are the inputs behind
       // them.
       const size_t own = instruction.op == "group_norm" ? 3 : 2;
       require(operands >= own, "a fused chain follows too few operands");
-      check_fused(instruction, "epilogue_", operands - own + 1);
+      check_fused(instruction, kEpiloguePrefix, operands - own + 1);
     }
     if (is_collective(instruction.op) || instruction.op == "shard") {
       require(instruction.inputs.size() == 1 && instruction.outputs.size() == 1,

@@ -80,4 +80,14 @@ FusedProgram FusedProgram::from_attributes(const Attributes& attributes, std::st
   return program;
 }
 
+bool FusedProgram::is_in(const Attributes& attributes, std::string_view prefix) {
+  return attributes.has(std::string(prefix) + "steps");
+}
+
+void FusedProgram::erase_from(Attributes& attributes, std::string_view prefix) {
+  for (const char* name : {"inputs", "steps", "outputs"}) {
+    attributes.erase(std::string(prefix) + name);
+  }
+}
+
 }  // namespace cleave

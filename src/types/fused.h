@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "types/attributes.h"
@@ -18,6 +19,9 @@ struct FusedStep {
   bool operator==(const FusedStep&) const = default;
 };
 
+// Of the attributes of a chain behind an op, in the op's own kernel.
+inline constexpr std::string_view kEpiloguePrefix = "epilogue_";
+
 // All operands and results have one shape; operands reach it by strides (0 where broadcast).
 struct FusedProgram {
   int32_t inputs = 0;
@@ -29,6 +33,9 @@ struct FusedProgram {
   void to_attributes(Attributes& attributes, std::string_view prefix = "") const;
   // Validates everything: known text, arguments before the step, outputs that exist.
   static FusedProgram from_attributes(const Attributes& attributes, std::string_view prefix = "");
+  // Whether the attributes hold one, and without it.
+  static bool is_in(const Attributes& attributes, std::string_view prefix = "");
+  static void erase_from(Attributes& attributes, std::string_view prefix = "");
   bool operator==(const FusedProgram&) const = default;
 };
 

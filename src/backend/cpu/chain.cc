@@ -3,14 +3,12 @@
 namespace cleave::backend {
 namespace {
 
-constexpr std::string_view kPrefix = "epilogue_";
-
 bool has_chain(const KernelProblem& problem) {
-  return problem.attributes.has(std::string(kPrefix) + "steps");
+  return FusedProgram::is_in(problem.attributes, kEpiloguePrefix);
 }
 
 FusedProgram program_of(const KernelProblem& problem) {
-  if (has_chain(problem)) return FusedProgram::from_attributes(problem.attributes, kPrefix);
+  if (has_chain(problem)) return FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   return {.inputs = 1, .steps = {}, .outputs = {0}};
 }
 

@@ -83,7 +83,7 @@ std::optional<ChainGraph> ChainGraph::of(const KernelProblem& problem, const Ten
   ChainGraph chain;
   chain.result = problem.outputs[0].dtype;
   if (!CudaChain::is_there(problem)) return chain;
-  chain.program = FusedProgram::from_attributes(problem.attributes, "epilogue_");
+  chain.program = FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   const int32_t result = chain.program.inputs + static_cast<int32_t>(chain.program.steps.size());
   if (problem.outputs.size() != 1 || chain.program.outputs.size() != 1 ||
       chain.program.outputs[0] != result - 1 || !keeps_types(chain.program, chain.result)) {

@@ -109,7 +109,7 @@ Attributes attributes_of(const Case& c, std::vector<int64_t>& y) {
                                        {.op = "relu", .args = {3}, .type = c.type},
                                        {.op = "add", .args = {4, 2}, .type = c.type}},
                              .outputs = {5}};
-    chain.to_attributes(attributes, "epilogue_");
+    chain.to_attributes(attributes, kEpiloguePrefix);
   }
   return attributes;
 }

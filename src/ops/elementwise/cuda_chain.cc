@@ -7,12 +7,11 @@
 namespace cleave::backend {
 namespace {
 
-constexpr const char* kPrefix = "epilogue_";
 constexpr size_t kOperands = 2;  // of the op itself
 
 Attributes chain_attributes(const KernelProblem& problem) {
   Attributes attributes;
-  FusedProgram::from_attributes(problem.attributes, kPrefix).to_attributes(attributes);
+  FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix).to_attributes(attributes);
   attributes.set("rank", Dim(problem.attributes.integer("rank", 0)));
   return attributes;
 }
@@ -30,7 +29,7 @@ KernelProblem chain_problem(const KernelProblem& problem, const Attributes& attr
 }  // namespace
 
 bool CudaChain::is_there(const KernelProblem& problem) {
-  return problem.attributes.has(std::string(kPrefix) + "outputs");
+  return FusedProgram::is_in(problem.attributes, kEpiloguePrefix);
 }
 
 std::optional<std::string> CudaChain::refuses(const KernelProblem& problem) {

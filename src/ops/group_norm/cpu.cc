@@ -113,12 +113,7 @@ RunFunction prepare(const KernelProblem& problem) {
 }
 
 std::optional<std::string> refuses(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
-  const DType type = problem.inputs[0].dtype;
-  if (!is_floating(type)) return "it takes floating types";
-  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &problem.outputs[0]}) {
-    if (view->dtype != type) return "operands and results are of one type";
-  }
+  if (auto reason = refuse_group_normalisation(problem)) return reason;
   return refuse_strides(problem);
 }
 

@@ -7,24 +7,18 @@
 namespace cleave::backend {
 namespace {
 
-constexpr const char* kPrefix = "epilogue_";
-
 bool has_function(const KernelProblem& problem) {
-  return problem.attributes.has(std::string(kPrefix) + "steps");
+  return FusedProgram::is_in(problem.attributes, kEpiloguePrefix);
 }
 
 }  // namespace
 
 std::optional<std::string> refuse_group_norm(const KernelProblem& problem) {
-  if (auto reason = refuse_operands(problem, 3, 3)) return reason;
+  if (auto reason = refuse_group_normalisation(problem)) return reason;
   const DType type = problem.inputs[0].dtype;
-  if (!is_floating(type)) return "it takes floating types";
-  for (const TensorView* view : {&problem.inputs[1], &problem.inputs[2], &problem.outputs[0]}) {
-    if (view->dtype != type) return "operands and results are of one type";
-  }
   if (problem.outputs.size() != 1) return "it has one result";
   if (!has_function(problem)) return std::nullopt;
-  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kPrefix);
+  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   const auto last = static_cast<int32_t>(chain.steps.size());
   if (chain.inputs != 1 || chain.outputs != std::vector<int32_t>{last}) {
     return "the chain behind it has other operands or results";
@@ -39,7 +33,7 @@ std::string finish_source(const KernelProblem& problem) {
   if (!has_function(problem)) {
     return "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
   }
-  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kPrefix);
+  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   return chain_source(chain, {&problem.inputs[0].dtype, 1}, 0) +
          "__device__ inline Working<T> finish(Working<T> x) {\n"
          "  Working<T> y;\n  chain(x, y);\n  return y;\n}\n";

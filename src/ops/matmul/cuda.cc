@@ -205,7 +205,7 @@ class PlainMatmul final : public Kernel {
   std::string_view name() const override { return "matmul.plain"; }
   std::optional<std::string> refuses(const KernelProblem& problem) const override {
     if (auto reason = refuse_shapes(problem)) return reason;
-    if (problem.inputs.size() != 2 || problem.attributes.has("epilogue_steps")) {
+    if (problem.inputs.size() != 2 || FusedProgram::is_in(problem.attributes, kEpiloguePrefix)) {
       return "it takes no epilogue";
     }
     if (problem.inputs[0].dtype == DType::kBool) return "it takes numbers";

@@ -5,6 +5,7 @@
 
 #include "backend/cuda/launch.h"
 #include "ops/elementwise/cuda_chain.h"
+#include "types/fused.h"
 
 namespace cleave::backend {
 namespace {
@@ -24,9 +25,7 @@ struct Product {
                 .constant_keys = whole.constant_keys,
                 .load_constant = whole.load_constant,
                 .threads = whole.threads} {
-    for (const char* name : {"epilogue_inputs", "epilogue_steps", "epilogue_outputs"}) {
-      attributes.erase(name);
-    }
+    FusedProgram::erase_from(attributes, kEpiloguePrefix);
   }
   Product(const Product&) = delete;
   Product& operator=(const Product&) = delete;

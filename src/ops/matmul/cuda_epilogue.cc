@@ -5,8 +5,6 @@
 namespace cleave::backend {
 namespace {
 
-constexpr const char* kPrefix = "epilogue_";
-
 // Whether an operand is one row, which all rows share.
 bool is_row(const MatmulLayout& layout, size_t operand) {
   for (const IndexSpace* space : {&layout.batch_space, &layout.rows}) {
@@ -31,12 +29,12 @@ std::optional<cublasLtEpilogue_t> function_of(const std::string& op, DType type,
 // The epilogue, or nothing with the reason.
 std::optional<CublasEpilogue> parse(const KernelProblem& problem, std::string& reason) {
   CublasEpilogue epilogue;
-  if (!problem.attributes.has(std::string(kPrefix) + "steps")) {
+  if (!FusedProgram::is_in(problem.attributes, kEpiloguePrefix)) {
     if (problem.inputs.size() == 2) return epilogue;
     reason = "it has operands beside a and b";
     return std::nullopt;
   }
-  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kPrefix);
+  const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   const auto added = AddedTerms::of(chain, problem.attributes.integer("rank", 0));
   const DType type = problem.inputs[0].dtype;
   reason = "cuBLASLt has no such chain";
