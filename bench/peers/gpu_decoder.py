@@ -89,12 +89,12 @@ def times_of(peer: Peer, tokens: int, compiles: bool) -> dict[str, float]:
     angles = torch.arange(x.shape[1], device="cuda")[:, None] * frequencies[None]
     cos, sin = angles.cos().to(DTYPE), angles.sin().to(DTYPE)
     replays = 20 if tokens < 128 else 5
-    times = {"eager": graph_ms(lambda: peer.step(x, cos, sin, reduced), 7, replays)}
+    times = {"eager": graph_ms(lambda: peer.step(x, cos, sin, reduced), replays)}
     if compiles:
         torch._dynamo.reset()
         compiled = torch.compile(peer.step, dynamic=False)
         step = lambda: compiled(x, cos, sin, reduced_in_graph)  # noqa: E731
-        times["compile"] = graph_ms(step, 7, replays)
+        times["compile"] = graph_ms(step, replays)
     return times
 
 

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from .models import ROOT
+
+SECONDS = 1  # that each of the sides is timed for
 
 
 def options_of(name: str, description: str) -> argparse.ArgumentParser:
@@ -61,9 +64,19 @@ def _together() -> None:
         dist.barrier()
 
 
-def graph_ms(work: Callable[[], object], trials: int = 30, replays: int = 1) -> float:
+def _any_rank(goes_on: bool) -> bool:
+    """Whether any rank goes on: then all do."""
+    if not dist.is_initialized():
+        return goes_on
+    vote = torch.tensor(int(goes_on), device="cuda")
+    dist.all_reduce(vote, dist.ReduceOp.MAX)
+    return bool(vote.item())
+
+
+def graph_ms(work: Callable[[], object], replays: int = 1) -> float:
     """The median time of `work` in a CUDA graph, all ranks starting together: of trials of so many
-    replays, after a few that do not count."""
+    replays, after a few that do not count, for as long as `cleave_ms` runs: GPUs that work on and
+    on grow warm and slow down."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -78,7 +91,8 @@ def graph_ms(work: Callable[[], object], trials: int = 30, replays: int = 1) -> 
     for _ in range(3):
         graph.replay()
     times = []
-    for _ in range(trials):
+    stop = time.monotonic() + SECONDS
+    while len(times) < 10 or _any_rank(time.monotonic() < stop):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         _together()
         torch.cuda.synchronize()
@@ -103,7 +117,7 @@ def cleave_ms(program: Path, model: Path, devices: int, *options: str) -> float:
     """The median time of a run on so many GPUs, on the GPUs' clock, weights being noise; NaN where
     it fails, which is printed."""
     command = [str(program), "bench", str(model), f"--devices=cuda:0-{devices - 1}"]
-    command += ["--randomWeights", "--duration=1", "--json", "-", *options]
+    command += ["--randomWeights", f"--duration={SECONDS}", "--json", "-", *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         print(done.stderr)

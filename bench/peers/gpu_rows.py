@@ -45,7 +45,7 @@ def torch_us(name: str) -> float:
         for call in range(CALLS):
             work(operands[call % turns])
 
-    return 1e3 * graph_ms(calls, trials=9) / CALLS
+    return 1e3 * graph_ms(calls) / CALLS
 
 
 def main() -> None:

@@ -60,15 +60,15 @@ def test_equals_onnx_runtime_and_one_device(name, cleave, onnx_runtime, tmp_path
             (got,) = cleave.outputs(engine, inputs, tmp_path, on_devices(devices)).values()
             assert largest_difference(got, wanted)[0] <= 1e-4, (size, devices)
             # 60 layers behind each other amplify what rounding differs in: one device itself is
-            # 1e-5 from ONNX Runtime.
-            assert largest_difference(got, one)[1] <= 3e-5, (size, devices)
+            # 1e-5 from ONNX Runtime, and cuDNN adds up in another order for fewer channels.
+            assert largest_difference(got, one)[1] <= 5e-5, (size, devices)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_is_split_over_two_devices(name, cleave):
+def test_is_split_over_two_cpu_devices(name, cleave):
+    """GPUs have little to gain by it: there, one such image takes less than half a millisecond."""
     file, sizes, _ = NETWORKS[name]
-    plan = cleave(
-        "plan", FOLDER / "models" / file, on_devices(2), f"--shapes=x:{sizes[1]}", "--json", "-"
-    ).json
+    options = ("--devices=cpu:0-1", f"--shapes=x:{sizes[1]}", "--json", "-")
+    plan = cleave("plan", FOLDER / "models" / file, *options).json
     assert plan["optimal"]
     assert plan["cost_us"] < 0.7 * plan["unsplit_us"]

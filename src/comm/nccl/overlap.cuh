@@ -23,6 +23,18 @@ __device__ inline void await_stream() {
 #endif
 }
 
+// Has a value worked out before `await_stream` and not when it is first used, which would be later:
+// what is known without the stream's memory, parameters above all, is then at hand.
+template <class T>
+__device__ void work_out(T& value) {
+  static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+  if constexpr (sizeof(T) == 8) {
+    asm volatile("" : "+l"(value));
+  } else {
+    asm volatile("" : "+r"(value));
+  }
+}
+
 struct Grid {
   unsigned blocks;
   int threads;

@@ -17,32 +17,47 @@ inline constexpr int kPollsBetweenStops = 1024;
 
 // ---- epochs ----
 
-// The number of this epoch, never 0. Every thread asks once, at the start. A block keeps its own
-// count, so that none waits for another; block 0 counts for those that this kernel has not, four in
-// a store. It does so before it waits for anybody: a kernel that ends with less is over sooner.
-__device__ inline uint32_t this_epoch(const PeerView& view) {
-  auto* last = reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt);
-  const uint32_t next = last[blockIdx.x] + 1;
-  const uint32_t epoch = next == 0 ? 1 : next;
-  if (blockIdx.x != 0) return epoch;
-  for (unsigned first = 4 * threadIdx.x; first < kMostBlocks; first += 4 * blockDim.x) {
-    if (first >= gridDim.x) {
-      *reinterpret_cast<uint4*>(last + first) = make_uint4(epoch, epoch, epoch, epoch);
-      continue;
-    }
-    for (unsigned block = first; block < first + 4; ++block) {
-      if (block >= gridDim.x) last[block] = epoch;
+// The numbers of a rank's epochs. A block keeps its own count, so that none waits for another.
+class EpochCount {
+ public:
+  // Before `await_stream`.
+  __device__ explicit EpochCount(const PeerView& view)
+      : last_(reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt)) {
+    work_out(last_);
+  }
+
+  // The number of this epoch, never 0. Reading it takes as long as reading what is to be sent: a
+  // kernel asks for that first, so that it has both at once.
+  __device__ uint32_t next() const {
+    uint32_t last;
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];"
+                 : "=r"(last)
+                 : "l"(last_ + blockIdx.x)
+                 : "memory");
+    return last + 1 == 0 ? 1 : last + 1;
+  }
+
+  // By all threads of a block that has asked for the number, once: when they have sent what they
+  // have to, and before they wait for anybody. Block 0 counts for those that this kernel has not,
+  // four in a store.
+  __device__ void advance(uint32_t epoch) const {
+    __syncthreads();  // all threads have read the count
+    if (threadIdx.x == 0) last_[blockIdx.x] = epoch;
+    if (blockIdx.x != 0) return;
+    for (unsigned first = 4 * threadIdx.x; first < kMostBlocks; first += 4 * blockDim.x) {
+      if (first >= gridDim.x) {
+        *reinterpret_cast<uint4*>(last_ + first) = make_uint4(epoch, epoch, epoch, epoch);
+        continue;
+      }
+      for (unsigned block = first; block < first + 4; ++block) {
+        if (block >= gridDim.x) last_[block] = epoch;
+      }
     }
   }
-  return epoch;
-}
 
-// At the end, by all threads.
-__device__ inline void end_epoch(const PeerView& view, uint32_t epoch) {
-  __syncthreads();  // all threads have read the count
-  auto* last = reinterpret_cast<uint32_t*>(view.at[view.rank] + kEpochsAt);
-  if (threadIdx.x == 0) last[blockIdx.x] = epoch;
-}
+ private:
+  uint32_t* last_;
+};
 
 __device__ inline bool must_stop(const PeerView& view) {
   uint32_t stop;
@@ -149,76 +164,6 @@ __device__ inline std::byte* slot(const PeerView& view, int owner, int source, u
   return (epoch & 1) != 0 ? even + view.ranks * view.slot_bytes : even;
 }
 
-// ---- payloads: memory that need not be aligned, or that ends before ----
-
-// What a word carries of elements of a type: whole ones.
-template <class T>
-constexpr int kPayloadBytes = sizeof(T) == 8 ? 8 : 12;
-
-// The words of a message; an empty one is a word too, which says that its sender has come.
-template <class T = std::byte>
-__host__ __device__ int64_t words_of(int64_t bytes) {
-  return bytes == 0 ? 1 : (bytes + kPayloadBytes<T> - 1) / kPayloadBytes<T>;
-}
-
-__host__ __device__ inline bool aligned_to_words(const void* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 4 == 0;
-}
-
-// `base` is aligned to 4 bytes where `aligned` says so. Bytes behind the end are 0.
-template <class T = std::byte>
-__device__ Payload load_payload(const std::byte* base, int64_t word, int64_t bytes, bool aligned) {
-  constexpr int kBytes = kPayloadBytes<T>;
-  const std::byte* from = base + word * kBytes;
-  const int64_t left = bytes - word * kBytes;
-  Payload payload = {};
-  if (aligned && left >= kBytes) {
-#pragma unroll
-    for (int i = 0; i < kBytes / 4; ++i) {
-      payload.at[i] = reinterpret_cast<const uint32_t*>(from)[i];
-    }
-    return payload;
-  }
-#pragma unroll
-  for (int i = 0; i < kBytes; ++i) {
-    if (i < left) payload.at[i / 4] |= uint32_t{static_cast<uint8_t>(from[i])} << (8 * (i % 4));
-  }
-  return payload;
-}
-
-template <class T = std::byte>
-__device__ void store_payload(std::byte* base, int64_t word, int64_t bytes, bool aligned,
-                              const Payload& payload) {
-  constexpr int kBytes = kPayloadBytes<T>;
-  std::byte* to = base + word * kBytes;
-  const int64_t left = bytes - word * kBytes;
-  if (aligned && left >= kBytes) {
-#pragma unroll
-    for (int i = 0; i < kBytes / 4; ++i) reinterpret_cast<uint32_t*>(to)[i] = payload.at[i];
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < kBytes; ++i) {
-    if (i < left) to[i] = static_cast<std::byte>(payload.at[i / 4] >> (8 * (i % 4)));
-  }
-}
-
-// The elements that a payload carries, and back.
-template <class Elements>
-__device__ Elements elements_of(const Payload& payload) {
-  static_assert(sizeof(Elements) <= sizeof payload);
-  Elements elements;
-  memcpy(&elements, &payload, sizeof elements);
-  return elements;
-}
-template <class Elements>
-__device__ Payload payload_of(const Elements& elements) {
-  static_assert(sizeof(Elements) <= sizeof(Payload));
-  Payload payload = {};
-  memcpy(&payload, &elements, sizeof elements);
-  return payload;
-}
-
 // ---- values ----
 
 template <class To, class From>
@@ -256,24 +201,26 @@ struct Addresses {
   std::byte* second[kMostPeers];
 };
 
-// Tells each peer `first(peer)` and `second`, and waits for theirs. By all threads; whether it may
-// go on.
+// Tells each peer `first(peer)` and `second`, counts the epoch, and waits for theirs. By all
+// threads; whether it may go on.
 template <class First>
-__device__ bool swap_addresses(const PeerView& view, uint32_t epoch, First&& first,
-                               std::byte* second, Addresses& told) {
+__device__ bool swap_addresses(const PeerView& view, const EpochCount& count, uint32_t epoch,
+                               First&& first, std::byte* second, Addresses& told) {
   const int peer = static_cast<int>(threadIdx.x);
+  const bool meets = peer < view.ranks && peer != view.rank;
+  const auto place = [&](int owner, int source) {
+    const int64_t number = int64_t{epoch & 1} * kMostPeers + source;
+    return view.at[owner] + kAddressesAt + number * kAddressBytes;
+  };
+  if (meets && blockIdx.x == 0) {
+    fence();  // what the stream has done before is seen by whoever sees the addresses
+    std::byte* const to = place(peer, view.rank);
+    FlaggedAddress(first(peer), epoch).store(to);
+    FlaggedAddress(second, epoch).store(to + 16);
+  }
+  count.advance(epoch);
   bool stopped = false;
-  if (peer < view.ranks && peer != view.rank) {
-    const auto place = [&](int owner, int source) {
-      const int64_t number = int64_t{epoch & 1} * kMostPeers + source;
-      return view.at[owner] + kAddressesAt + number * kAddressBytes;
-    };
-    if (blockIdx.x == 0) {
-      fence();  // what the stream has done before is seen by whoever sees the addresses
-      std::byte* const to = place(peer, view.rank);
-      FlaggedAddress(first(peer), epoch).store(to);
-      FlaggedAddress(second, epoch).store(to + 16);
-    }
+  if (meets) {
     const std::byte* const from = place(view.rank, peer);
     FlaggedAddress one = FlaggedAddress::load(from);
     FlaggedAddress other = FlaggedAddress::load(from + 16);

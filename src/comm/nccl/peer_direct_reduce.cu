@@ -14,11 +14,12 @@ __global__ void __launch_bounds__(kDirectThreads)
   constexpr int kElements = 16 / sizeof(T);
   constexpr int kUnroll = kRanks <= 2 ? 4 : 1;
   __shared__ Addresses told;
+  const EpochCount count(view);
   await_stream();
-  const uint32_t epoch = this_epoch(view);
+  const uint32_t epoch = count.next();
   const auto* own = reinterpret_cast<const std::byte*>(src);
   const auto tell = [&](int) { return own; };
-  if (swap_addresses(view, epoch, tell, reinterpret_cast<std::byte*>(dst), told)) {
+  if (swap_addresses(view, count, epoch, tell, reinterpret_cast<std::byte*>(dst), told)) {
     // Nobody else touches it, so that source and destination may be the same.
     Slice<T, kRanks> slice;
     slice.ranks = view.ranks;
@@ -35,7 +36,6 @@ __global__ void __launch_bounds__(kDirectThreads)
     slice.template reduce<1, 1>(begin + packs * kElements, end - begin - packs * kElements, op);
   }
   end_together(view, epoch);
-  end_epoch(view, epoch);
 }
 
 }  // namespace

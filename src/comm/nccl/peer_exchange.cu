@@ -8,7 +8,11 @@ namespace {
 // The first `blocks` blocks of a grid exchange; those behind them copy what the rank has for itself
 // meanwhile, and wait for nobody.
 template <int kThreads>
-__device__ void copy_own(const PeerMessage& own, unsigned blocks) {
+__device__ void copy_own(const PeerView& view, const PeerMessages& messages, unsigned blocks) {
+  const PeerMessage& own = messages.of[view.rank];
+  const EpochCount count(view);
+  await_stream();
+  count.advance(count.next());
   copy_message<kThreads>(
       {blockIdx.x - blocks, gridDim.x - blocks},
       {static_cast<const std::byte*>(own.send), static_cast<std::byte*>(own.receive),
@@ -16,22 +20,11 @@ __device__ void copy_own(const PeerMessage& own, unsigned blocks) {
 }
 
 // Threads send all they have to before they wait.
-__device__ void exchange_flagged(const PeerView& view, const PeerMessages& messages, uint32_t epoch,
+__device__ void exchange_flagged(const PeerView& view, const PeerMessages& messages,
                                  unsigned blocks) {
   const int64_t step = int64_t{blocks} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
-  for (int distance = 1; distance < view.ranks; ++distance) {
-    const int peer = (view.rank + distance) % view.ranks;
-    const PeerMessage& message = messages.of[peer];
-    const auto* from = static_cast<const std::byte*>(message.send);
-    const int64_t bytes = message.send_bytes;
-    const bool aligned = aligned_to_words(from, message.send_rows, bytes);
-    std::byte* const to = slot(view, peer, view.rank, epoch);
-    for (int64_t word = first; word < words_of(bytes); word += step) {
-      FlaggedWord{load_payload(from, message.send_rows, word, bytes, aligned), epoch}.store(
-          to + word * 16);
-    }
-  }
+  const uint32_t epoch = send_messages(view, messages, first, step);
   for (int distance = 1; distance < view.ranks; ++distance) {
     const int peer = (view.rank + distance) % view.ranks;
     const PeerMessage& message = messages.of[peer];
@@ -42,7 +35,8 @@ __device__ void exchange_flagged(const PeerView& view, const PeerMessages& messa
     for (int64_t word = first; word < words_of(bytes); word += step) {
       const std::byte* const place = from + word * 16;
       const FlaggedWord come = wait_for(view, place, epoch, FlaggedWord::load(place));
-      store_payload(to, message.receive_rows, word, bytes, aligned, come.payload);
+      PayloadPlace<std::byte, std::byte>(to, message.receive_rows, word, bytes, aligned)
+          .store(come.payload);
     }
   }
 }
@@ -50,24 +44,24 @@ __device__ void exchange_flagged(const PeerView& view, const PeerMessages& messa
 __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view,
                    const __grid_constant__ PeerMessages messages, unsigned blocks) {
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
   if (blockIdx.x < blocks) {
-    exchange_flagged(view, messages, epoch, blocks);
+    exchange_flagged(view, messages, blocks);
   } else {
-    copy_own<kFlaggedThreads>(messages.of[view.rank], blocks);
+    copy_own<kFlaggedThreads>(view, messages, blocks);
   }
-  end_epoch(view, epoch);
 }
 
 // Each rank fetches what its peers have for it, beginning with the next one.
-__device__ void exchange_direct(const PeerView& view, const PeerMessages& messages, uint32_t epoch,
+__device__ void exchange_direct(const PeerView& view, const PeerMessages& messages,
                                 unsigned blocks) {
   __shared__ Addresses told;
+  const EpochCount count(view);
+  await_stream();
+  const uint32_t epoch = count.next();
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.of[peer].send);
   };
-  if (swap_addresses(view, epoch, message_for, nullptr, told)) {
+  if (swap_addresses(view, count, epoch, message_for, nullptr, told)) {
     for (int distance = 1; distance < view.ranks; ++distance) {
       const int peer = (view.rank + distance) % view.ranks;
       const PeerMessage& message = messages.of[peer];
@@ -83,14 +77,11 @@ __device__ void exchange_direct(const PeerView& view, const PeerMessages& messag
 __global__ void __launch_bounds__(kDirectThreads)
     direct_kernel(const __grid_constant__ PeerView view,
                   const __grid_constant__ PeerMessages messages, unsigned blocks) {
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
   if (blockIdx.x < blocks) {
-    exchange_direct(view, messages, epoch, blocks);
+    exchange_direct(view, messages, blocks);
   } else {
-    copy_own<kDirectThreads>(messages.of[view.rank], blocks);
+    copy_own<kDirectThreads>(view, messages, blocks);
   }
-  end_epoch(view, epoch);
 }
 
 // Blocks that exchange, and those behind them for what the rank has for itself.

@@ -1,7 +1,7 @@
 // An all_reduce in which every rank pushes its term to all others in flagged words.
 #include "comm/nccl/arithmetic.cuh"
 #include "comm/nccl/check.h"
-#include "comm/nccl/peer.cuh"
+#include "comm/nccl/peer_payload.cuh"
 
 namespace cleave::nccl {
 namespace {
@@ -13,16 +13,34 @@ __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view, const std::byte* src, std::byte* dst,
                    int64_t bytes, int64_t words, ReduceOp op, bool src_aligned, bool dst_aligned) {
   using P = Pack<T, kPayloadBytes<T> / sizeof(T)>;
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
-  for (int64_t i = first; i < words; i += step) {
-    const Payload own = load_payload<T>(src, i, bytes, src_aligned);
+  const MessageRows whole{bytes, 0};
+  const auto source = [&](int64_t i) {
+    return PayloadPlace<T, const std::byte>(src, whole, i, bytes, src_aligned);
+  };
+  const EpochCount count(view);
+  auto place = source(first);
+  place.work_out();
+  await_stream();
+  Payload own = place.begin_load();
+  const uint32_t epoch = count.next();
+  const auto send = [&](int64_t i) {
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       if (r >= view.ranks || r == view.rank) continue;
       FlaggedWord{own, epoch}.store(slot(view, r, view.rank, epoch) + i * 16);
+    }
+  };
+  if (first < words) {
+    place.end_load(own);
+    send(first);
+  }
+  count.advance(epoch);
+  for (int64_t i = first; i < words; i += step) {
+    if (i != first) {
+      own = source(i).load();
+      send(i);
     }
     const auto received = [&](int r) { return slot(view, view.rank, r, epoch) + i * 16; };
     FlaggedWord terms[kRanks];
@@ -42,9 +60,8 @@ __global__ void __launch_bounds__(kFlaggedThreads)
         sum.add(op, term);
       }
     }
-    store_payload<T>(dst, i, bytes, dst_aligned, payload_of(sum.rounded()));
+    PayloadPlace<T, std::byte>(dst, whole, i, bytes, dst_aligned).store(payload_of(sum.rounded()));
   }
-  end_epoch(view, epoch);
 }
 
 }  // namespace

@@ -1,78 +1,9 @@
-// Messages that lie in rows of a tensor (MessageRows in peer_view.h).
+// Copies of messages that may lie in rows of a tensor (MessageRows in peer_view.h).
 #pragma once
 
-#include "comm/nccl/peer.cuh"
+#include "comm/nccl/peer_payload.cuh"
 
 namespace cleave::nccl {
-
-// Bytes or elements of a message whose rows have `run` of them: which row, and where in it. 32 bits
-// divide much faster than 64.
-struct RowPlace {
-  uint32_t row;
-  uint32_t column;
-
-  __device__ RowPlace(uint32_t index, uint32_t run) : row(index / run), column(index - row * run) {}
-  __device__ int64_t offset(int64_t stride) const { return row * stride + column; }
-  __device__ void advance(uint32_t run) {
-    if (++column < run) return;
-    column = 0;
-    ++row;
-  }
-};
-
-__host__ __device__ inline bool is_stretch(const MessageRows& rows, int64_t bytes) {
-  return rows.run >= bytes;
-}
-
-// Whether words of a message begin at multiples of 4 bytes wherever they do not cross rows.
-__device__ inline bool aligned_to_words(const void* base, const MessageRows& rows, int64_t bytes) {
-  return aligned_to_words(base) &&
-         (is_stretch(rows, bytes) || (rows.run % 4 == 0 && rows.stride % 4 == 0));
-}
-
-// As load_payload and store_payload, of a message of `bytes` that may lie in rows.
-template <class T = std::byte>
-__device__ Payload load_payload(const std::byte* base, const MessageRows& rows, int64_t word,
-                                int64_t bytes, bool aligned) {
-  constexpr uint32_t kBytes = kPayloadBytes<T>;
-  if (is_stretch(rows, bytes)) return load_payload<T>(base, word, bytes, aligned);
-  const auto run = static_cast<uint32_t>(rows.run);
-  const uint32_t begin = static_cast<uint32_t>(word) * kBytes;
-  RowPlace place(begin, run);
-  if (place.column + kBytes <= run) {
-    return load_payload<T>(base + place.offset(rows.stride), 0, bytes - begin, aligned);
-  }
-  Payload payload = {};
-#pragma unroll
-  for (uint32_t i = 0; i < kBytes; ++i) {
-    if (begin + i < bytes) {
-      const auto byte = static_cast<uint8_t>(base[place.offset(rows.stride)]);
-      payload.at[i / 4] |= uint32_t{byte} << (8 * (i % 4));
-    }
-    place.advance(run);
-  }
-  return payload;
-}
-
-template <class T = std::byte>
-__device__ void store_payload(std::byte* base, const MessageRows& rows, int64_t word, int64_t bytes,
-                              bool aligned, const Payload& payload) {
-  constexpr uint32_t kBytes = kPayloadBytes<T>;
-  if (is_stretch(rows, bytes)) return store_payload<T>(base, word, bytes, aligned, payload);
-  const auto run = static_cast<uint32_t>(rows.run);
-  const uint32_t begin = static_cast<uint32_t>(word) * kBytes;
-  RowPlace place(begin, run);
-  if (place.column + kBytes <= run) {
-    return store_payload<T>(base + place.offset(rows.stride), 0, bytes - begin, aligned, payload);
-  }
-#pragma unroll
-  for (uint32_t i = 0; i < kBytes; ++i) {
-    if (begin + i < bytes) {
-      base[place.offset(rows.stride)] = static_cast<std::byte>(payload.at[i / 4] >> (8 * (i % 4)));
-    }
-    place.advance(run);
-  }
-}
 
 // A message as it lies at both ends.
 struct MessageCopy {

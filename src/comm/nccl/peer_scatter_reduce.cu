@@ -5,40 +5,27 @@
 namespace cleave::nccl {
 namespace {
 
-// As the all_reduce of this kind, but that each peer gets a message of its own. `words` is the
-// number of words of the largest one, `bytes` the size of what this rank gets.
+// As the all_reduce of this kind, but that each peer gets a message of its own; `bytes` is the size
+// of what this rank gets.
 template <class T>
 __global__ void __launch_bounds__(kFlaggedThreads)
     flagged_kernel(const __grid_constant__ PeerView view,
                    const __grid_constant__ PeerMessages messages, std::byte* dst, int64_t bytes,
-                   int64_t words, ReduceOp op) {
+                   ReduceOp op) {
   using P = Pack<T, kPayloadBytes<T> / sizeof(T)>;
-  await_stream();
-  const uint32_t epoch = this_epoch(view);
   const int64_t step = int64_t{gridDim.x} * kFlaggedThreads;
   const int64_t first = int64_t{blockIdx.x} * kFlaggedThreads + threadIdx.x;
-  const auto payload_for = [&](int r, int64_t i) {
-    const PeerMessage& message = messages.of[r];
-    const auto* from = static_cast<const std::byte*>(message.send);
-    const bool aligned = aligned_to_words(from, message.send_rows, message.send_bytes);
-    return load_payload<T>(from, message.send_rows, i, message.send_bytes, aligned);
-  };
-  for (int64_t i = first; i < words; i += step) {
-#pragma unroll
-    for (int r = 0; r < kMostPeers; ++r) {
-      if (r >= view.ranks || r == view.rank || i >= words_of<T>(messages.of[r].send_bytes))
-        continue;
-      FlaggedWord{payload_for(r, i), epoch}.store(slot(view, r, view.rank, epoch) + i * 16);
-    }
-    if (i >= words_of<T>(bytes)) continue;
+  const uint32_t epoch = send_messages<T>(view, messages, first, step);
+  const Outgoing<T> kept(view, messages, view.rank);
+  const bool aligned = aligned_to_words(dst);
+  for (int64_t i = first; i < words_of<T>(bytes); i += step) {
+    const Payload own = kept.place(i).load();
     Sum<T, kPayloadBytes<T> / sizeof(T)> sum;
 #pragma unroll
     for (int r = 0; r < kMostPeers; ++r) {
       if (r >= view.ranks) continue;
-      Payload term;
-      if (r == view.rank) {
-        term = payload_for(r, i);
-      } else {
+      Payload term = own;
+      if (r != view.rank) {
         const std::byte* const place = slot(view, view.rank, r, epoch) + i * 16;
         term = wait_for(view, place, epoch, FlaggedWord::load(place)).payload;
       }
@@ -48,24 +35,24 @@ __global__ void __launch_bounds__(kFlaggedThreads)
         sum.add(op, elements_of<P>(term));
       }
     }
-    store_payload<T>(dst, i, bytes, aligned_to_words(dst), payload_of(sum.rounded()));
+    PayloadPlace<T, std::byte>(dst, {bytes, 0}, i, bytes, aligned).store(payload_of(sum.rounded()));
   }
-  end_epoch(view, epoch);
 }
 
 template <class T>
 __global__ void __launch_bounds__(kDirectThreads)
     direct_kernel(const __grid_constant__ PeerView view,
-                  const __grid_constant__ PeerMessages messages, T* dst, int64_t count,
+                  const __grid_constant__ PeerMessages messages, T* dst, int64_t elements,
                   ReduceOp op) {
   constexpr int kElements = 16 / sizeof(T);
   __shared__ Addresses told;
+  const EpochCount count(view);
   await_stream();
-  const uint32_t epoch = this_epoch(view);
+  const uint32_t epoch = count.next();
   const auto message_for = [&](int peer) {
     return static_cast<const std::byte*>(messages.of[peer].send);
   };
-  if (swap_addresses(view, epoch, message_for, nullptr, told)) {
+  if (swap_addresses(view, count, epoch, message_for, nullptr, told)) {
     Slice<T, kMostPeers> slice;
     slice.ranks = view.ranks;
     slice.results = 1;
@@ -77,17 +64,16 @@ __global__ void __launch_bounds__(kDirectThreads)
     }
     const PeerMessage& own = messages.of[view.rank];
     if (is_stretch(own.send_rows, own.send_bytes)) {
-      const int64_t packs = slice.aligned() ? count / kElements : 0;
+      const int64_t packs = slice.aligned() ? elements / kElements : 0;
       slice.template reduce<kElements, 1>(0, packs, op);
-      slice.template reduce<1, 1>(packs * kElements, count - packs * kElements, op);
+      slice.template reduce<1, 1>(packs * kElements, elements - packs * kElements, op);
     } else if (slice.aligned() && (own.send_rows.run | own.send_rows.stride) % 16 == 0) {
-      slice.template reduce<kElements, 1>(0, count / kElements, op, own.send_rows);
+      slice.template reduce<kElements, 1>(0, elements / kElements, op, own.send_rows);
     } else {
-      slice.template reduce<1, 1>(0, count, op, own.send_rows);
+      slice.template reduce<1, 1>(0, elements, op, own.send_rows);
     }
   }
   end_together(view, epoch);
-  end_epoch(view, epoch);
 }
 
 }  // namespace
@@ -104,9 +90,9 @@ void flagged_reduce_scatter(const PeerView& view, const PeerMessages& messages, 
                             const Launch& launch) {
   const int64_t bytes = count * static_cast<int64_t>(size_of(type));
   with_device_type(type, op, [&]<class T>(T, ReduceOp device_op) {
-    const int64_t words = words_of<T>(largest);
-    start_kernel(flagged_kernel<T>, flagged_grid(words), launch, "starting a reduce_scatter", view,
-                 messages, static_cast<std::byte*>(dst), bytes, words, device_op);
+    start_kernel(flagged_kernel<T>, flagged_grid(words_of<T>(largest)), launch,
+                 "starting a reduce_scatter", view, messages, static_cast<std::byte*>(dst), bytes,
+                 device_op);
   });
 }
 
