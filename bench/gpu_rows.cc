@@ -1,10 +1,14 @@
-// Times ops on the first GPU whose few lines are long, as vocabularies make them, beside what the
-// bytes alone would take: a line a case, "softmax f16 1 x 128256", the kernel chosen, microseconds
-// of a call among others in a recording, and the floor. bench/peers/gpu_rows.py runs PyTorch beside
-// it.
+//   bench_gpu_rows [PART OF A CASE'S NAME]
+//
+// Times ops on the first GPU whose few lines are long, as vocabularies make them, and the rows of
+// usual networks, beside what the bytes alone would take: a line a case, "softmax f16 1 x 128256",
+// the kernel chosen, microseconds of a call among others in a recording, and the floor.
+// bench/peers/gpu_rows.py runs PyTorch beside it.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "backend/kernel_trial.h"
@@ -29,6 +33,11 @@ struct Case {
 constexpr int64_t kVocabulary = 128256;
 constexpr int64_t kMillion = int64_t{1} << 20;
 
+// Of networks: heads, hidden sizes of small and large transformers; lines and extents.
+constexpr std::pair<int64_t, int64_t> kRows[] = {{65536, 64},  {65536, 128}, {3152, 768},
+                                                 {4608, 3072}, {1, 8192},    {64, 8192},
+                                                 {1024, 8192}, {2048, 4096}};
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const DType type : {DType::kFloat16, DType::kFloat32}) {
@@ -49,7 +58,20 @@ std::vector<Case> all_cases() {
     cases.push_back({"reduce_max", type, 1, 16 * kMillion});
     cases.push_back({"reduce_sum", type, 64, kVocabulary});
   }
+  for (const auto& [lines, extent] : kRows) {
+    cases.push_back({"layer_norm", DType::kFloat16, lines, extent});
+    cases.push_back({extent > 1024 ? "rms_norm" : "softmax", DType::kFloat16, lines, extent});
+  }
   return cases;
+}
+
+bool is_norm(const Case& c) { return std::string_view(c.op).ends_with("_norm"); }
+
+std::vector<TensorView> inputs_of(const Case& c) {
+  std::vector<TensorView> inputs = {TensorView::dense(c.type, {c.lines, c.extent})};
+  if (is_norm(c)) inputs.push_back(TensorView::dense(c.type, {c.extent}));
+  if (c.op == std::string_view("layer_norm")) inputs.push_back(inputs[1]);
+  return inputs;
 }
 
 std::vector<TensorView> outputs_of(const Case& c) {
@@ -61,29 +83,32 @@ std::vector<TensorView> outputs_of(const Case& c) {
           TensorView::dense(DType::kInt64, {c.lines, c.k})};
 }
 
+std::string name_of_case(const Case& c) {
+  std::string name =
+      fmt::format("{} {} {} x {}", c.op, std::string(name_of(c.type)), c.lines, c.extent);
+  if (c.k > 0) name += fmt::format(" k {}", c.k);
+  return name;
+}
+
 void time_case(const Case& c, const KernelRegistry& registry, KernelCache& cache) {
   const bool reduces = std::string_view(c.op).starts_with("reduce");
   Attributes attributes = {{"axis", Dim(1)}};
   if (reduces) attributes = {{"axes", std::vector<Dim>{Dim(1)}}};
   if (c.k > 0) attributes = {{"axis", Dim(1)}, {"k", Dim(c.k)}};
-  const KernelProblem problem{.op = c.op,
-                              .attributes = attributes,
-                              .inputs = {TensorView::dense(c.type, {c.lines, c.extent})},
-                              .outputs = outputs_of(c)};
+  if (is_norm(c)) attributes = {{"axes", Dim(1)}, {"epsilon", 1e-5}};
+  const KernelProblem problem{
+      .op = c.op, .attributes = attributes, .inputs = inputs_of(c), .outputs = outputs_of(c)};
   int64_t bytes = problem.inputs[0].elements() * static_cast<int64_t>(size_of(c.type));
   for (const TensorView& out : problem.outputs) {
     bytes += out.elements() * static_cast<int64_t>(size_of(out.dtype));
   }
-  std::string name =
-      fmt::format("{} {} {} x {}", c.op, std::string(name_of(c.type)), c.lines, c.extent);
-  if (c.k > 0) name += fmt::format(" k {}", c.k);
   for (const Kernel* kernel : registry.takers(problem)) {
     KernelTrial trial(*kernel, problem, cache);
     trial.call();
     std::vector<double> times(9);
     for (double& us : times) us = trial.call_us();
     std::sort(times.begin(), times.end());
-    fmt::print("{}\t{}\t{:.2f}\t{:.2f}\n", name, std::string(kernel->name()),
+    fmt::print("{}\t{}\t{:.2f}\t{:.2f}\n", name_of_case(c), std::string(kernel->name()),
                times[times.size() / 2], static_cast<double>(bytes) / kBytesPerUs + kLaunchUs);
   }
   std::fflush(stdout);
@@ -92,14 +117,18 @@ void time_case(const Case& c, const KernelRegistry& registry, KernelCache& cache
 }  // namespace
 }  // namespace cleave::backend
 
-int main() {
+int main(int argc, char** argv) {
   using namespace cleave;
+  const std::string part = argc > 1 ? argv[1] : "";
   try {
     const auto backend = runtime::find_backend("cuda");
     const auto device = backend->make_device({});
     backend::KernelCache cache(*device);
     const backend::KernelRegistry registry = backend->kernels();
-    for (const backend::Case& c : backend::all_cases()) backend::time_case(c, registry, cache);
+    for (const backend::Case& c : backend::all_cases()) {
+      if (backend::name_of_case(c).find(part) == std::string::npos) continue;
+      backend::time_case(c, registry, cache);
+    }
   } catch (const Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

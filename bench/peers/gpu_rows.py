@@ -1,9 +1,10 @@
-"""Ops whose few lines are long on one GPU: Cleave's kernels beside PyTorch's, in one run.
+"""Ops of lines on one GPU: Cleave's kernels beside PyTorch's, in one run.
 
-    python -m bench.peers.gpu_rows [--program build/cuda/bin/bench_gpu_rows]
+    python -m bench.peers.gpu_rows [--program build/cuda/bin/bench_gpu_rows] [PART OF A NAME]
 
-Softmax, arg max, top-k, running sums and reductions of vocabularies and of whole tensors. Times are
-microseconds of a call among others in a CUDA graph; `floor` is that of the bytes alone.
+Softmax, arg max, top-k, running sums and reductions of vocabularies and of whole tensors; norms and
+softmax of the rows of usual networks. Times are microseconds of a call among others in a CUDA
+graph; `floor` is that of the bytes alone.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as functional
 
 from .gpu_ranks import graph_ms
 from .models import ROOT
@@ -22,8 +24,11 @@ ARENA_BYTES = 12 << 20  # that operands of calls that follow each other take tur
 
 
 def work_of(name: str) -> Callable[[torch.Tensor], object]:
-    op, *_, last = name.split()
+    op, kind, *_, last = name.split()
+    parameters = [torch.rand(int(last), device="cuda", dtype=TYPES[kind]) for _ in range(2)]
     return {
+        "layer_norm": lambda x: functional.layer_norm(x, x.shape[1:], *parameters),
+        "rms_norm": lambda x: functional.rms_norm(x, x.shape[1:], parameters[0]),
         "softmax": lambda x: torch.softmax(x, 1),
         "arg_max": lambda x: torch.argmax(x, 1),
         "top_k": lambda x: torch.topk(x, int(last), 1),
@@ -52,8 +57,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers.gpu_rows", description=__doc__)
     default = ROOT / "build" / "cuda" / "bin" / "bench_gpu_rows"
     parser.add_argument("--program", type=Path, default=default)
-    program = parser.parse_args().program
-    done = subprocess.run([str(program)], check=True, stdout=subprocess.PIPE, text=True)
+    parser.add_argument("part", nargs="?", default="", help="cases whose name has this in it")
+    options = parser.parse_args()
+    done = subprocess.run(
+        [str(options.program), options.part], check=True, stdout=subprocess.PIPE, text=True
+    )
     print(f"{'microseconds':<36}{'kernel':<20}{'floor':>9}{'Cleave':>9}{'PyTorch':>9}")
     peers: dict[str, float] = {}
     for line in done.stdout.splitlines():

@@ -37,8 +37,9 @@ std::string flag(const std::string& name, bool value) {
 // For what may have a function behind it.
 const char* const kFinish = "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
 
-std::string row(int64_t vector, int64_t pieces, bool whole_block) {
-  return number("kVector", vector) + number("kPieces", pieces) + flag("kWholeBlock", whole_block);
+std::string row(int64_t vector, int64_t pieces, bool whole_block, int64_t lanes = 32) {
+  return number("kVector", vector) + number("kPieces", pieces) + flag("kWholeBlock", whole_block) +
+         number("kLanes", lanes) + number("kThreads", whole_block ? 512 : 128);
 }
 
 void add_copies(std::vector<Case>& cases) {
@@ -86,7 +87,7 @@ void add_reductions(std::vector<Case>& cases) {
 void add_rows(std::vector<Case>& cases) {
   const Names softmax = {"reductions", "row_part", "softmax_rows"};
   cases.push_back({softmax, type("float") + row(4, 4, true)});
-  cases.push_back({softmax, type("Half") + row(8, 2, false)});
+  cases.push_back({softmax, type("Half") + row(8, 1, false, 8)});
   cases.push_back({softmax, type("BFloat16") + row(1, 16, true)});
   cases.push_back({softmax, type("double") + row(2, 8, true)});
   for (const char* element : {"float", "Half", "double"}) {
@@ -106,6 +107,7 @@ void add_rows(std::vector<Case>& cases) {
   };
   add_norm("float", "float", true, true, false, false, row(4, 2, true));
   add_norm("Half", "float", true, true, false, false, row(8, 4, false));
+  add_norm("Half", "Half", false, false, false, false, row(1, 1, false, 1));
   add_norm("BFloat16", "BFloat16", false, false, false, false, row(8, 2, true));
   add_norm("double", "double", false, false, false, true, row(2, 1, false));
   add_norm("Half", "Half", true, true, true, true, row(8, 1, false));

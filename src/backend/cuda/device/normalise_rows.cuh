@@ -12,10 +12,12 @@
 //   W finish(W);                        // what becomes of each result
 //   constexpr int kVector = 8;          // elements that are read at once, where they can be
 //   constexpr int kPieces = 2;          // vectors a thread
-//   constexpr bool kWholeBlock = true;  // a block a row, else a warp
+//   constexpr bool kWholeBlock = true;  // a block a row, else
+//   constexpr int kLanes = 8;           // so many lanes of a warp
+//   constexpr int kThreads = 128;       // of a block
 using W = Working<T>;
-constexpr int kMostThreads = kLong ? 256 : kWholeBlock ? 1024 : 128;
-constexpr int kLeastBlocks = kLong ? 5 : 1;  // of a multiprocessor
+constexpr int kMostThreads = kLong ? 256 : kThreads;
+constexpr int kLeastBlocks = kLong ? 5 : kRowBlocks;  // of a multiprocessor
 
 struct Rows {
   int64_t rows;
@@ -34,6 +36,7 @@ template <class P, int kCount>
 struct Parameters {
   Vector<P, kByChannel ? 1 : kCount> values;
 
+  Parameters() = default;
   __device__ Parameters(const P* parameters, const Rows& rows, int64_t row, int64_t first) {
     if constexpr (kByChannel) {
       const int64_t channel = row % rows.groups * rows.channels + rows.inner.divide(first);
@@ -45,34 +48,47 @@ struct Parameters {
   __device__ W at(int i) const { return W(widen(values.at[kByChannel ? 0 : i])); }
 };
 
-// values[i] = finish((values[i] - mean) · inverse · scale + bias), kCount elements from `first` on.
+// Both, of those that there are.
 template <int kCount>
-__device__ inline void normalise(W (&values)[kCount], W mean, W inverse, const Rows& rows,
-                                 int64_t row, int64_t first, const S* scale, const B* bias) {
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) values[i] = (values[i] - mean) * inverse;
-  if constexpr (kScale) {
-    const Parameters<S, kCount> by(scale, rows, row, first);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) values[i] *= by.at(i);
+struct ScaleAndBias {
+  Parameters<S, kCount> by;
+  Parameters<B, kCount> shift;
+
+  ScaleAndBias() = default;
+  __device__ ScaleAndBias(const S* scale, const B* bias, const Rows& rows, int64_t row,
+                          int64_t first) {
+    if constexpr (kScale) by = {scale, rows, row, first};
+    if constexpr (kBias) shift = {bias, rows, row, first};
   }
-  if constexpr (kBias) {
-    const Parameters<B, kCount> by(bias, rows, row, first);
+
+  // values[i] = finish((values[i] - mean) · inverse · scale + bias)
+  __device__ void normalise(W (&values)[kCount], W mean, W inverse) const {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) values[i] += by.at(i);
+    for (int i = 0; i < kCount; ++i) {
+      values[i] = (values[i] - mean) * inverse;
+      if constexpr (kScale) values[i] *= by.at(i);
+      if constexpr (kBias) values[i] += shift.at(i);
+      values[i] = finish(values[i]);
+    }
   }
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) values[i] = finish(values[i]);
-}
+};
 
 template <int kCount, int kPieces_>
 __device__ void normalise_row(const Rows& rows, const T* x, const S* scale, const B* bias, T* y) {
-  const int threads = kWholeBlock ? blockDim.x : 32;
-  const int thread = threadIdx.x % threads;
-  const int64_t row = int64_t(blockIdx.x) * (blockDim.x / threads) + threadIdx.x / threads;
-  if (row >= rows.rows) return;
+  const RowThread at(rows.rows);
   RowPart<T, kCount, kPieces_> part;
-  part.load(x + row * rows.length, rows.length, thread, threads, W(0));
+  part.load(x + at.row * rows.length, rows.length, at.thread, at.threads, W(0));
+  // On their way while the row is added up, where that takes few registers.
+  constexpr size_t kParameters = (kScale ? sizeof(S) : 0) + (kBias ? sizeof(B) : 0);
+  constexpr bool kEarly = kParameters * (kByChannel ? 1 : kCount) * kPieces_ <= 32;
+  const auto first_of = [&](int p) { return int64_t(p * at.threads + at.thread) * kCount; };
+  ScaleAndBias<kCount> parameters[kEarly ? kPieces_ : 1];
+  if constexpr (kEarly) {
+#pragma unroll
+    for (int p = 0; p < kPieces_; ++p) {
+      if (first_of(p) < rows.length) parameters[p] = {scale, bias, rows, at.row, first_of(p)};
+    }
+  }
   W mean = 0;
   if constexpr (kCentred) {
     W sum = 0;
@@ -81,26 +97,27 @@ __device__ void normalise_row(const Rows& rows, const T* x, const S* scale, cons
 #pragma unroll
       for (int i = 0; i < kCount; ++i) sum += part.at[p][i];
     }
-    mean = reduce_together<kSum, kWholeBlock>(sum) / W(rows.length);
+    mean = reduce_together<kSum, kWholeBlock, kLanes>(sum) / W(rows.length);
   }
   W squares = 0;
 #pragma unroll
   for (int p = 0; p < kPieces_; ++p) {
-    const bool inside = int64_t(p * threads + thread) * kCount < rows.length;
+    const bool inside = first_of(p) < rows.length;
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const W difference = part.at[p][i] - mean;
       if (inside) squares += difference * difference;
     }
   }
-  const W variance = reduce_together<kSum, kWholeBlock>(squares) / W(rows.length);
+  const W variance = reduce_together<kSum, kWholeBlock, kLanes>(squares) / W(rows.length);
   const W inverse = W(1) / sqrt(variance + W(rows.epsilon));
 #pragma unroll
   for (int p = 0; p < kPieces_; ++p) {
-    const int64_t first = int64_t(p * threads + thread) * kCount;
-    if (first < rows.length) normalise(part.at[p], mean, inverse, rows, row, first, scale, bias);
+    if (first_of(p) >= rows.length) continue;
+    if constexpr (!kEarly) parameters[0] = {scale, bias, rows, at.row, first_of(p)};
+    parameters[kEarly ? p : 0].normalise(part.at[p], mean, inverse);
   }
-  part.store(y + row * rows.length, rows.length, thread, threads);
+  if (at.there) part.store(y + at.row * rows.length, rows.length, at.thread, at.threads);
 }
 
 // ---- Long rows are cut into `splits` parts of `part` vectors, of which a thread holds the first:
@@ -203,7 +220,8 @@ __device__ void normalise_part(const Rows& rows, int64_t splits, int64_t part,
     W wide[kCount];
 #pragma unroll
     for (int i = 0; i < kCount; ++i) wide[i] = widen(values.at[i]);
-    normalise(wide, whole.mean, inverse, rows, cut.row, e, scale, bias);
+    const ScaleAndBias<kCount> parameters(scale, bias, rows, cut.row, e);
+    parameters.normalise(wide, whole.mean, inverse);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) values.at[i] = narrow<T>(wide[i]);
     *reinterpret_cast<Vector<T, kCount>*>(y + row + e) = values;

@@ -13,10 +13,11 @@ __device__ inline A shuffle_xor(A value, int mask) {
   }
 }
 
-template <ReduceOp kOp, class A>
+// Of `kLanes` lanes beside each other, a power of two.
+template <ReduceOp kOp, int kLanes = 32, class A>
 __device__ inline A reduce_in_warp(A value) {
 #pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) {
+  for (int mask = kLanes / 2; mask > 0; mask /= 2) {
     value = combine<kOp>(value, shuffle_xor(value, mask));
   }
   return value;
@@ -34,12 +35,12 @@ __device__ inline A reduce_in_block(A value) {
   return reduce_in_warp<kOp>(value);
 }
 
-template <ReduceOp kOp, bool kWholeBlock, class A>
+template <ReduceOp kOp, bool kWholeBlock, int kLanes = 32, class A>
 __device__ inline A reduce_together(A value) {
   if constexpr (kWholeBlock) {
     return reduce_in_block<kOp>(value);
   } else {
-    return reduce_in_warp<kOp>(value);
+    return reduce_in_warp<kOp, kLanes>(value);
   }
 }
 

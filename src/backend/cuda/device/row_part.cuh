@@ -1,4 +1,27 @@
-// Rows that the threads of a warp or a block hold in registers (behind reductions.cuh).
+// Rows that some lanes of a warp or the threads of a block hold in registers (behind
+// reductions.cuh). What stands before it:
+//   using T = Half;
+//   constexpr bool kWholeBlock = true;  // a block a row, else
+//   constexpr int kLanes = 8;           // so many lanes a row
+//   constexpr int kThreads = 128;       // of a block
+
+// Blocks that a multiprocessor has room for: others read while one adds up.
+constexpr int kRowBlocks =
+    !kWholeBlock || sizeof(Working<T>) > 4 || kThreads > 768 ? 1 : 1536 / kThreads;
+
+// A thread's row, and its place among those that have it. Threads that are left over do what those
+// of the last row do, and are not there when it is written.
+struct RowThread {
+  static constexpr int threads = kWholeBlock ? kThreads : kLanes;
+  int thread = threadIdx.x % threads;
+  int64_t row = int64_t(blockIdx.x) * (kThreads / threads) + threadIdx.x / threads;
+  bool there;
+
+  __device__ explicit RowThread(int64_t rows) {
+    there = row < rows;
+    if (!there) row = rows - 1;
+  }
+};
 
 // kPieces vectors of kCount elements each, thread t having vectors t, t + threads, ...
 template <class T, int kCount, int kPieces>
