@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .cleave import Cleave, on_devices
+from .cleave import Cleave, device_counts, on_devices
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Case:
         return onnx.shape_inference.infer_shapes(model)
 
     def check(self, cleave: Cleave, onnx_runtime, folder: Path) -> None:
-        """The node on one device and on three equals ONNX Runtime."""
+        """The node on one device and on three, or as many as there are, equals ONNX Runtime."""
         path = folder / "model.onnx"
         onnx.save(self.model(), path)
         inputs = {
@@ -62,7 +62,7 @@ class Case:
             if x is not None and i not in self.constant
         }
         expected = onnx_runtime(path, inputs)
-        for devices in (1, 3):
+        for devices in {1, device_counts(1, 2, 3)[-1]}:
             actual = cleave.outputs(path, inputs, folder, on_devices(devices))
             assert actual.keys() == expected.keys()
             for name, want in expected.items():

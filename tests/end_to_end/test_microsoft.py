@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from ..models.inputs import make_inputs
-from .cleave import largest_difference, on_devices, shapes
+from .cleave import device_counts, largest_difference, on_devices, shapes
 from .one_node import Case
 
 DOMAIN = "com.microsoft"
@@ -233,13 +233,13 @@ def test_equals_onnx_runtime(case, cleave, onnx_runtime, tmp_path):
 
 # What the optimizer puts into each family, besides ops of ONNX.
 OPTIMISED = [
-    ("minilm", {}, {"FusedMatMul", "BiasGelu"}),
-    ("vit", {}, {"FusedMatMul", "BiasGelu"}),
-    ("vit", {"opset": 13}, {"FusedMatMul", "BiasGelu", "SkipLayerNormalization"}),
-    ("gpt2", {}, {"FusedMatMul", "FastGelu"}),
-    ("llama", {}, {"FusedMatMul", "QuickGelu", "SimplifiedLayerNormalization"}),
-    ("resnet", {"blocks": "1,1", "width": 8}, {"FusedConv"}),
-    ("recommender", {}, {"FusedMatMul", "FusedGemm"}),
+    ("minilm", {}, ("FusedMatMul", "BiasGelu")),
+    ("vit", {}, ("FusedMatMul", "BiasGelu")),
+    ("vit", {"opset": 13}, ("FusedMatMul", "BiasGelu", "SkipLayerNormalization")),
+    ("gpt2", {}, ("FusedMatMul", "FastGelu")),
+    ("llama", {}, ("FusedMatMul", "QuickGelu", "SimplifiedLayerNormalization")),
+    ("resnet", {"blocks": "1,1", "width": 8}, ("FusedConv",)),
+    ("recommender", {}, ("FusedMatMul", "FusedGemm")),
 ]
 
 
@@ -258,11 +258,11 @@ def test_what_onnx_runtime_optimised(name, options, ops, cleave, models, onnx_ru
     """Equal to the model before, and planned as well as that."""
     path, model = models(name, **options)
     fused = optimised(path, tmp_path)
-    assert ops <= {node.op_type for node in onnx.load(fused).graph.node}
+    assert {node.op_type for node in onnx.load(fused).graph.node}.issuperset(ops)
     sizes = {"batch": 2, "sequence": 9, "height": 64, "width": 64}
     inputs = make_inputs(model, sizes)
     (wanted,) = onnx_runtime(path, inputs).values()
-    for devices in (1, 2):
+    for devices in device_counts(1, 2):
         (got,) = cleave.outputs(fused, inputs, tmp_path, on_devices(devices)).values()
         assert largest_difference(got, wanted)[1] <= 2e-5
     given = {name: "x".join(map(str, x.shape)) for name, x in inputs.items()}

@@ -1,4 +1,4 @@
-"""Models of one node with dynamic dimensions, on one device and on three, equal ONNX Runtime."""
+"""Models of one node with dynamic dimensions, on one device and on several, equal ONNX Runtime."""
 
 import numpy as np
 import onnx

@@ -1,18 +1,20 @@
-// ONNX's own node tests as engines: each supported case is built for one device and for three,
-// there by a plan of random costs so that as much as possible is split, and run.
+// ONNX's own node tests as engines: each supported case is built for one device of the backend that
+// is tested and for three, or as many as there are, there by a plan of random costs so that as much
+// as possible is split, and run.
 #include <gtest/gtest.h>
 
 #include "cleave/cleave.h"
 #include "compiler/compile.h"
 #include "onnx/import.h"
 #include "tests/onnx_nodes/node_cases.h"
+#include "tests/support/test_backend.h"
 
 namespace cleave {
 namespace {
 
 BuilderConfig config_for(int ranks, const TensorMap& inputs) {
   BuilderConfig config;
-  config.devices = DeviceList::cpu(ranks);
+  config.devices = backend::test_devices(ranks);
   for (const auto& [name, tensor] : inputs) {
     config.profile.push_back({name, tensor.shape(), tensor.shape(), tensor.shape()});
   }
@@ -47,20 +49,30 @@ std::shared_ptr<const NetworkImpl> network_of(const NodeCase& test) {
   return network;
 }
 
-TEST(OnnxNodes, EnginesOfOneAndThreeDevicesAreRight) {
+// The cases in parts that may run at once.
+constexpr size_t kParts = 16;
+
+class OnnxNodeEngines : public testing::TestWithParam<size_t> {};
+
+TEST_P(OnnxNodeEngines, OfOneAndThreeDevicesAreRight) {
   std::map<int, Runtime> runtimes;
-  for (const int ranks : {1, 3}) runtimes.emplace(ranks, Runtime(DeviceList::cpu(ranks)));
+  for (const int64_t wanted : {1, 3}) {
+    const auto ranks = static_cast<int>(backend::most_test_ranks(wanted));
+    runtimes.try_emplace(ranks, backend::test_devices(ranks));
+  }
   size_t cases = 0;
-  for (const std::filesystem::path& model : node_models()) {
+  const std::vector<std::filesystem::path> models = node_models();
+  for (size_t i = GetParam(); i < models.size(); i += kParts) {
+    const std::filesystem::path& model = models[i];
     SCOPED_TRACE(model.stem().string());
     const auto test = read_node_case(model);
     const auto network = test ? network_of(*test) : nullptr;
     if (!network) continue;
     ++cases;
     TensorMap inputs;
-    for (size_t i = 0; i < test->inputs.size(); ++i) {
-      const HostTensor& input = test->inputs[i];
-      inputs.set(network->graph.value(network->graph.inputs()[i]).name,
+    for (size_t k = 0; k < test->inputs.size(); ++k) {
+      const HostTensor& input = test->inputs[k];
+      inputs.set(network->graph.value(network->graph.inputs()[k]).name,
                  Tensor::view(input.dtype, input.shape, input.bytes));
     }
     for (auto& [ranks, runtime] : runtimes) {
@@ -68,16 +80,18 @@ TEST(OnnxNodes, EnginesOfOneAndThreeDevicesAreRight) {
       try {
         const auto outputs = run(network, runtime, ranks, inputs);
         EXPECT_EQ(outputs.size(), test->outputs.size());
-        for (size_t i = 0; i < outputs.size(); ++i) {
-          expect_node_result(outputs[i], test->outputs[i]);
+        for (size_t k = 0; k < outputs.size(); ++k) {
+          expect_node_result(outputs[k], test->outputs[k]);
         }
       } catch (const Error& error) {
         ADD_FAILURE() << error.what();
       }
     }
   }
-  EXPECT_GT(cases, 700u);
+  EXPECT_GT(cases, 700 / kParts);
 }
+
+INSTANTIATE_TEST_SUITE_P(Parts, OnnxNodeEngines, testing::Range(size_t{0}, kParts));
 
 }  // namespace
 }  // namespace cleave
