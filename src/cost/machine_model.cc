@@ -295,11 +295,11 @@ double MachineModel::kernel_us(const KernelWork& work, int64_t devices) const {
   // Chains differ in what they compute: only their bytes are looked up.
   if (work.op != "fused_elementwise") {
     for (const std::string_view op : {std::string_view(work.op), without_kind(work.op)}) {
-      for (const DType type : {work.dtype, DType::kFloat32}) {
-        if (const auto us = measured_us(device, name_in_type(std::string(op), type), work)) {
-          return *us;
-        }
-      }
+      const std::string in_f32(op);
+      const std::string in_its_type = name_in_type(in_f32, work.dtype);
+      auto us = measured_us(device, in_its_type, work);
+      if (!us && in_its_type != in_f32) us = measured_us(device, in_f32, work);
+      if (us) return *us;
     }
   }
   return streaming_us(device, work, backend_ != "cpu");

@@ -47,8 +47,9 @@ struct ModelTensor {
 // One kernel or collective. Ops are those of `src/ops/README.md`, with these additions:
 //  - `fused_elementwise`: attributes are a FusedProgram (prefix ""), one view an operand; where it
 //    holds a `rank_zero` step, the attribute `rank` is this rank;
-//  - `matmul` may carry a FusedProgram with the prefix "epilogue_": its operand 0 is the product,
-//    operand i > 0 is the instruction's input 1 + i, strided to the shape of the result;
+//  - `matmul`, `conv` and `group_norm` may carry a FusedProgram with the prefix "epilogue_": its
+//    operand 0 is the op's result, the others are the instruction's inputs behind the op's own
+//    (two, three of `group_norm`), strided to the shape of the result;
 //  - `copy`: x → y, dense from any view.
 struct Instruction {
   std::string op;

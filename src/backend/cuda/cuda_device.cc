@@ -168,10 +168,12 @@ class Gpu final : public CudaDevice {
   std::unique_ptr<Recording> record(StreamHandle stream,
                                     const std::function<void()>& work) override {
     set_recording(true);
+    const cudaError_t begun =
+        cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal);
+    if (begun != cudaSuccess) set_recording(false);
+    cuda_check(begun, "beginning to record");
     cudaGraph_t graph = nullptr;
     try {
-      cuda_check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
-                 "beginning to record");
       work();
     } catch (...) {
       cudaStreamEndCapture(native(stream), &graph);
