@@ -3,7 +3,7 @@
     python -m bench.peers.gpu_rows [--program build/cuda/bin/bench_gpu_rows] [PART OF A NAME]
 
 Softmax, arg max, top-k, running sums and reductions of vocabularies and of whole tensors; norms and
-softmax of the rows of usual networks. Times are microseconds of a call among others in a CUDA
+softmax of the rows of usual networks, and products of few rows, whose time is that of their weight. Times are microseconds of a call among others in a CUDA
 graph; `floor` is that of the bytes alone.
 """
 
@@ -25,8 +25,11 @@ ARENA_BYTES = 12 << 20  # that operands of calls that follow each other take tur
 
 def work_of(name: str) -> Callable[[torch.Tensor], object]:
     op, kind, *_, last = name.split()
-    parameters = [torch.rand(int(last), device="cuda", dtype=TYPES[kind]) for _ in range(2)]
+    extent = int(name.split()[4])
+    shape = (extent, int(last)) if op == "matmul" else (extent,)
+    parameters = [torch.rand(shape, device="cuda", dtype=TYPES[kind]) for _ in range(2)]
     return {
+        "matmul": lambda x: x @ parameters[0],
         "layer_norm": lambda x: functional.layer_norm(x, x.shape[1:], *parameters),
         "rms_norm": lambda x: functional.rms_norm(x, x.shape[1:], parameters[0]),
         "softmax": lambda x: torch.softmax(x, 1),

@@ -40,6 +40,10 @@ const Sizes kSizes[] = {
     {{2, 65, 200}, {600, 200}, {2, 65, 600}, false, true},
     {{200, 257}, {200, 500}, {257, 500}, true, false},
     {{1, 1000}, {1000, 700}, {1, 700}},
+    // Few rows of weights that are not small.
+    {{1, 96}, {96, 2048}, {1, 2048}},
+    {{3, 520}, {520, 712}, {3, 712}},
+    {{2, 2, 8}, {8, 8200}, {2, 2, 8200}},
 };
 
 Attributes attributes_of(const Sizes& sizes) {
@@ -66,6 +70,19 @@ TEST(Matmul, EqualsTheReferenceInEveryType) {
         SCOPED_TRACE(TensorView::dense(type, sizes.a).text() + (weight ? " weight" : ""));
         check_case(test);
       }
+    }
+  }
+}
+
+TEST(Matmul, TakesFewRowsThatBeginAnywhere) {
+  const HostTensor a = random_tensor(DType::kFloat16, {2, 520}, 3);
+  const HostTensor b = random_tensor(DType::kFloat16, {520, 712}, 4);
+  for (Lay left : {Lay::kDense, Lay::kShifted, Lay::kGaps}) {
+    for (Lay right : {Lay::kDense, Lay::kShifted, Lay::kGaps}) {
+      KernelCase test = case_of({{2, 520}, {520, 712}, {2, 712}}, a, b, DType::kFloat16);
+      test.weights = {false, true};
+      test.input_lays = {left, right};
+      check_case(test);
     }
   }
 }
@@ -165,12 +182,11 @@ double apply(const std::string& function, double x) {
 
 // The result has this shape; b has as many `batches` where it is not shared.
 void check_added(const Added& added, DType type, std::vector<int64_t> shape, Lay matrix_lay,
-                 int64_t batches = 1) {
-  constexpr int64_t kK = 48;
+                 int64_t batches = 1, int64_t k = 48) {
   const int64_t n = shape.back();
   std::vector<int64_t> a_shape = shape;
-  a_shape.back() = kK;
-  std::vector<int64_t> b_shape = {kK, n};
+  a_shape.back() = k;
+  std::vector<int64_t> b_shape = {k, n};
   if (batches > 1) b_shape.insert(b_shape.begin(), batches);
   const HostTensor a = random_tensor(type, a_shape, 7, -0.5, 0.5);
   const HostTensor b = random_tensor(type, b_shape, 8);
@@ -231,6 +247,9 @@ TEST(Matmul, AddsTermsAndTakesAFunction) {
         check_added(added, type, {13, 1}, Lay::kDense);
         check_added(added, type, {13, 64}, Lay::kSwapped);
         check_added(added, type, {3, 5, 16}, Lay::kDense, /*batches=*/3);
+        for (const int64_t rows : {1, 2, 4, 5}) {
+          check_added(added, type, {rows, 1032}, Lay::kGaps, /*batches=*/1, /*k=*/64);
+        }
       }
     }
     check_added({.function = "relu"}, type, {2, 13, 64}, Lay::kDense);
