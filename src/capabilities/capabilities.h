@@ -45,8 +45,8 @@ class Capabilities {
   virtual bool reads_columns(std::string_view op, size_t input) const = 0;
   // A kernel of `op` writes results of `dtype` in `format`; all write row-major. It then reads the
   // operands of which `reads_as_result` is true in the same format (or, where it takes strides, is
-  // fastest with them so), others row-major. A kernel that takes its first operand through strides,
-  // however its result lies, writes all formats in the same time.
+  // fastest with them so), others row-major. Where it is false of operand 0, the op takes as long
+  // whatever it writes.
   virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;
   virtual bool reads_as_result(std::string_view op, size_t input) const = 0;
   // The kernel of `op` reads operands that lie in another order than its result along memory all

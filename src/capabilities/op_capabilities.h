@@ -75,8 +75,8 @@ class AnyStrides : public OpCapabilities {
   bool reads_strided(size_t) const override { return true; }
 };
 
-// An op that reads all operands through strides, and whose results lie in any format: it only moves
-// along, and is fastest where all lie alike.
+// An op that reads all operands through strides, and whose results lie in any format: it takes
+// elements in any order, and is fastest where all operands lie as the result does.
 class AnyView : public AnyStrides {
  public:
   bool writes(DType, Format) const override { return true; }

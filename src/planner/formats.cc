@@ -22,8 +22,8 @@ using capabilities::View;
 constexpr size_t kFormatCount = std::size(kFormats);
 using ByFormat = std::array<double, kFormatCount>;
 
-// Why results lie in a format: because kernels that read what they write in it gain, or, where
-// there are none of those, because kernels make it at no cost and views of it are dense.
+// Why results may lie in a format: kernels that read and write in it are faster for it, or, where
+// the network has none of those, kernels write in it at no cost, and views of that are dense.
 enum class Use : uint8_t { kNone, kMade, kReadAlike };
 
 // Where all else is equal, tensors are row-major.
@@ -48,7 +48,8 @@ class FormatChooser {
   }
 
   void run() {
-    if (!has_choice()) return;
+    find_uses();
+    if (std::ranges::all_of(uses_, [](Use use) { return use == Use::kNone; })) return;
     for (size_t g = 0; g < fusion_.groups.size(); ++g) {
       copied_formats_[g] = copied_formats(g);
       add_variable(g);
@@ -114,8 +115,8 @@ class FormatChooser {
   }
   bool copies(size_t group) const { return !copied_formats_[group].empty(); }
 
-  // Finds what formats are of use. Who only moves along gains by none.
-  bool has_choice() {
+  // What takes elements in any order gains by none.
+  void find_uses() {
     for (size_t g = 0; g < fusion_.groups.size(); ++g) {
       for (size_t f = 0; f < kFormatCount; ++f) {
         if (!writes(g, kFormats[f])) continue;
@@ -124,11 +125,10 @@ class FormatChooser {
         uses_[f] = std::max(uses_[f], alike ? Use::kReadAlike : Use::kMade);
       }
     }
-    return std::ranges::any_of(uses_, [](Use use) { return use != Use::kNone; });
   }
 
-  // Whether it may be worth while that the group's kernel leaves its result so: where nothing reads
-  // the format alike, it is handed on from who makes it.
+  // Whether the group's result may lie in a format that its kernel can write: where no kernel is
+  // faster for it, chains have it from what they read.
   bool is_of_use(size_t group, size_t format) const {
     if (uses_[format] != Use::kMade) return uses_[format] == Use::kReadAlike;
     if (!reads_as_result(group)) return true;
@@ -152,7 +152,7 @@ class FormatChooser {
     if (variable.formats.size() == 1) return;
     const capabilities::FusionGroup& g = fusion_.groups[group];
     const ir::Node& node = g.anchor.valid() ? graph_.node(g.anchor) : root(group);
-    // Who reads any order takes as long for all results.
+    // What reads its operands in any order takes as long for all results.
     const bool is_timed =
         !copies(group) && !registry_.at(node.op).is_elementwise() && reads_as_result(group);
     for (const size_t f : variable.formats) {
@@ -163,7 +163,7 @@ class FormatChooser {
     variables_.push_back(std::move(variable));
   }
 
-  // Those that the group chooses from.
+  // Those that the group chooses from: row-major alone, where it has no choice.
   std::span<const size_t> formats_of(std::optional<size_t> group) const {
     static constexpr size_t kRowMajorAlone[] = {0};
     if (!group || !variable_of_group_[*group]) return kRowMajorAlone;
@@ -257,7 +257,7 @@ class FormatChooser {
     }
   }
 
-  // What is a view of its operand where that lies as it should, and otherwise of a copy.
+  // A reshape is a view of its operand as that lies, or else of a copy.
   void add_read_of_view(const ir::Node& node) {
     if (node.op != "reshape") return;
     const ir::ValueId value = node.inputs[0];
