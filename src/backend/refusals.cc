@@ -28,7 +28,7 @@ std::optional<std::string> refuse_strides(const KernelProblem& problem) {
 }
 
 std::optional<Format> common_format(const KernelProblem& problem) {
-  for (const Format format : kFormats) {
+  for (const Format format : kImageFormats) {
     const auto lies = [&](const TensorView& view) {
       return !view.present || view.has_format(format);
     };

@@ -11,7 +11,7 @@ namespace cleave::backend {
 std::optional<std::string> refuse_operands(const KernelProblem& problem, size_t least, size_t most);
 // Any operand that is there but not dense, by position.
 std::optional<std::string> refuse_strides(const KernelProblem& problem);
-// The format in which all operands and results are dense; none where there is no such.
+// The format of images in which all operands and results are dense; none where there is no such.
 std::optional<Format> common_format(const KernelProblem& problem);
 // What a kernel of `operands` dense operands, data and indices first, does not take.
 std::optional<std::string> refuse_indexing(const KernelProblem& problem, size_t operands);

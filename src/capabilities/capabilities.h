@@ -44,7 +44,9 @@ class Capabilities {
   // The same where the dimension before the last has no gaps: a transposed matrix.
   virtual bool reads_columns(std::string_view op, size_t input) const = 0;
   // A kernel of `op` writes results of `dtype` in `format`; all write row-major. It then reads the
-  // operands of which `reads_as_result` is true in the same format, others row-major.
+  // operands of which `reads_as_result` is true in the same format (or, where it takes strides, is
+  // fastest with them so), others row-major. Where it is false of operand 0, the op takes as long
+  // whatever it writes.
   virtual bool writes(std::string_view op, DType dtype, Format format) const = 0;
   virtual bool reads_as_result(std::string_view op, size_t input) const = 0;
   // The kernel of `op` reads operands that lie in another order than its result along memory all

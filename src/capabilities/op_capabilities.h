@@ -63,16 +63,30 @@ class AnyFormat : public OpCapabilities {
   bool reads_as_result(size_t) const override { return true; }
 };
 
+// The same of an op whose kernels are for the formats of images.
+class ImageFormats : public AnyFormat {
+ public:
+  bool writes(DType, Format format) const override { return is_image_format(format); }
+};
+
 // An op that reads all operands through strides.
 class AnyStrides : public OpCapabilities {
  public:
   bool reads_strided(size_t) const override { return true; }
 };
 
-// An op that reads all operands through strides, and whose results lie in any format.
+// An op that reads all operands through strides, and whose results lie in any format: it takes
+// elements in any order, and is fastest where all operands lie as the result does.
 class AnyView : public AnyStrides {
  public:
   bool writes(DType, Format) const override { return true; }
+  bool reads_as_result(size_t) const override { return true; }
+};
+
+// The same of an op that makes images.
+class ImageView : public AnyView {
+ public:
+  bool writes(DType, Format format) const override { return is_image_format(format); }
 };
 
 using OpCapabilitiesList =

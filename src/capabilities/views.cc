@@ -123,6 +123,13 @@ bool has_format(Format format, const View& view, std::span<const Dim> shape) {
   return true;
 }
 
+Format format_of(const View& view, std::span<const Dim> shape) {
+  for (const Format format : kFormats) {
+    if (has_format(format, view, shape)) return format;
+  }
+  return Format::kRowMajor;
+}
+
 std::optional<View> view_of(const ir::Graph& graph, const ir::Node& node, size_t output,
                             const View& input) {
   if (node.op == "reshape") return reshape_view(graph, node, input);

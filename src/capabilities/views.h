@@ -23,6 +23,8 @@ struct View {
 bool is_dense(const View& view, std::span<const Dim> shape);
 // The same in a format.
 bool has_format(Format format, const View& view, std::span<const Dim> shape);
+// The first of all formats that it has; row-major where it has none.
+Format format_of(const View& view, std::span<const Dim> shape);
 
 // Ops whose results may be views.
 bool is_view_op(std::string_view op);

@@ -34,9 +34,16 @@ bool is_broadcast(const Operand& operand) {
   return false;
 }
 
-// A result that is not row-major is channels-last.
+capabilities::View view_of(const Operand& operand) {
+  return {{},
+          0,
+          operand.strides.empty() ? dense_strides(Format::kRowMajor, operand.type.shape)
+                                  : operand.strides};
+}
+
+// That of a result, which has one.
 Format format_of(const Operand& result) {
-  return result.strides.empty() ? Format::kRowMajor : Format::kChannelsLast;
+  return capabilities::format_of(view_of(result), result.type.shape);
 }
 
 bool lies_channels_last(const Operand& operand, const SymbolValues& values) {
@@ -49,10 +56,7 @@ bool lies_channels_last(const Operand& operand, const SymbolValues& values) {
 
 // How many elements of an operand lie one behind the other in a format.
 int64_t together(const Operand& operand, Format format, const SymbolValues& values) {
-  const Shape& shape = operand.type.shape;
-  const Dim run = capabilities::contiguous_elements(
-      {{}, 0, operand.strides.empty() ? dense_strides(Format::kRowMajor, shape) : operand.strides},
-      shape, format);
+  const Dim run = capabilities::contiguous_elements(view_of(operand), operand.type.shape, format);
   return std::max<int64_t>(1, run.evaluate(values));
 }
 

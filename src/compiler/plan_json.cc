@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
+#include <string>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -98,12 +100,12 @@ std::string plan_table(const Compilation& c) {
                 "split us", "comm us");
   out += line;
   size_t shown = 0;
-  size_t channels_last = 0;
+  std::map<Format, size_t> formats;
   for (const planner::GroupPlan& group : plan.groups) {
     // Views and the like cost nothing and are not split: nothing to see.
     if (group.unsplit_us == 0 && group.communication_us == 0) continue;
     ++shown;
-    if (format_of(c.graph, group) == Format::kChannelsLast) ++channels_last;
+    ++formats[format_of(c.graph, group)];
     std::snprintf(line, sizeof line, "%s %s %s %8s %8.1f %8.1f %8.1f\n", cell(group.op, 10).c_str(),
                   cell(group.name, 20).c_str(), cell(group.strategy, 12).c_str(),
                   count(group.bytes).c_str(), group.unsplit_us, group.time_us,
@@ -119,9 +121,10 @@ std::string plan_table(const Compilation& c) {
                 plan.cost_us, static_cast<long long>(plan.ranks), plan.unsplit_us,
                 plan.cost_us > 0 ? plan.unsplit_us / plan.cost_us : 1.0);
   out += line;
-  if (channels_last > 0) {
-    std::snprintf(line, sizeof line, "formats: %zu of %zu results channels-last in memory\n",
-                  channels_last, shown);
+  for (const auto& [format, results] : formats) {
+    if (format == Format::kRowMajor) continue;
+    std::snprintf(line, sizeof line, "formats: %zu of %zu results %s in memory\n", results, shown,
+                  std::string(name_of(format)).c_str());
     out += line;
   }
   std::snprintf(line, sizeof line, "communication: %.1f us\n", communication);

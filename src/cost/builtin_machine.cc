@@ -60,7 +60,7 @@ void add_products(DeviceModel& device, const Speeds& speeds) {
 // Convolutions are products whose left operand is put together from an image: in channels-last
 // lines, or one element after the other.
 void add_convolutions(DeviceModel& device, const Speeds& speeds) {
-  for (const Format format : kFormats) {
+  for (const Format format : kImageFormats) {
     const bool lines = format == Format::kChannelsLast;
     const std::string suffix = lines ? "." + std::string(name_of(format)) : "";
     for (const int64_t m : {1, 64, 256, 1024, 4096, 16384}) {
@@ -147,7 +147,7 @@ MachineModel MachineModel::builtin() {
       add_rows(device, speeds, "copy", 0.2 + 0.6 * filled(run, 8), 0, run);
     }
     add_rows(device, speeds, "gather", 0.4, 0);
-    for (const Format format : kFormats) {
+    for (const Format format : kImageFormats) {
       const bool row_major = format == Format::kRowMajor;
       const std::string suffix = row_major ? "" : "." + std::string(name_of(format));
       for (const char* op : {"max_pool", "average_pool", "lp_pool"}) {

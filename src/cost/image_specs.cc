@@ -88,7 +88,7 @@ KernelSpec joining(int64_t channels, int64_t side, Format format) {
 
 std::vector<KernelSpec> image_specs() {
   std::vector<KernelSpec> specs;
-  for (const Format format : kFormats) {
+  for (const Format format : kImageFormats) {
     // 24 columns do not fill vectors of 16, nor pairs of those.
     for (const int64_t outputs : {16, 24, 64, 256}) {
       for (const int64_t channels : {4, 16, 64, 256}) {
@@ -129,7 +129,7 @@ std::vector<KernelSpec> image_specs() {
 
 std::vector<KernelSpec> large_image_specs() {
   std::vector<KernelSpec> specs;
-  for (const Format format : kFormats) {
+  for (const Format format : kImageFormats) {
     // What is missing of a grid of the channels of usual networks, up to those of U-Nets.
     for (const int64_t outputs : {64, 256, 512, 1280}) {
       for (const int64_t channels : {64, 256, 512, 1280}) {

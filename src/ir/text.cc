@@ -117,7 +117,9 @@ class Printer {
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       const Value& output = graph.value(node.outputs[i]);
       text += (i ? ", " : " : ") + output.type.text();
-      if (output.format == Format::kChannelsLast) text += " channels_last";
+      if (output.format != Format::kRowMajor) {
+        text += " " + std::string(cleave::name_of(output.format));
+      }
     }
     if (node.group >= 0) text += " group " + std::to_string(node.group);
     line(depth, text + "  // " + text_of_remark(node.name));

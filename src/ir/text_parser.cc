@@ -253,6 +253,13 @@ class Parser {
     return constant_value(std::move(tensor));
   }
 
+  static Format format(Cursor& cursor) {
+    for (const Format format : kFormats) {
+      if (cursor.accept(cleave::name_of(format))) return format;
+    }
+    return Format::kRowMajor;
+  }
+
   static void node(Cursor& cursor, Scope& scope) {
     std::vector<std::string> names;
     if (!cursor.accept("()")) {
@@ -278,8 +285,7 @@ class Parser {
       cursor.expect(":");
       do {
         types.push_back(cursor.type());
-        formats.push_back(cursor.accept("channels_last") ? Format::kChannelsLast
-                                                         : Format::kRowMajor);
+        formats.push_back(format(cursor));
       } while (cursor.accept(","));
     }
     if (types.size() != names.size())

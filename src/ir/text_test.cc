@@ -61,6 +61,22 @@ TEST(GraphText, GoldenIsReadAndPrinted) {
   EXPECT_EQ(to_text(graph), kGolden);
 }
 
+TEST(GraphText, FormatsOfResultsAreReadBack) {
+  constexpr std::string_view kText = R"(graph {
+  input %x : f32[2, 3, 4, 5]
+  %a = relu(%x) : f32[2, 3, 4, 5] channels_last  // a
+  %b = relu(%a) : f32[2, 3, 4, 5] heads_inside group 1  // b
+  %c = relu(%b) : f32[2, 3, 4, 5]  // c
+  return %c
+}
+)";
+  const Graph graph = parse_graph(kText);
+  EXPECT_EQ(graph.value(*graph.find_value("a")).format, Format::kChannelsLast);
+  EXPECT_EQ(graph.value(*graph.find_value("b")).format, Format::kHeadsInside);
+  EXPECT_EQ(graph.value(*graph.find_value("c")).format, Format::kRowMajor);
+  EXPECT_EQ(to_text(graph), kText);
+}
+
 Graph constant_graph(HostTensor tensor) {
   Graph graph;
   graph.add_output(graph.add_constant("c", constant_value(std::move(tensor))));

@@ -35,6 +35,20 @@ class Formats : public ::testing::Test {
                     Attributes attributes = {}) {
     return ops::Builder(graph_, registry_).add1(op, op, std::move(attributes), std::move(inputs));
   }
+  ir::ValueId attention(const std::string& name, Shape heads) {
+    const auto operand = [&](const char* which) { return input(name + which, heads); };
+    return apply("attention", {operand("/q"), operand("/k"), operand("/v")}, {{"scale", 0.125}});
+  }
+  // The heads of each position joined again, and a layer of what that gives.
+  ir::ValueId layer_of_heads(ir::ValueId heads) {
+    const auto turned = apply("transpose", {heads}, {{"perm", std::vector<Dim>{0, 2, 1, 3}}});
+    const Shape shape = graph_.type(turned).shape;
+    const Dim features = shape[2] * shape[3];
+    const auto rows =
+        apply("reshape", {turned}, {{"shape", std::vector<Dim>{shape[0], shape[1], features}}});
+    const auto w = graph_.add_constant("", ir::constant_fill(type_, {features.constant(), 8}, 1));
+    return apply("matmul", {rows, w});
+  }
   // Chooses, and says what has to be copied.
   std::vector<std::string> copies(std::vector<ir::ValueId> outputs) {
     graph_.set_outputs(std::move(outputs));
@@ -137,6 +151,82 @@ TEST_F(Formats, ACastBringsAnImageToItsOrderOnGpus) {
   const auto a = conv("a", cast, 320, 3);
   EXPECT_TRUE(copies({a}).empty());
   for (const ir::ValueId id : {cast, a}) EXPECT_EQ(format(id), Format::kChannelsLast);
+}
+
+TEST_F(Formats, AttentionLeavesItsHeadsAsTheyAreJoined) {
+  const auto y = attention("a", {Dim::symbol("n"), 12, 128, 64});
+  EXPECT_TRUE(copies({layer_of_heads(y)}).empty());
+  EXPECT_EQ(format(y), Format::kHeadsInside);
+}
+
+TEST_F(Formats, AChainHandsOnHowAttentionLeftItsHeads) {
+  const auto y = attention("a", {2, 16, 512, 128});
+  const auto bounded = apply("tanh", {y});
+  EXPECT_TRUE(copies({layer_of_heads(bounded)}).empty());
+  for (const ir::ValueId id : {y, bounded}) EXPECT_EQ(format(id), Format::kHeadsInside);
+}
+
+// There it is as good to read whole rows in one order and write them in the other.
+TEST_F(Formats, AChainBringsHeadsInsideOnGpus) {
+  capabilities_ = capabilities::of_backend("cuda");
+  type_ = DType::kBFloat16;
+  const auto bounded = apply("tanh", {attention("a", {2, 16, 512, 128})});
+  EXPECT_TRUE(copies({layer_of_heads(bounded)}).empty());
+  EXPECT_EQ(format(bounded), Format::kHeadsInside);
+}
+
+TEST_F(Formats, HeadsAreRowMajorForThoseWhoReadThemSo) {
+  const auto y = attention("a", {Dim::symbol("n"), 12, 128, 64});
+  EXPECT_TRUE(copies({apply("softmax", {y}, {{"axis", Dim(3)}})}).empty());
+  EXPECT_EQ(format(y), Format::kRowMajor);
+}
+
+TEST_F(Formats, ReadersOfHeadsGetTheFewestCopies) {
+  const auto heads = Shape{Dim::symbol("n"), 12, 128, 64};
+  const auto as_rows = attention("a", heads);
+  const auto joined = attention("b", heads);
+  const auto softmax = [&](ir::ValueId of, int64_t axis) {
+    return apply("softmax", {of}, {{"axis", Dim(axis)}});
+  };
+  const auto copied = copies({softmax(as_rows, 2), softmax(as_rows, 3), layer_of_heads(as_rows),
+                              layer_of_heads(joined), layer_of_heads(joined), softmax(joined, 3)});
+  EXPECT_EQ(copied, (std::vector<std::string>{"transpose", "attention#2"}));
+  EXPECT_EQ(format(as_rows), Format::kRowMajor);
+  EXPECT_EQ(format(joined), Format::kHeadsInside);
+}
+
+// What comes before attention is read through strides: nothing is gained by how it lies.
+TEST_F(Formats, ChainsBeforeAttentionStayAsTheyWere) {
+  const auto x = input("x", {2, 128, 12, 64});
+  const auto turned = apply("transpose", {x}, {{"perm", std::vector<Dim>{0, 2, 1, 3}}});
+  const auto q = apply("neg", {turned});
+  const auto y = apply("attention", {q, turned, turned}, {{"scale", 0.125}});
+  EXPECT_TRUE(copies({layer_of_heads(y)}).empty());
+  EXPECT_EQ(format(q), Format::kRowMajor);
+  EXPECT_EQ(format(y), Format::kHeadsInside);
+}
+
+TEST_F(Formats, ImagesAndHeadsOfOneNetworkHaveEachTheirs) {
+  const auto a = conv("a", input("x", {2, 64, 56, 56}), 128, 3);
+  const auto b = conv("b", a, 128, 3);
+  const auto y = attention("c", {2, 12, 128, 64});
+  const auto mean = apply("reduce_sum", {b}, {{"axes", std::vector<Dim>{2, 3}}});
+  EXPECT_EQ(copies({mean, layer_of_heads(y)}), std::vector<std::string>{"x"});
+  for (const ir::ValueId id : {a, b}) EXPECT_EQ(format(id), Format::kChannelsLast);
+  EXPECT_EQ(format(y), Format::kHeadsInside);
+}
+
+// A flatten that is no view of an image as it lies is a copy, which counts like those of readers:
+// more than the one of the few channels that come in.
+TEST_F(Formats, AReshapeThatHasToCopyIsCounted) {
+  const auto x = input("x", {Dim::symbol("n"), 8, 8, 8});
+  const auto image = apply("transpose", {x}, {{"perm", std::vector<Dim>{0, 3, 1, 2}}});
+  const auto a = conv("a", image, 512, 1);
+  const auto flat =
+      apply("reshape", {a}, {{"shape", std::vector<Dim>{Dim::symbol("n"), 512 * 64}}});
+  const auto copied = copies({apply("softmax", {flat}, {{"axis", Dim(1)}})});
+  EXPECT_EQ(copied, std::vector<std::string>{"transpose"});
+  EXPECT_EQ(format(a), Format::kRowMajor);
 }
 
 TEST_F(Formats, OnlyWhereThatIsCheaper) {

@@ -160,8 +160,9 @@ double GroupCosts::copies_us(const Case& at) const {
   return us;
 }
 
-// A result that is left channels-last was read so. Where all dimensions lie alike in both formats,
-// as with a single channel, the kernel for channels-last is the one that runs.
+// That of the images a kernel works on. A result that is left channels-last was read so. Where all
+// dimensions lie alike in both formats, as with a single channel, the kernel for channels-last is
+// the one that runs.
 Format GroupCosts::format_of(const ir::Node& node, std::span<const TensorType> inputs,
                              std::span<const TensorType> outputs) const {
   if (node.outputs.empty()) return Format::kRowMajor;
@@ -171,7 +172,8 @@ Format GroupCosts::format_of(const ir::Node& node, std::span<const TensorType> i
     return has_format(Format::kChannelsLast, shape, dense_strides(Format::kRowMajor, shape));
   };
   if (capabilities_.costs_by_operand(node.op) && inputs[0].rank() > kImage) {
-    return either(inputs[0]) ? Format::kChannelsLast : graph_.value(node.inputs[0]).format;
+    const bool last = graph_.value(node.inputs[0]).format == Format::kChannelsLast;
+    return last || either(inputs[0]) ? Format::kChannelsLast : Format::kRowMajor;
   }
   if (!capabilities_.writes(node.op, made.type.dtype, Format::kChannelsLast)) {
     return Format::kRowMajor;

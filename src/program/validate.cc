@@ -1,6 +1,7 @@
 #include "program/validate.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -192,8 +193,11 @@ class ProgramCheck {
       at("tensor '" + tensor.name + "'", [&] {
         require(!tensor.name.empty(), "it has no name");
         const Shape& shape = output.type.shape;
+        const auto lies = [&](Format format) {
+          return output.strides == dense_strides(format, shape);
+        };
         const bool dense =
-            output.strides.empty() || output.strides == dense_strides(Format::kChannelsLast, shape);
+            output.strides.empty() || std::any_of(std::begin(kFormats), std::end(kFormats), lies);
         require(output.type.dtype == tensor.type.dtype &&
                     shape.size() == tensor.type.shape.size() && dense,
                 "it is made as something else");

@@ -8,6 +8,7 @@
 #include "cleave/error.h"
 #include "program/testing.h"
 #include "program/text.h"
+#include "types/format.h"
 #include "types/fused.h"
 
 namespace cleave::program {
@@ -171,6 +172,11 @@ TEST(Validate, NamesWhatIsWrong) {
        [](auto& e) {
          e.instructions()[1].tensors = {{"t", {DType::kFloat32, {6}}, {}}};
        }},
+      {"tensor's order", "made as something else",
+       [](auto& e) {
+         e.instructions()[1].outputs[0].strides = {1, 16};
+         e.instructions()[1].tensors = {{"t", e.data.outputs[0].type, {}}};
+       }},
       {"tensor's symbol", "not known",
        [](auto& e) {
          e.instructions()[1].tensors = {{"t", {DType::kFloat32, {Dim::symbol("q"), 6}}, {}}};
@@ -197,6 +203,18 @@ TEST(Validate, NamesWhatIsWrong) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalid) << c.name;
       EXPECT_THAT(error.what(), HasSubstr(c.message)) << c.name;
     }
+  }
+}
+
+TEST(Validate, DescribedResultsLieInAnyFormat) {
+  for (const Format format : kFormats) {
+    TestEngine engine = testing::linear_engine(2, 8, 6, false);
+    Instruction& last = engine.instructions()[1];
+    const TensorType type{DType::kFloat32, {Dim::symbol("batch"), 3, 2, 1}};
+    last.outputs[0].type = type;
+    last.outputs[0].strides = dense_strides(format, type.shape);
+    last.tensors = {{"t", type, {}}};
+    EXPECT_NO_THROW(validate(engine.data, kSection)) << name_of(format);
   }
 }
 

@@ -77,16 +77,35 @@ void set_cut(Attributes& attributes, const std::string& prefix, const Cut& cut) 
   attributes.set(prefix + "group", groups);
 }
 
-TensorView view(const std::vector<int64_t>& shape) {
-  return TensorView::dense(DType::kFloat32, shape);
+TensorView view(const std::vector<int64_t>& shape, Format format = Format::kRowMajor) {
+  TensorView view = TensorView::dense(DType::kFloat32, shape);
+  view.strides = dense_strides(format, shape);
+  return view;
 }
 
-// Runs the collective on `ranks` threads and compares each rank's result.
+// The values in the order of memory.
+std::vector<float> laid_out(const Shard& shard, Format format) {
+  const std::vector<int64_t> strides = dense_strides(format, shard.shape);
+  std::vector<float> memory(shard.values.size());
+  for (size_t i = 0; i < memory.size(); ++i) {
+    auto left = static_cast<int64_t>(i);
+    int64_t at = 0;
+    for (size_t d = strides.size(); d-- > 0; left /= shard.shape[d]) {
+      at += left % shard.shape[d] * strides[d];
+    }
+    memory[static_cast<size_t>(at)] = shard.values[i];
+  }
+  return memory;
+}
+
+// Runs the collective on `ranks` threads and compares each rank's result; all lie in the format.
 void expect_result(std::string_view op, const Attributes& attributes,
                    const std::vector<Shard>& inputs, const std::vector<Shard>& expected,
-                   const std::string& what) {
+                   const std::string& what, Format format = Format::kRowMajor) {
   const auto ranks = static_cast<int>(inputs.size());
   auto group = make_local_group(ranks);
+  std::vector<std::vector<float>> sources;
+  for (const Shard& input : inputs) sources.push_back(laid_out(input, format));
   std::vector<std::vector<float>> results(inputs.size());
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank) {
@@ -95,8 +114,9 @@ void expect_result(std::string_view op, const Attributes& attributes,
       results[r].assign(expected[r].values.size(), -1);
       const auto device = backend::make_cpu_device({.index = rank, .threads = 1});
       try {
-        make_collective(op, attributes, view(inputs[r].shape), view(expected[r].shape), rank, ranks)
-            .run(*device, *group[r], inputs[r].values.data(), results[r].data(), {});
+        make_collective(op, attributes, view(inputs[r].shape, format),
+                        view(expected[r].shape, format), rank, ranks)
+            .run(*device, *group[r], sources[r].data(), results[r].data(), {});
       } catch (const Error& error) {
         group[r]->abort(error);
         ADD_FAILURE() << what << ": " << error.what();
@@ -105,7 +125,7 @@ void expect_result(std::string_view op, const Attributes& attributes,
   }
   for (std::thread& thread : threads) thread.join();
   for (size_t r = 0; r < inputs.size(); ++r) {
-    EXPECT_EQ(results[r], expected[r].values) << what << ", rank " << r;
+    EXPECT_EQ(results[r], laid_out(expected[r], format)) << what << ", rank " << r;
   }
 }
 
@@ -201,6 +221,35 @@ TEST(Collective, AllToAllChangesDimensionAndCut) {
   }
 }
 
+TEST(Collective, TensorsLieInAnyFormat) {
+  const Whole whole({2, 6, 5, 3});
+  const Cut heads = Cut::even(6, 2);
+  const Cut rows = Cut::even(5);
+  for (const Format format : kFormats) {
+    for (int64_t ranks = 1; ranks <= 4; ++ranks) {
+      const std::string what = std::string(name_of(format)) + " on " + std::to_string(ranks);
+      Attributes attributes{{"format", std::string(name_of(format))},
+                            {"shape", std::vector<Dim>{2, 6, 5, 3}},
+                            {"axis", Dim(1)},
+                            {"from_axis", Dim(1)},
+                            {"to_axis", Dim(2)}};
+      set_cut(attributes, "cut_", heads);
+      set_cut(attributes, "from_", heads);
+      set_cut(attributes, "to_", rows);
+      std::vector<Shard> by_heads;
+      std::vector<Shard> by_rows;
+      for (int64_t r = 0; r < ranks; ++r) {
+        by_heads.push_back(shard_of(whole, 1, heads, r, ranks));
+        by_rows.push_back(shard_of(whole, 2, rows, r, ranks));
+      }
+      const std::vector<Shard> everywhere(static_cast<size_t>(ranks), {whole.shape, whole.values});
+      expect_result("all_to_all", attributes, by_heads, by_rows, what, format);
+      expect_result("all_gather", attributes, by_heads, everywhere, what, format);
+      expect_result("shard", attributes, everywhere, by_heads, what, format);
+    }
+  }
+}
+
 TEST(Collective, RefusesWhatDoesNotFit) {
   Attributes good;
   good.set("axis", Dim(1));
@@ -224,6 +273,13 @@ TEST(Collective, RefusesWhatDoesNotFit) {
   strided.strides = {4, 1};
   EXPECT_THAT(message("all_gather", good, strided, view({3, 6})), HasSubstr("dense"));
   Attributes bad = good;
+  bad.set("format", "heads_inside");  // matrices have no heads: it is row-major
+  EXPECT_EQ(message("all_gather", bad, view({3, 2}), view({3, 6})), "no error");
+  EXPECT_THAT(message("all_gather", bad, view({2, 2, 4, 3}), view({2, 6, 4, 3})),
+              HasSubstr("dense in its format"));
+  bad.set("format", "heads_outside");
+  EXPECT_THAT(message("all_gather", bad, view({3, 2}), view({3, 6})), HasSubstr("not known"));
+  bad = good;
   bad.set("axis", Dim(2));
   EXPECT_THAT(message("all_gather", bad, view({3, 2}), view({3, 6})), HasSubstr("axis"));
   bad = good;

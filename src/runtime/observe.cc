@@ -19,21 +19,22 @@ SymbolValues with_rank(const SymbolValues& symbols, int rank) {
   return values;
 }
 
-// A tensor whose elements are in channels-last order.
-Tensor row_major(const Tensor& channels_last) {
-  const std::vector<int64_t>& shape = channels_last.shape();
-  Tensor result = Tensor::uninitialized(channels_last.dtype(), shape);
-  const auto size = size_of(channels_last.dtype());
-  const auto channels = static_cast<size_t>(shape[1]);
-  const size_t images = static_cast<size_t>(shape[0]);
-  const size_t places = result.bytes() / size / images / channels;
-  const auto* from = static_cast<const std::byte*>(channels_last.data());
+// Of a tensor that is not empty, whose elements lie by `strides`.
+Tensor row_major(const Tensor& laid, const std::vector<int64_t>& strides) {
+  const std::vector<int64_t>& shape = laid.shape();
+  Tensor result = Tensor::uninitialized(laid.dtype(), shape);
+  const size_t size = size_of(laid.dtype());
+  const auto* from = static_cast<const std::byte*>(laid.data());
   auto* to = static_cast<std::byte*>(result.mutable_data());
-  for (size_t image = 0; image < images; ++image) {
-    for (size_t c = 0; c < channels; ++c) {
-      for (size_t place = 0; place < places; ++place, to += size) {
-        std::memcpy(to, from + ((image * places + place) * channels + c) * size, size);
-      }
+  std::vector<int64_t> index(shape.size());
+  int64_t at = 0;
+  for (size_t left = result.bytes() / size; left > 0; --left, to += size) {
+    std::memcpy(to, from + static_cast<size_t>(at) * size, size);
+    for (size_t d = shape.size(); d-- > 0;) {
+      at += strides[d];
+      if (++index[d] < shape[d]) break;
+      at -= strides[d] * shape[d];
+      index[d] = 0;
     }
   }
   return result;
@@ -79,7 +80,8 @@ Tensor Observation::part_of(const Operand& output, const void* memory, backend::
   const StreamHandle stream = device.default_stream();
   device.copy_to_host(part.mutable_data(), memory, static_cast<int64_t>(part.bytes()), stream);
   device.synchronize(stream);
-  return output.strides.empty() ? part : row_major(part);
+  if (output.strides.empty()) return part;
+  return row_major(part, evaluate(output.strides, with_rank(symbols_, rank)));
 }
 
 // On rank 0, while the others wait.

@@ -19,7 +19,15 @@ std::vector<Extent> strides_of(Format format, std::span<const Extent> shape) {
 }  // namespace
 
 std::string_view name_of(Format format) {
-  return format == Format::kRowMajor ? "row_major" : "channels_last";
+  switch (format) {
+    case Format::kChannelsLast:
+      return "channels_last";
+    case Format::kHeadsInside:
+      return "heads_inside";
+    case Format::kRowMajor:
+      break;
+  }
+  return "row_major";
 }
 
 std::optional<Format> parse_format(std::string_view name) {
@@ -35,6 +43,7 @@ std::vector<size_t> memory_order(Format format, size_t rank) {
   if (format == Format::kChannelsLast && rank > 2) {
     std::rotate(order.begin() + 1, order.begin() + 2, order.end());
   }
+  if (format == Format::kHeadsInside && rank == 4) std::swap(order[1], order[2]);
   return order;
 }
 

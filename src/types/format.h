@@ -14,12 +14,18 @@ namespace cleave {
 
 // Without gaps in each: row-major has the last dimension innermost; channels-last has dimension 1
 // innermost and the others as in row-major, for example N, H, W, C in memory of a tensor
-// [n, c, h, w]. With fewer than three dimensions the two are one.
-enum class Format : uint8_t { kRowMajor, kChannelsLast };
+// [n, c, h, w]; heads-inside has dimensions 1 and 2 of four exchanged, for example B, S, H, D in
+// memory of heads [b, h, s, d], so that all heads of a position lie one behind the other. With
+// fewer than three dimensions all are one, and with any but four heads-inside is row-major.
+enum class Format : uint8_t { kRowMajor, kChannelsLast, kHeadsInside };
 
-inline constexpr Format kFormats[] = {Format::kRowMajor, Format::kChannelsLast};
+inline constexpr Format kFormats[] = {Format::kRowMajor, Format::kChannelsLast,
+                                      Format::kHeadsInside};
+// Those that kernels of images work in, and are measured in.
+inline constexpr Format kImageFormats[] = {Format::kRowMajor, Format::kChannelsLast};
+constexpr bool is_image_format(Format format) { return format != Format::kHeadsInside; }
 
-std::string_view name_of(Format format);  // "row_major", "channels_last"
+std::string_view name_of(Format format);  // "row_major", "channels_last", "heads_inside"
 std::optional<Format> parse_format(std::string_view name);
 // The dimensions, outermost first.
 std::vector<size_t> memory_order(Format format, size_t rank);

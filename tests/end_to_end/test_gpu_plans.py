@@ -69,7 +69,7 @@ def test_products_of_one_operand_are_one_on_gpus(cleave, models):
 def test_images_of_a_unet_are_channels_last_on_gpus(cleave, models, tmp_path, opset):
     """Group norms, in either spelling, take images as convolutions leave them, and so do the
     products around attention; the cast of what goes in brings it to that order. What is copied is
-    the result, and the heads of attention."""
+    the result."""
     sizes = {"levels": 0, "channels": 320, "groups": 32, "heads": 8, "inputs": 320}
     path, _ = models("unet", weights="large-absent", opset=opset, **sizes)
     for devices in (1, 2):
@@ -82,9 +82,27 @@ def test_images_of_a_unet_are_channels_last_on_gpus(cleave, models, tmp_path, op
         planned = found["plan"]["cost_us"]
         assert found["predicted_us"] == pytest.approx(planned, rel=0.02)
         copied = [one["results"][0]["tensor"] for one in made if one["op"] == "copy"]
-        assert copied == ["/bottom/Transpose_4_output_0", "y"]
+        assert copied == ["y"]
         assert sum(one["op"] == "group_norm" for one in made) == 6
         assert not any(one["op"] in ("mul", "reshape") for one in made)
+
+
+def test_attention_leaves_its_heads_as_they_are_read(cleave, models, tmp_path):
+    """Nothing is copied to join the heads of a position, nor for the collective that deals them out
+    anew where the plan for two devices has one behind attention."""
+    path, _ = models("dit", weights="large-absent", heads=24, head_size=128)
+    for devices in (1, 2):
+        engine = tmp_path / f"{devices}.cleave"
+        target = (f"--machine={MACHINE}", f"--devices={devices}", "--randomWeights", "--bf16")
+        cleave("build", path, "-o", engine, "--shapes=x:1x4608x3072,c:1x3072", *target, env=NO_GPU)
+        found = cleave("inspect", engine, "--json", "-").json
+        ops = [one["op"] for one in found["instructions"]]
+        assert ops.count("attention") == 2
+        assert "copy" not in ops
+        assert ("all_to_all" in ops) == (devices == 2)
+        formats = {node["op"]: node["format"] for node in found["plan"]["nodes"]}
+        assert formats["attention"] == "heads_inside"
+        assert found["predicted_us"] == pytest.approx(found["plan"]["cost_us"], rel=0.02)
 
 
 def test_a_machine_model_is_of_one_kind_of_devices(cleave, models):

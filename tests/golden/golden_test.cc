@@ -115,7 +115,7 @@ TEST_P(Golden, CompilesAsExpected) {
 
 INSTANTIATE_TEST_SUITE_P(Graphs, Golden,
                          ::testing::Values("mlp", "fused_qkv", "stacked_qkv", "dynamic_rows",
-                                           "strided_products"),
+                                           "strided_products", "attention_rows"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

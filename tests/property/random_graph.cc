@@ -44,7 +44,7 @@ class Generator : RandomValues {
   }
 
   void add_op() {
-    switch (uniform(0, 18)) {
+    switch (uniform(0, 19)) {
       case 0:
       case 1:
         return add_matmul();
@@ -76,6 +76,8 @@ class Generator : RandomValues {
         return add_resampled(*this);
       case 17:
         return add_normalised(*this);
+      case 18:
+        return add_attention();
       default:
         return add_indexed(*this);
     }
@@ -235,6 +237,37 @@ class Generator : RandomValues {
     Shape joined = rows;
     joined.push_back(heads * size);
     made(reshaped(sum, joined), magnitude * static_cast<double>(parts));
+  }
+
+  // Heads that are told apart and mostly joined again, as in transformers. A position sees one key,
+  // so that results are whole numbers.
+  void add_attention() {
+    const Known a = bounded(pick());
+    Shape rows = shape(a);
+    if (rows.size() < 2 || rows.size() > 3 || !rows.back().is_constant()) return;
+    const int64_t k = rows.back().constant();
+    rows.pop_back();
+    const Dim batches = rows.size() == 1 ? rows[0] : rows[0] * rows[1];
+    const int64_t positions = uniform(1, 4);
+    const int64_t heads = uniform(1, 5);
+    const int64_t size = uniform(1, 4);
+    const std::vector<Dim> turn = {0, 2, 1, 3};
+    std::vector<ir::ValueId> operands;
+    for (int i = 0; i < 3; ++i) {
+      const Known weight = constant({k, positions * heads * size}, 3);
+      const ir::ValueId product = op("matmul", {}, {a.id, weight.id});
+      const ir::ValueId wide = reshaped(product, with({batches}, {positions, heads, size}));
+      operands.push_back(op("transpose", {{"perm", turn}}, {wide}));
+    }
+    HostTensor seen(DType::kBool, {1, 1, positions, positions});
+    for (int64_t i = 0; i < positions; ++i) seen.set(i * positions + uniform(0, positions - 1), 1);
+    operands.push_back(model.graph.add_constant("seen" + std::to_string(next++),
+                                                ir::constant_value(std::move(seen))));
+    const ir::ValueId attended = op("attention", {{"scale", 0.5}}, operands);
+    const double magnitude = a.magnitude * 3 * static_cast<double>(k);
+    if (chance(30)) return made(attended, magnitude);
+    const ir::ValueId turned = op("transpose", {{"perm", turn}}, {attended});
+    made(reshaped(turned, with({batches}, {positions, heads * size})), magnitude);
   }
 
   Shape with(Shape rows, std::initializer_list<int64_t> dims) {

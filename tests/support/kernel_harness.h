@@ -41,7 +41,7 @@ class LaidOut {
     for (size_t d = 0; d < rank; ++d) order[d] = d;
     const bool gaps = lay == Lay::kGaps || lay == Lay::kSwapped || lay == Lay::kSparse;
     if (lay == Lay::kChannelsLast) order = memory_order(Format::kChannelsLast, rank);
-    if (lay == Lay::kHeadsInside && rank == 4) std::swap(order[1], order[2]);
+    if (lay == Lay::kHeadsInside) order = memory_order(Format::kHeadsInside, rank);
     if (lay == Lay::kSwapped && rank >= 2) std::swap(order[rank - 1], order[rank - 2]);
     for (size_t i = rank; i-- > 0;) {
       view_.strides[order[i]] = stride;

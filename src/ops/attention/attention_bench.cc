@@ -1,6 +1,6 @@
 // Times attention: MiniLM's sizes with a mask, longer and deeper ones, causal ones, grouped heads,
-// and one query against many keys, as in decoding. Operands lie as projections leave them:
-// [batch, row, head, depth].
+// and one query against many keys, as in decoding. Operands lie as projections leave them, and the
+// result as the next one reads it: [batch, row, head, depth].
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -37,7 +37,7 @@ constexpr Case kCases[] = {
 
 TensorView heads_inside(int64_t batches, int64_t heads, int64_t rows, int64_t depth) {
   TensorView view = TensorView::dense(DType::kFloat32, {batches, heads, rows, depth});
-  view.strides = {rows * heads * depth, depth, heads * depth, 1};
+  view.strides = dense_strides(Format::kHeadsInside, view.shape);
   return view;
 }
 
@@ -50,12 +50,11 @@ void attend(benchmark::State& state, const Case& c, int threads) {
                                     heads_inside(c.batches, c.kv_heads, c.keys, c.depth),
                                     heads_inside(c.batches, c.kv_heads, c.keys, c.depth)};
   if (c.mask) inputs.push_back(TensorView::dense(DType::kFloat32, {c.batches, 1, 1, c.keys}));
-  const KernelProblem problem{
-      .op = "attention",
-      .attributes = attributes,
-      .inputs = inputs,
-      .outputs = {TensorView::dense(DType::kFloat32, {c.batches, c.heads, c.rows, c.depth})},
-      .threads = threads};
+  const KernelProblem problem{.op = "attention",
+                              .attributes = attributes,
+                              .inputs = inputs,
+                              .outputs = {heads_inside(c.batches, c.heads, c.rows, c.depth)},
+                              .threads = threads};
   const KernelRegistry registry = builtin_cpu_kernels();
   KernelTrial trial(registry.at(problem), problem, cache);
   trial.call();

@@ -6,6 +6,8 @@ namespace {
 class Attention final : public OpCapabilities {
  public:
   bool reads_strided(size_t input) const override { return input < 4; }
+  // Rows of the result are written where they lie.
+  bool writes(DType, Format format) const override { return format != Format::kChannelsLast; }
   // For what is made of parts of the keys (cuda_tiles.cc) or what cuDNN keeps (cuda_frontend.cc),
   // and for a mask laid out anew (cuda_bias.h): the kernels keep to the same bounds.
   Dim workspace_bytes(const Attributes&, std::span<const Operand> inputs) const override {

@@ -98,10 +98,13 @@ TEST(Attention, RowsWhereEverythingIsHiddenAreZero) {
       }
     }
     for (const HostTensor* mask : {&shown, &added}) {
-      KernelCase test = case_of(s, in, type);
-      test.inputs.push_back(mask);
-      check_case(test);
-      EXPECT_EQ(run_case(test)[0].get(0), 0);
+      for (const Lay lay : {Lay::kDense, Lay::kHeadsInside}) {
+        KernelCase test = case_of(s, in, type);
+        test.inputs.push_back(mask);
+        test.output_lays = {lay};
+        check_case(test);
+        EXPECT_EQ(run_case(test)[0].get(0), 0);
+      }
     }
   }
 }
@@ -117,6 +120,23 @@ TEST(Attention, TakesStridedOperands) {
           test.output_lays = {written};
           check_case(test);
         }
+      }
+    }
+  }
+}
+
+// As planners have it in every type (capabilities_*.cc).
+TEST(Attention, LeavesHeadsInsideTheRows) {
+  for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64}) {
+    for (const Sizes& s : {Sizes{2, 4, 2, 50, 170, 64, 64}, Sizes{1, 2, 1, 3, 1100, 32, 40},
+                           Sizes{1, 6, 2, 1, 300, 16, 20}, Sizes{1, 3, 3, 20, 20, 128, 128}}) {
+      const Operands in(s, type);
+      for (const bool causal : {false, true}) {
+        KernelCase test = case_of(s, in, type);
+        test.attributes.set("causal", Dim(causal ? 1 : 0));
+        test.output_lays = {Lay::kHeadsInside};
+        SCOPED_TRACE(TensorView::dense(type, in.q.shape).text() + (causal ? " causal" : ""));
+        check_case(test);
       }
     }
   }

@@ -3,7 +3,7 @@
 namespace cleave::capabilities {
 
 OpCapabilitiesList make_concat_capabilities_cpu() {
-  return {{"concat", std::make_shared<AnyFormat>()}};
+  return {{"concat", std::make_shared<ImageFormats>()}};
 }
 
 }  // namespace cleave::capabilities

@@ -9,7 +9,8 @@ class Conv final : public OpCapabilities {
   // Operands from the third on are those of the epilogue.
   bool reads_strided(size_t input) const override { return input >= 2; }
   bool writes(DType dtype, Format format) const override {
-    return format == Format::kRowMajor || dtype == DType::kFloat32;
+    return format == Format::kRowMajor ||
+           (format == Format::kChannelsLast && dtype == DType::kFloat32);
   }
   bool reads_as_result(size_t input) const override { return input == 0; }
   // Patches in panels or lines with their padding, sums of all output channels for some of them,

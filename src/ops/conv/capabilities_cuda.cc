@@ -9,8 +9,9 @@ class Conv final : public OpCapabilities {
   // Operands from the third on are those of the epilogue.
   bool reads_strided(size_t input) const override { return input >= 2; }
   bool writes(DType dtype, Format format) const override {
-    return format == Format::kRowMajor || dtype == DType::kFloat32 || dtype == DType::kFloat16 ||
-           dtype == DType::kBFloat16;
+    if (format == Format::kRowMajor) return true;
+    return format == Format::kChannelsLast &&
+           (dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16);
   }
   bool reads_as_result(size_t input) const override { return input == 0; }
   // The operand with its padding and what cuDNN's algorithms may use (cuda_problem.cc keeps to the

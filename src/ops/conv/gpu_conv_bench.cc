@@ -197,7 +197,7 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
     time(one.what, problem);
   }
   // A sum of images of which one lies in another format, or both, and what is cast to it.
-  for (const Format other : kFormats) {
+  for (const Format other : kImageFormats) {
     for (const DType from : {type, DType::kFloat32}) {
       FusedProgram chain{
           .inputs = 2, .steps = {{.op = "add", .args = {0, 1}, .type = type}}, .outputs = {2}};
@@ -236,10 +236,10 @@ int run(const std::string& part) {
   const KernelRegistry kernels = backend->kernels();
   for (const Case& c : kCases) {
     if (std::string(c.name).find(part) == std::string::npos) continue;
-    for (const Format format : kFormats) time_conv(c, format, kernels, *device);
+    for (const Format format : kImageFormats) time_conv(c, format, kernels, *device);
   }
   if (!part.empty() && part != "norms") return 0;
-  for (const Format format : kFormats) time_others(format, kernels, *device);
+  for (const Format format : kImageFormats) time_others(format, kernels, *device);
   return 0;
 }
 

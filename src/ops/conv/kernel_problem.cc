@@ -36,7 +36,7 @@ std::optional<std::string> ConvProblem::refuses(const KernelProblem& problem, Fo
 }
 
 std::optional<Format> ConvProblem::format(const KernelProblem& problem) {
-  for (const Format format : kFormats) {
+  for (const Format format : kImageFormats) {
     if (!refuses(problem, format)) return format;
   }
   return std::nullopt;

@@ -18,7 +18,7 @@ class RowNorm final : public OpCapabilities {
 // Groups of channels are rows, or, in channels-last, parts of lines.
 class GroupNorm final : public OpCapabilities {
  public:
-  bool writes(DType, Format) const override { return true; }
+  bool writes(DType, Format format) const override { return is_image_format(format); }
   bool reads_as_result(size_t input) const override { return input == 0; }
   bool fuses_epilogue() const override { return true; }
   // One function of the results, as diffusion models have it.

@@ -2,6 +2,6 @@
 
 namespace cleave::capabilities {
 
-OpCapabilitiesList make_pad_capabilities_cuda() { return {{"pad", std::make_shared<AnyView>()}}; }
+OpCapabilitiesList make_pad_capabilities_cuda() { return {{"pad", std::make_shared<ImageView>()}}; }
 
 }  // namespace cleave::capabilities

@@ -3,7 +3,7 @@
 namespace cleave::capabilities {
 
 OpCapabilitiesList make_pool_capabilities_cpu() {
-  const auto any = std::make_shared<AnyFormat>();
+  const auto any = std::make_shared<ImageFormats>();
   return {{"max_pool", any}, {"average_pool", any}, {"lp_pool", any}};
 }
 

@@ -6,7 +6,7 @@ namespace cleave::capabilities {
 // or turns images makes them in any format.
 OpCapabilitiesList make_reshape_capabilities_cuda() {
   const auto reads = std::make_shared<AnyStrides>();
-  const auto both = std::make_shared<AnyView>();
+  const auto both = std::make_shared<ImageView>();
   return {{"copy", reads},   {"broadcast", reads}, {"transpose", reads}, {"slice", reads},
           {"reverse", both}, {"concat", both},     {"split", reads}};
 }

@@ -3,7 +3,7 @@
 namespace cleave::capabilities {
 
 OpCapabilitiesList make_resize_capabilities_cpu() {
-  return {{"resize", std::make_shared<AnyFormat>()}};
+  return {{"resize", std::make_shared<ImageFormats>()}};
 }
 
 }  // namespace cleave::capabilities

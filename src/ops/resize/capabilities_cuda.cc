@@ -3,7 +3,7 @@
 namespace cleave::capabilities {
 
 OpCapabilitiesList make_resize_capabilities_cuda() {
-  return {{"resize", std::make_shared<AnyView>()}};
+  return {{"resize", std::make_shared<ImageView>()}};
 }
 
 }  // namespace cleave::capabilities
