@@ -142,6 +142,7 @@ std::vector<KernelSpec> large_image_specs() {
         }
       }
     }
+    specs.push_back(normalising(320, 128, format));
     struct Window {
       int64_t taps, channels;
     };

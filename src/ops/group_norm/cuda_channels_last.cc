@@ -15,10 +15,10 @@ namespace {
 
 constexpr int64_t kMostThreads = 512;  // along a slice
 constexpr int64_t kMostBlocks = 1024;
-constexpr int64_t kLeastBlocks = 256;      // rather than that threads hold all that they can
-constexpr int64_t kMostChunks = 128;       // of an image, which every block goes through
-constexpr int64_t kLargeGroup = 512;       // channels: such a group is a slice
-constexpr int64_t kSliceElements = 65536;  // of an image, that one block goes through
+constexpr int64_t kLeastBlocks = 256;    // rather than that threads hold all that they can
+constexpr int64_t kMostChunks = 128;     // of an image, which every block goes through
+constexpr int64_t kLargeGroup = 512;     // channels: such a group is a slice
+constexpr int64_t kSliceVectors = 8192;  // of an image, that one block goes through
 
 // How blocks are made: where each has a chunk of a slice, and where it has a slice.
 struct BlockForm {
@@ -153,7 +153,7 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   cut_slices(work, vector, block);
   work.chunk = work.places;
   work.chunks = 1;
-  if (work.places * work.slice > kSliceElements) {
+  if (work.places * work.slice / vector > kSliceVectors) {
     block = kOfChunks;
     cut_slices(work, vector, block);
     cut_chunks(work, images);
