@@ -3,8 +3,8 @@
     python -m bench.peers.gpu_rows [--program build/cuda/bin/bench_gpu_rows] [PART OF A NAME]
 
 Softmax, arg max, top-k, running sums and reductions of vocabularies and of whole tensors; norms and
-softmax of the rows of usual networks, and products of few rows, whose time is that of their weight. Times are microseconds of a call among others in a CUDA
-graph; `floor` is that of the bytes alone.
+softmax of the rows of usual networks, and products of few rows, whose time is that of their weight.
+Times are microseconds of a call among others in a CUDA graph; `floor` is that of the bytes alone.
 """
 
 import argparse

@@ -16,7 +16,11 @@ using layout::Placement;
 class Partitioner {
  public:
   Partitioner(const ir::Graph& graph, const planner::Plan& plan, const ops::Registry& registry)
-      : graph_(graph), plan_(plan), registry_(registry), copies_(graph.value_count()) {}
+      : graph_(graph),
+        plan_(plan),
+        registry_(registry),
+        uses_(graph.uses()),
+        copies_(graph.value_count()) {}
 
   Partitioned run() {
     local_.bounds() = graph_.bounds();
@@ -78,10 +82,17 @@ class Partitioner {
       // A step without communication belongs to the kernel that reads it.
       local_.node(node).group = step.is_collective() ? -1 : group;
       at = local_.node(node).outputs[0];
-      local_.value(at).format = graph_.value(value).format;
+      local_.value(at).format = resharded_format(value);
       note(at, value, step.to);
     }
     return at;
+  }
+
+  // What leaves the model is row-major at the end: it is brought to that where ranks have parts of
+  // it, unless it is read here too.
+  Format resharded_format(ir::ValueId value) const {
+    const bool leaves = graph_.is_output(value) && uses_[value.index()].empty();
+    return leaves ? Format::kRowMajor : graph_.value(value).format;
   }
 
   // The local value of `value` laid as `placement`, for a reader in `group`.
@@ -198,6 +209,7 @@ class Partitioner {
   const ir::Graph& graph_;
   const planner::Plan& plan_;
   const ops::Registry& registry_;
+  const std::vector<std::vector<ir::Graph::Use>> uses_;  // by value of the whole graph
   ir::Graph local_;
   std::vector<Origin> origins_;            // by value of the local graph
   std::vector<std::vector<Held>> copies_;  // by value of the whole graph

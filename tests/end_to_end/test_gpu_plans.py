@@ -69,20 +69,22 @@ def test_products_of_one_operand_are_one_on_gpus(cleave, models):
 def test_images_of_a_unet_are_channels_last_on_gpus(cleave, models, tmp_path, opset):
     """Group norms, in either spelling, take images as convolutions leave them, and so do the
     products around attention; the cast of what goes in brings it to that order. What is copied is
-    the result."""
+    the result, each device's part of it before they are gathered."""
     sizes = {"levels": 0, "channels": 320, "groups": 32, "heads": 8, "inputs": 320}
     path, _ = models("unet", weights="large-absent", opset=opset, **sizes)
     for devices in (1, 2):
         engine = tmp_path / f"{devices}.cleave"
         target = (f"--machine={MACHINE}", f"--devices={devices}", "--randomWeights", "--fp16")
-        cleave("build", path, "-o", engine, "--shapes=x:1x320x128x128", *target, env=NO_GPU)
+        shape = f"--shapes=x:{devices}x320x128x128"
+        cleave("build", path, "-o", engine, shape, *target, env=NO_GPU)
         found = cleave("inspect", engine, "--json", "-").json
         made = found["instructions"]
         # What the plan and its instructions cost is the same, casts behind convolutions included.
         planned = found["plan"]["cost_us"]
         assert found["predicted_us"] == pytest.approx(planned, rel=0.02)
-        copied = [one["results"][0]["tensor"] for one in made if one["op"] == "copy"]
-        assert copied == ["y"]
+        (copied,) = (one["results"][0] for one in made if one["op"] == "copy")
+        assert copied["tensor"] == "y"
+        assert copied["layout"].startswith("shard" if devices == 2 else "replicate")
         assert sum(one["op"] == "group_norm" for one in made) == 6
         assert not any(one["op"] in ("mul", "reshape") for one in made)
 
