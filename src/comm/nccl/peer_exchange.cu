@@ -41,16 +41,6 @@ __device__ void exchange_flagged(const PeerView& view, const PeerMessages& messa
   }
 }
 
-__global__ void __launch_bounds__(kFlaggedThreads)
-    flagged_kernel(const __grid_constant__ PeerView view,
-                   const __grid_constant__ PeerMessages messages, unsigned blocks) {
-  if (blockIdx.x < blocks) {
-    exchange_flagged(view, messages, blocks);
-  } else {
-    copy_own<kFlaggedThreads>(view, messages, blocks);
-  }
-}
-
 // Each rank fetches what its peers have for it, beginning with the next one.
 __device__ void exchange_direct(const PeerView& view, const PeerMessages& messages,
                                 unsigned blocks) {
@@ -74,45 +64,47 @@ __device__ void exchange_direct(const PeerView& view, const PeerMessages& messag
   end_together(view, epoch);
 }
 
-__global__ void __launch_bounds__(kDirectThreads)
-    direct_kernel(const __grid_constant__ PeerView view,
-                  const __grid_constant__ PeerMessages messages, unsigned blocks) {
+// One of the two ways, and what the rank has for itself.
+template <int kThreads, void (*kExchange)(const PeerView&, const PeerMessages&, unsigned)>
+__global__ void __launch_bounds__(kThreads)
+    exchange_kernel(const __grid_constant__ PeerView view,
+                    const __grid_constant__ PeerMessages messages, unsigned blocks) {
   if (blockIdx.x < blocks) {
-    exchange_direct(view, messages, blocks);
+    kExchange(view, messages, blocks);
   } else {
-    copy_own<kDirectThreads>(view, messages, blocks);
+    copy_own<kThreads>(view, messages, blocks);
   }
 }
+constexpr auto kFlagged = exchange_kernel<kFlaggedThreads, exchange_flagged>;
+constexpr auto kDirect = exchange_kernel<kDirectThreads, exchange_direct>;
 
-// Blocks that exchange, and those behind them for what the rank has for itself.
-Grid with_own(Grid exchanging, const PeerView& view, const PeerMessages& messages) {
+// On so many blocks, and others behind them for what the rank has for itself.
+void start_exchange(decltype(kFlagged) kernel, const Grid& exchanging, const PeerView& view,
+                    const PeerMessages& messages, const Launch& launch) {
+  Grid grid = exchanging;
   const int64_t bytes = messages.of[view.rank].receive_bytes;
   if (bytes > 0) {
-    exchanging.blocks +=
-        grid_for(bytes / (16 * kCopiedAtOnce), exchanging.threads, kMostOwnBlocks).blocks;
+    grid.blocks += grid_for(bytes / (16 * kCopiedAtOnce), grid.threads, kMostOwnBlocks).blocks;
   }
-  return exchanging;
+  start_kernel(kernel, grid, launch, "starting an exchange", view, messages, exchanging.blocks);
 }
 
 }  // namespace
 
 void load_exchanges() {
-  load_kernel(flagged_kernel);
-  load_kernel(direct_kernel);
+  load_kernel(kFlagged);
+  load_kernel(kDirect);
 }
 
 void flagged_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                       const Launch& launch) {
-  const Grid exchanging = flagged_grid(words_of(largest));
-  start_kernel(flagged_kernel, with_own(exchanging, view, messages), launch, "starting an exchange",
-               view, messages, exchanging.blocks);
+  start_exchange(kFlagged, flagged_grid(words_of(largest)), view, messages, launch);
 }
 
 void direct_exchange(const PeerView& view, const PeerMessages& messages, int64_t largest,
                      const Launch& launch) {
-  const Grid exchanging = grid_for(largest / 16, kDirectThreads, kDirectBlocks);
-  start_kernel(direct_kernel, with_own(exchanging, view, messages), launch, "starting an exchange",
-               view, messages, exchanging.blocks);
+  const Grid grid = grid_for(largest / 16, kDirectThreads, kDirectBlocks);
+  start_exchange(kDirect, grid, view, messages, launch);
 }
 
 }  // namespace cleave::nccl
