@@ -123,14 +123,15 @@ void time_case(const Case& c, const KernelRegistry& registry, KernelCache& cache
   KernelProblem problem{
       .op = c.op, .attributes = attributes, .inputs = inputs_of(c), .outputs = outputs_of(c)};
   if (is_product(c)) problem.constant_keys = {0, hash_combine(c.extent, c.k)};
-  int64_t bytes = problem.inputs[0].elements() * static_cast<int64_t>(size_of(c.type));
-  if (is_product(c)) bytes = problem.inputs[1].elements() * static_cast<int64_t>(size_of(c.type));
-  for (const TensorView& out : problem.outputs) {
-    bytes += out.elements() * static_cast<int64_t>(size_of(out.dtype));
+  int64_t bytes = 0;
+  for (const auto* views : {&problem.inputs, &problem.outputs}) {
+    for (const TensorView& view : *views) {
+      bytes += view.elements() * static_cast<int64_t>(size_of(view.dtype));
+    }
   }
   const double floor_us = static_cast<double>(bytes) / kBytesPerUs + kLaunchUs;
   for (const Kernel* kernel : registry.takers(problem)) {
-    if (kernel->name() == "matmul.plain") continue;
+    if (kernel->name() == "matmul.plain") continue;  // for what no other takes
     const auto show = [&](const char* how, double us) {
       fmt::print("{}\t{}{}\t{:.2f}\t{:.2f}\n", name_of_case(c), std::string(kernel->name()), how,
                  us, floor_us);
