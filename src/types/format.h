@@ -1,8 +1,10 @@
 // Format: the order in which the dimensions of a tensor lie in memory.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -23,7 +25,9 @@ inline constexpr Format kFormats[] = {Format::kRowMajor, Format::kChannelsLast,
                                       Format::kHeadsInside};
 // Those that kernels of images work in, and are measured in.
 inline constexpr Format kImageFormats[] = {Format::kRowMajor, Format::kChannelsLast};
-constexpr bool is_image_format(Format format) { return format != Format::kHeadsInside; }
+constexpr bool is_image_format(Format format) {
+  return std::ranges::find(kImageFormats, format) != std::end(kImageFormats);
+}
 
 std::string_view name_of(Format format);  // "row_major", "channels_last", "heads_inside"
 std::optional<Format> parse_format(std::string_view name);

@@ -9,6 +9,10 @@
 
 namespace cleave::backend {
 
+// The device code of `finish`, a function of each result, that leaves results as they are.
+inline constexpr const char* kFinishesAsItIs =
+    "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
+
 // Dense rows, and how they are scaled and shifted. Inputs are x, scale, bias.
 struct NormalisedRows {
   int64_t rows = 0;
@@ -19,8 +23,7 @@ struct NormalisedRows {
   // (r % groups) · channels on, of length / channels elements each. 0: one for each of a row.
   int64_t channels = 0;
   int64_t groups = 1;
-  // The device code of `finish`, a function of each result.
-  std::string finish = "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
+  std::string finish = kFinishesAsItIs;  // device code
 
   // Why device code does not take rows of so many elements; nothing where it does.
   std::optional<std::string> refuses() const;

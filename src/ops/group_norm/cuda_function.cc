@@ -1,5 +1,6 @@
 #include "ops/group_norm/cuda_function.h"
 
+#include "backend/cuda/normalise_rows.h"
 #include "backend/cuda/source_text.h"
 #include "backend/refusals.h"
 #include "types/fused.h"
@@ -30,9 +31,7 @@ std::optional<std::string> refuse_group_norm(const KernelProblem& problem) {
 }
 
 std::string finish_source(const KernelProblem& problem) {
-  if (!has_function(problem)) {
-    return "__device__ inline Working<T> finish(Working<T> x) { return x; }\n";
-  }
+  if (!has_function(problem)) return kFinishesAsItIs;
   const FusedProgram chain = FusedProgram::from_attributes(problem.attributes, kEpiloguePrefix);
   return chain_source(chain, {&problem.inputs[0].dtype, 1}, 0) +
          "__device__ inline Working<T> finish(Working<T> x) {\n"

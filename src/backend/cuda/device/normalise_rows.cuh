@@ -16,7 +16,8 @@
 //   constexpr int kLanes = 8;           // so many lanes of a warp
 //   constexpr int kThreads = 128;       // of a block
 using W = Working<T>;
-constexpr int kMostThreads = kLong ? 256 : kThreads;
+constexpr int kLongThreads = 256;  // of a block that has a part of a long row
+constexpr int kMostThreads = kLong ? kLongThreads : kThreads;
 constexpr int kLeastBlocks = kLong ? 5 : kRowBlocks;  // of a multiprocessor
 
 struct Rows {
@@ -124,7 +125,6 @@ __device__ void normalise_row(const Rows& rows, const T* x, const S* scale, cons
 // it reads them once. Of each part: its mean, and the sum of the squares of the differences from
 // that.
 constexpr int kHeld = 4;
-constexpr int kLongThreads = 256;
 
 struct alignas(2 * sizeof(W)) Statistics {
   W mean;
