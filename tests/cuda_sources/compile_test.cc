@@ -109,8 +109,8 @@ void add_rows(std::vector<Case>& cases) {
   add_norm("Half", "float", true, true, false, false, row(8, 4, false));
   add_norm("Half", "Half", false, false, false, false, row(1, 1, false, 1));
   add_norm("BFloat16", "BFloat16", false, false, false, false, row(8, 2, true));
-  add_norm("double", "double", false, false, false, true, row(2, 1, false));
-  add_norm("Half", "Half", true, true, true, true, row(8, 1, false));
+  add_norm("double", "double", false, false, false, true, row(2, 4, true));
+  add_norm("Half", "Half", true, true, true, true, row(8, 4, true));
   add_norm("float", "float", true, true, true, false, row(1, 16, true));
   for (const char* element : {"float", "Half", "double"}) {
     for (const bool one_group : {false, true}) {

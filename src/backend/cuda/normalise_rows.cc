@@ -12,10 +12,10 @@
 namespace cleave::backend {
 namespace {
 
-// Of rows that do not fit in registers. Those of device/normalise_rows.cuh:
-constexpr int64_t kLongThreads = 256;  // of a block
-constexpr int64_t kHeld = 4;           // vectors that a thread reads once
-constexpr int64_t kMostSplits = 32;    // one a lane
+// Of rows that do not fit in registers.
+constexpr int kLongThreads = 256;    // of a block
+constexpr int64_t kHeld = 4;         // vectors that a thread reads once
+constexpr int64_t kMostSplits = 32;  // one a lane
 
 bool has(const KernelProblem& problem, size_t i) {
   return i < problem.inputs.size() && problem.inputs[i].present;
@@ -68,9 +68,8 @@ struct Normalisation {
                          are_aligned({scale}, scale_alignment) &&
                          are_aligned({bias}, bias_alignment);
     const int64_t units = aligned ? split.part : split.part * form.vector;
-    Grid grid = form.grid(rows.rows);
+    const Grid grid = form.grid(rows.rows * split.splits);
     if (is_long) {
-      grid = {.blocks = rows.rows * split.splits, .threads = static_cast<int>(kLongThreads)};
       launch_kernel(aligned ? vector_statistics : plain_statistics, grid, launch.stream,
                     {&rows, &split.splits, &units, &launch.workspace, &inputs[0]});
     }
@@ -110,7 +109,10 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
   const auto form = RowForm::of(rows.length, most);
   Normalisation work{.rows = {rows.rows, rows.length, rows.epsilon, rows.groups, rows.channels,
                               make_divisor(inner)},
-                     .form = form.value_or(RowForm{.vector = std::gcd(most, rows.length)}),
+                     .form = form.value_or(RowForm{.vector = std::gcd(most, rows.length),
+                                                   .pieces = kHeld,
+                                                   .threads = kLongThreads,
+                                                   .whole_block = true}),
                      .is_long = !form};
   const auto type_of = [&](size_t i) { return has(problem, i) ? problem.inputs[i].dtype : type; };
   const auto vector = static_cast<size_t>(work.form.vector);

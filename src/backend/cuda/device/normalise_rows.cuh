@@ -11,13 +11,11 @@
 //   constexpr bool kLong = false;       // rows that do not fit in registers
 //   W finish(W);                        // what becomes of each result
 //   constexpr int kVector = 8;          // elements that are read at once, where they can be
-//   constexpr int kPieces = 2;          // vectors a thread
-//   constexpr bool kWholeBlock = true;  // a block a row, else
+//   constexpr int kPieces = 2;          // vectors that a thread holds
+//   constexpr bool kWholeBlock = true;  // a block a row (or a part of a long one), else
 //   constexpr int kLanes = 8;           // so many lanes of a warp
 //   constexpr int kThreads = 128;       // of a block
 using W = Working<T>;
-constexpr int kLongThreads = 256;  // of a block that has a part of a long row
-constexpr int kMostThreads = kLong ? kLongThreads : kThreads;
 constexpr int kLeastBlocks = kLong ? 5 : kRowBlocks;  // of a multiprocessor
 
 struct Rows {
@@ -124,8 +122,6 @@ __device__ void normalise_row(const Rows& rows, const T* x, const S* scale, cons
 // ---- Long rows are cut into `splits` parts of `part` vectors, of which a thread holds the first:
 // it reads them once. Of each part: its mean, and the sum of the squares of the differences from
 // that.
-constexpr int kHeld = 4;
-
 struct alignas(2 * sizeof(W)) Statistics {
   W mean;
   W squares;
@@ -136,15 +132,15 @@ struct RowCut {
   int64_t row;
   int64_t begin;
   int64_t end;
-  Vector<T, kCount> held[kHeld];
+  Vector<T, kCount> held[kPieces];
 
   __device__ RowCut(const Rows& rows, int64_t splits, int64_t part, const T* x) {
     row = blockIdx.x / splits;
     begin = blockIdx.x % splits * part * kCount;
     end = begin + part * kCount < rows.length ? begin + part * kCount : rows.length;
 #pragma unroll
-    for (int h = 0; h < kHeld; ++h) {
-      const int64_t e = first() + h * kLongThreads * kCount;
+    for (int h = 0; h < kPieces; ++h) {
+      const int64_t e = first() + h * kThreads * kCount;
       if (e < end) {
         held[h] = *reinterpret_cast<const Vector<T, kCount>*>(x + row * rows.length + e);
       }
@@ -158,11 +154,11 @@ struct RowCut {
   __device__ void each(const T* from, F&& f) const {
     int64_t e = first();
 #pragma unroll
-    for (int h = 0; h < kHeld; ++h, e += kLongThreads * kCount) {
+    for (int h = 0; h < kPieces; ++h, e += kThreads * kCount) {
       if (e < end) f(held[h], e);
     }
 #pragma unroll 4
-    for (; e < end; e += kLongThreads * kCount) {
+    for (; e < end; e += kThreads * kCount) {
       f(*reinterpret_cast<const Vector<T, kCount>*>(from + e), e);
     }
   }
@@ -239,23 +235,23 @@ __device__ void normalise_some(const Rows& rows, int64_t splits, int64_t part,
   }
 }
 
-extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
+extern "C" __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     normalise_rows(const Rows rows, const int64_t splits, const int64_t part,
                    const Statistics* statistics, const T* x, const S* scale, const B* bias, T* y) {
   normalise_some<1, kVector * kPieces>(rows, splits, part, statistics, x, scale, bias, y);
 }
-extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
+extern "C" __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     normalise_rows_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
                               const Statistics* statistics, const T* x, const S* scale,
                               const B* bias, T* y) {
   normalise_some<kVector, kPieces>(rows, splits, part, statistics, x, scale, bias, y);
 }
-extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
+extern "C" __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     statistics(const Rows rows, const int64_t splits, const int64_t part, Statistics* statistics,
                const T* x) {
   if constexpr (kLong) statistics_of_part<1>(rows, splits, part, x, statistics);
 }
-extern "C" __global__ void __launch_bounds__(kMostThreads, kLeastBlocks)
+extern "C" __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     statistics_by_vectors(const Rows rows, const int64_t splits, const int64_t part,
                           Statistics* statistics, const T* x) {
   if constexpr (kLong) statistics_of_part<kVector>(rows, splits, part, x, statistics);
