@@ -276,7 +276,7 @@ def test_what_onnx_runtime_optimised(name, options, ops, cleave, models, onnx_ru
 
 @pytest.mark.parametrize("op", ["Attention", "MultiHeadAttention"])
 def test_heads_are_split(op, cleave, tmp_path):
-    """Nothing is moved before attention or in it."""
+    """Nothing is moved before attention or in it (on CPUs: GPUs would rather cut the rows)."""
     x = np.zeros((1, 16, 1024), np.float32)
     if op == "Attention":
         operands = [x, np.ones((1024, 3072), np.float32), np.ones(3072, np.float32)]
@@ -285,7 +285,7 @@ def test_heads_are_split(op, cleave, tmp_path):
         model = case(op, *[np.zeros((1, 512, 1024), np.float32)] * 3, num_heads=16).model()
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
-    nodes = cleave("plan", path, on_devices(2), "--json", "-").json["nodes"]
+    nodes = cleave("plan", path, "--devices=cpu:0-1", "--json", "-").json["nodes"]
     (place,) = [i for i, node in enumerate(nodes) if node["op"] == "attention"]
     assert nodes[place]["strategy"].split("[")[0] == "h"
     assert all(node["communication_us"] == 0 for node in nodes[: place + 1])
