@@ -75,8 +75,8 @@ struct RunOptions {
   // Filled with the times of each instruction. Ranks then meet before each collective, so that
   // waiting and communication can be told apart; the run is slower for it.
   Timeline* timeline = nullptr;
-  // Becomes the microseconds that the slowest device took from when its inputs were there to when
-  // its results were: without what copies between host and device take. 0 where weights are
+  // Becomes the microseconds that the slowest device took from when all had their inputs to when
+  // its results were there: without what copies between host and device take. 0 where weights are
   // streamed.
   double* device_us = nullptr;
   // Sees what each instruction makes; the run is much slower for it. May be empty.

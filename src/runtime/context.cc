@@ -139,7 +139,11 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
     } else {
       backend::StreamClock* const clock =
           run.device_timed ? made(clocks_[r].whole, device) : nullptr;
-      if (clock != nullptr) clock->mark();
+      if (clock != nullptr) {
+        // Inputs do not come to all devices at once: one that waits for another's does not count.
+        if (!device.memory_is_host()) communicator.barrier(stream);
+        clock->mark();
+      }
       execute(run, rank, run.prepared->ranks[r], at_step);
       if (clock != nullptr) clock->mark();
       io_[r].end(device, stream);

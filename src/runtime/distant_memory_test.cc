@@ -72,6 +72,23 @@ TEST(DistantMemory, TimedRunsShareClocks) {
   }
 }
 
+// Nor does it count that one device has its inputs before another.
+TEST(DistantMemory, TheTimeOnTheDevicesIsWithoutCopies) {
+  const std::chrono::milliseconds late{300};
+  const auto backend = std::make_shared<DistantBackend>(std::vector<std::string>{},
+                                                        cleave::testing::Lateness{"cpu:1", late});
+  Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());
+  ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, true)));
+  const Tensor x = example_input(4);
+  context.run({{"x", x}});
+  double device_us = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  context.run({{"x", x}}, {.device_us = &device_us});
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, late);
+  EXPECT_GT(device_us, 0);
+  EXPECT_LT(device_us, 150e3);
+}
+
 // Inputs go to every rank, results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();

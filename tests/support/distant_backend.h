@@ -1,10 +1,13 @@
 // A backend whose memory the host must not touch, as far as the runtime knows: the CPU's, so that
-// tests need no GPU. Counts what is copied to and from it, and the clocks that are made.
+// tests need no GPU. Counts what is copied to and from it, and the clocks that are made. Copies to
+// one device may be late.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,10 +23,19 @@ struct DeviceCounts {
   std::atomic<int64_t> clocks{0};
 };
 
+// By how much what is copied to this device comes too late.
+struct Lateness {
+  std::string device;
+  std::chrono::milliseconds by{0};
+};
+
 class DistantDevice final : public backend::Device {
  public:
-  DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<DeviceCounts> counts)
-      : inner_(backend::make_cpu_device(options)), counts_(std::move(counts)) {}
+  DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<DeviceCounts> counts,
+                const Lateness& lateness)
+      : inner_(backend::make_cpu_device(options)),
+        counts_(std::move(counts)),
+        late_by_(inner_->name() == lateness.device ? lateness.by : std::chrono::milliseconds{0}) {}
 
   std::string name() const override { return inner_->name(); }
   std::string_view backend() const override { return inner_->backend(); }
@@ -41,6 +53,7 @@ class DistantDevice final : public backend::Device {
   StreamHandle default_stream() override { return {}; }
   void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
     counts_->to_device += bytes;
+    std::this_thread::sleep_for(late_by_);
     inner_->copy(to, from, bytes, stream);
   }
   void copy_to_host(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
@@ -66,17 +79,18 @@ class DistantDevice final : public backend::Device {
  private:
   std::unique_ptr<backend::Device> inner_;
   std::shared_ptr<DeviceCounts> counts_;
+  std::chrono::milliseconds late_by_;
 };
 
 class DistantBackend final : public backend::Backend {
  public:
-  explicit DistantBackend(std::vector<std::string> warnings = {})
-      : warnings_(std::move(warnings)) {}
+  explicit DistantBackend(std::vector<std::string> warnings = {}, Lateness lateness = {})
+      : warnings_(std::move(warnings)), lateness_(std::move(lateness)) {}
   std::string_view name() const override { return "cpu"; }
   int device_count() const override { return 16; }
   std::unique_ptr<backend::Device> make_device(
       const backend::DeviceOptions& options) const override {
-    return std::make_unique<DistantDevice>(options, counts_);
+    return std::make_unique<DistantDevice>(options, counts_, lateness_);
   }
   std::vector<std::unique_ptr<Communicator>> make_group(
       std::span<backend::Device* const> devices,
@@ -92,6 +106,7 @@ class DistantBackend final : public backend::Backend {
 
  private:
   std::vector<std::string> warnings_;
+  Lateness lateness_;
   std::shared_ptr<DeviceCounts> counts_ = std::make_shared<DeviceCounts>();
 };
 
