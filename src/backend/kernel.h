@@ -142,6 +142,12 @@ class Kernel {
     static_cast<void>(cache);
     return {};
   }
+  // Why the one that is used where none is asked for may take many times as long as the best, which
+  // users are told; nothing where the two are known to be close.
+  virtual std::optional<std::string> wants_tuning(const KernelProblem& problem) const {
+    static_cast<void>(problem);
+    return std::nullopt;
+  }
   virtual std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                                   KernelCache& cache) const = 0;
 };

@@ -57,6 +57,7 @@ std::shared_ptr<PreparedShapes> LoadedEngine::prepare_now(const BoundShapes& sha
     loads_[r] = ranks_[r]->weights.loads();
   });
   log_loads(before);
+  warn_of_untuned(result->ranks[0]);
   for (const RankProgram& rank : result->ranks) {
     CLEAVE_CHECK(rank.schedule == result->ranks[0].schedule,
                  "ranks disagree on the order of their collectives");
@@ -86,6 +87,18 @@ void LoadedEngine::log_loads(const std::vector<WeightLoad>& before) const {
     }
     log(core_->options().log, LogLevel::kInfo, text);
   }
+}
+
+// Once, however many combinations of sizes there are.
+void LoadedEngine::warn_of_untuned(const RankProgram& program) {
+  if (program.wants_tuning.empty() || warned_of_untuned_) return;
+  warned_of_untuned_ = true;
+  std::string line = "without tuning this may run many times slower than it could (see --tune): " +
+                     program.wants_tuning[0];
+  if (const size_t more = program.wants_tuning.size() - 1; more > 0) {
+    line += "; so may " + std::to_string(more) + " more";
+  }
+  log(core_->options().log, LogLevel::kWarning, line);
 }
 
 RankResources LoadedEngine::resources(int rank, const TimingCacheImpl& timings) {

@@ -59,6 +59,7 @@ class LoadedEngine {
   std::shared_ptr<PreparedShapes> prepare_now(const BoundShapes& shapes);
   RankResources resources(int rank, const TimingCacheImpl& timings);
   void log_loads(const std::vector<WeightLoad>& before) const;
+  void warn_of_untuned(const RankProgram& program);
   void verify();
 
   std::shared_ptr<RuntimeCore> core_;
@@ -68,6 +69,7 @@ class LoadedEngine {
   std::mutex mutex_;
   std::list<std::shared_ptr<const PreparedShapes>> prepared_;  // the one used last comes first
   bool verified_ = false;
+  bool warned_of_untuned_ = false;
   std::vector<WeightLoad> loads_;  // by rank
 };
 

@@ -112,6 +112,10 @@ class Preparer {
     step.prepared = choice.kernel->prepare(problem, resources_.cache);
     result_.workspace_bytes = std::max(result_.workspace_bytes, step.prepared->workspace_bytes());
     if (resources_.log) log_choice(instruction, choice, problem, *step.prepared);
+    if (!choice.times.empty()) return;
+    if (const auto reason = choice.kernel->wants_tuning(problem)) {
+      result_.wants_tuning.push_back(instruction.op + " " + instruction.name + ": " + *reason);
+    }
   }
 
   void log_choice(const Instruction& instruction, const backend::KernelRegistry::Choice& choice,

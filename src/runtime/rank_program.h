@@ -34,6 +34,8 @@ struct RankProgram {
   std::vector<std::shared_ptr<const backend::Buffer>> weights;  // that kernels still read
   int64_t workspace_bytes = 0;                                  // the largest of all steps
   uint64_t schedule = 0;  // a hash; equal on all ranks, or they would not meet
+  // Of kernels chosen by rule, those that want to be tuned: "conv layer: its window is 13 x 13".
+  std::vector<std::string> wants_tuning;
 };
 
 // What a rank has to prepare programs with.

@@ -76,6 +76,10 @@ class PacedKernel final : public backend::Kernel {
     for (const auto& [algorithm, pace] : algorithms_) names.push_back(algorithm);
     return names;
   }
+  std::optional<std::string> wants_tuning(const backend::KernelProblem&) const override {
+    if (algorithms_.empty()) return std::nullopt;
+    return "it guesses";
+  }
   std::unique_ptr<backend::PreparedKernel> prepare(const backend::KernelProblem& problem,
                                                    backend::KernelCache&) const override {
     class Prepared final : public backend::PreparedKernel {
@@ -234,6 +238,31 @@ TEST_F(Tuning, ChoosesTheFastestAlgorithmOfAKernel) {
   run(2, options, algorithms());
   EXPECT_EQ(counts_.of("library fast"), fast + 2);
   EXPECT_EQ(counts_.of("library slow"), slow);
+}
+
+// Once an engine, whatever its ranks and sizes; not where the times are known.
+TEST_F(Tuning, WhatShouldBeTunedIsSaid) {
+  std::vector<std::string> warnings;
+  RuntimeOptions options;
+  options.log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) warnings.emplace_back(line);
+  };
+  const auto engine = linear_engine(2, kK, kN, false);
+  const auto run_twice = [&](const backend::KernelRegistry& registry) {
+    warnings.clear();
+    Runtime runtime = make_runtime(DeviceList::cpu(2), options, registry);
+    ExecutionContext context = runtime.create_context(make_engine(engine.data, engine.weights));
+    for (const int64_t batch : {4, 5}) context.run({{"x", Tensor(DType::kFloat32, {batch, kK})}});
+  };
+  run_twice(kernels());
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  run_twice(algorithms());
+  EXPECT_THAT(warnings,
+              ::testing::ElementsAre(::testing::AllOf(HasSubstr("see --tune"), HasSubstr("matmul"),
+                                                      HasSubstr("it guesses"))));
+  options.tune = true;
+  run_twice(algorithms());
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
 }
 
 TEST_F(Tuning, AnAlgorithmThatIsGoneIsPassedOver) {

@@ -2,7 +2,9 @@
 
 import json
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from ..models.inputs import make_inputs
 from .cleave import BACKEND, on_devices, profile
@@ -159,6 +161,25 @@ def test_verify_tunes_the_split_and_the_whole(cleave, model, tmp_path, has_choic
     assert cleave("verify", model[0], *options, "--json", "-").json["passed"] is True
     shapes = {entry["outputs"][0] for entry in json.loads(file.read_text())["entries"]}
     assert not has_choice or {"f32[24, 384]", "f32[24, 768]"} <= shapes
+
+
+def test_what_should_be_tuned_is_said(cleave, tmp_path):
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [8, 4, 9, 9], [0.5] * (8 * 4 * 81))
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="wide", pads=[4] * 4)],
+        "large_window",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 16, 16])],
+        [weight],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    warning = "conv wide: its window is 9 x 9"  # which cuDNN's heuristics misjudge
+    log = cleave("run", path, on_devices(1), "--verbose").stderr
+    assert (warning in log) is (": conv.cudnn_graph" in log)
+    assert warning not in cleave("run", path, on_devices(1), "--tune").stderr
 
 
 def test_a_build_that_tunes_must_say_where_to(cleave, model, tmp_path):

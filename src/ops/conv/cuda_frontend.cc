@@ -351,6 +351,10 @@ class GraphConv final : public Kernel {
     return names;
   }
 
+  std::optional<std::string> wants_tuning(const KernelProblem& problem) const override {
+    return ConvProblem(problem).large_window();
+  }
+
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
     if (!problem.algorithm.empty()) {

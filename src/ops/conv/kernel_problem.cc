@@ -51,4 +51,16 @@ ConvProblem::ConvProblem(const KernelProblem& problem)
       outputs(groups == 0 ? 0 : problem.outputs[0].shape[1] / groups),
       axes(axes_of(problem)) {}
 
+std::optional<std::string> ConvProblem::large_window() const {
+  constexpr int64_t kTrustedTaps = 49;
+  std::string window;
+  size_t wide = 0;
+  for (const WindowAxis& axis : axes) {
+    if (axis.kernel <= 1) continue;
+    window += (wide++ > 0 ? " x " : "") + std::to_string(axis.kernel);
+  }
+  if (wide < 2 || taps() <= kTrustedTaps) return std::nullopt;
+  return "its window is " + window;
+}
+
 }  // namespace cleave::backend

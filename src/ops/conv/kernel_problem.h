@@ -31,6 +31,10 @@ struct ConvProblem {
   int64_t plane() const { return axes[0].in * axes[1].in * axes[2].in; }
   int64_t taps() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
   int64_t places() const { return axes[0].out * axes[1].out * axes[2].out; }
+  // "its window is 13 x 13" where it is so large that a library's heuristics are not to be trusted:
+  // what cuDNN's put first was within a tenth of the best for windows of up to 7 x 7, and up to 15
+  // times slower for those of 13 x 13 and more (docs/performance.md).
+  std::optional<std::string> large_window() const;
 };
 
 }  // namespace cleave::backend
