@@ -101,6 +101,10 @@ class Runtime {
   // Allocates the activations' memory. Error(kInvalid) for an engine of another backend or number
   // of devices, Error(kOutOfMemory) naming what did not fit.
   ExecutionContext create_context(const Engine& engine);
+  // A tensor for inputs, not zeroed, in host memory from which the devices copy by themselves: such
+  // inputs arrive sooner. Results of runs are in such memory too. An ordinary one where there is no
+  // such memory (CPU devices need none) or no more of it.
+  Tensor host_tensor(DType dtype, std::vector<int64_t> shape) const;
   // By rank.
   std::vector<DeviceMemory> memory() const;
   void reset_peak_memory();

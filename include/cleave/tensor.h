@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -39,8 +40,11 @@ class Tensor {
   static Tensor of(std::vector<int64_t> shape, const std::vector<T>& values) {
     return of(std::move(shape), std::span<const T>(values));
   }
-  // Not zeroed.
-  static Tensor uninitialized(DType dtype, std::vector<int64_t> shape);
+  // Not zeroed. In the memory that `allocate` gives for so many bytes, which is aligned to 64,
+  // where it gives any.
+  using Allocate = std::function<std::shared_ptr<std::byte[]>(size_t bytes)>;
+  static Tensor uninitialized(DType dtype, std::vector<int64_t> shape,
+                              const Allocate& allocate = {});
 
   DType dtype() const { return dtype_; }
   const std::vector<int64_t>& shape() const { return shape_; }

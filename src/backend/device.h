@@ -23,6 +23,7 @@ class ThreadPool;
 namespace cleave::backend {
 
 class Device;
+class HostMemory;
 
 // Memory of a device, owned; given back when the object goes. Must not outlive its device.
 class Buffer {
@@ -138,6 +139,9 @@ class Device {
   // Work that is put on a stream runs in order; `synchronize` returns when it is done. The CPU's
   // calls have completed when they return.
   virtual StreamHandle default_stream() = 0;
+  // Memory of the host that copies read and write in place, while the caller goes on, instead of
+  // through memory of their own; null where there is none. The devices of a backend share it.
+  virtual std::shared_ptr<HostMemory> host_memory() { return nullptr; }
   virtual void copy_to_device(void* to, const void* from_host, int64_t bytes,
                               StreamHandle stream) = 0;
   virtual void copy_to_host(void* to_host, const void* from, int64_t bytes,

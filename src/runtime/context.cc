@@ -76,7 +76,7 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
   }
   for (size_t i = 0; i < data.outputs.size(); ++i) {
     run.outputs.push_back(
-        Tensor::uninitialized(data.outputs[i].type.dtype, run.prepared->output_shapes[i]));
+        core_->host_tensor(data.outputs[i].type.dtype, run.prepared->output_shapes[i]));
   }
   const auto ranks = static_cast<size_t>(core_->ranks());
   run.times.resize(ranks);
@@ -100,8 +100,10 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
       Error error = runtime::error_of(thrown[static_cast<size_t>(first)], core_->device(first));
       error.at("rank " + std::to_string(first));
       core_->set_failed(error);
+      core_->keep(std::move(run.outputs));
       throw error;
     }
+    core_->settled();
   }
   if (options.timeline != nullptr) fill_timeline(run, *options.timeline);
   if (run.device_timed) {

@@ -1,6 +1,11 @@
 // Devices whose memory is not the host's: what the runtime copies, and what it records.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "backend/host_memory.h"
 #include "runtime/rank_io.h"
 #include "runtime/recordings.h"
 #include "runtime/runtime_impl.h"
@@ -102,6 +107,74 @@ TEST(DistantMemory, CopiesNoMoreThanItMust) {
   EXPECT_EQ(backend->counts().to_device - first, 2 * static_cast<int64_t>(x.bytes()));
   EXPECT_EQ(results, 4 * kN * int64_t{sizeof(float)});
   EXPECT_EQ(backend->counts().to_host, 2 * results);
+}
+
+std::shared_ptr<backend::HostMemory> host_memory(std::atomic<int>& blocks) {
+  return backend::HostMemory::make(
+      64 << 20,
+      [&blocks](size_t bytes) {
+        ++blocks;
+        return std::aligned_alloc(4096, bytes);
+      },
+      [](void* block) { std::free(block); });
+}
+
+// What is large goes through memory of the device's own, in pieces, unless it reaches the host's.
+TEST(DistantMemory, CopiesInPlaceWhereItCan) {
+  constexpr int64_t kBatch = 16;
+  constexpr int64_t kLarge = 20'000;
+  for (const auto& [k, n] : {std::pair{kLarge, kN}, std::pair{kK, kLarge}}) {
+    for (const bool reaches : {false, true}) {
+      std::atomic<int> blocks{0};
+      const auto backend = std::make_shared<DistantBackend>();
+      if (reaches) backend->set_host_memory(host_memory(blocks));
+      Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());
+      ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, k, n, false)));
+      const Tensor example = example_input(kBatch, k);
+      Tensor x = runtime.host_tensor(DType::kFloat32, example.shape());
+      std::memcpy(x.mutable_data(), example.data(), example.bytes());
+      context.run({{"x", x}});  // weights come in pieces
+      const auto in_pieces = [&](const Tensor& input) {
+        const int64_t before = backend->counts().in_pieces;
+        const TensorMap outputs = context.run({{"x", input}});
+        EXPECT_EQ(testing::values(outputs.at("y")), testing::expected(example, n));
+        return backend->counts().in_pieces - before;
+      };
+      for (int run = 0; run < 2; ++run) EXPECT_EQ(in_pieces(x) == 0, reaches) << k << " x " << n;
+      EXPECT_EQ(blocks, reaches ? 2 : 0);  // the input's, and the results', one after another
+      EXPECT_EQ(in_pieces(example) == 0, reaches && n == kLarge);  // not in such memory
+    }
+  }
+}
+
+// A copy to the results of a failed run may still be under way.
+TEST(DistantMemory, ResultsOfAFailedRunAreKeptUntilAnotherHasEnded) {
+  std::atomic<int> blocks{0};
+  const auto memory = host_memory(blocks);
+  const auto backend = std::make_shared<DistantBackend>();
+  backend->set_host_memory(memory);
+  std::atomic<bool> fail{false};
+  backend::KernelRegistry kernels;
+  testing::add_function(kernels, "matmul", [&](const auto& in, const auto& out, auto x, auto y) {
+    if (fail) throw Error(ErrorCode::kDevice, "it fails");
+    testing::multiply(in, out, x, y);
+  });
+  Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, kernels);
+  ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, false)));
+  const Tensor x = example_input(4);
+  const size_t bytes = 4 * kN * sizeof(float);
+  context.run({{"x", x}});
+  EXPECT_EQ(blocks, 1);
+  fail = true;
+  EXPECT_THROW(context.run({{"x", x}}), Error);
+  EXPECT_NE(memory->take(bytes), nullptr);
+  EXPECT_EQ(blocks, 2);  // the first is not free
+  fail = false;
+  runtime.recover();
+  context.run({{"x", x}});
+  const auto one = memory->take(bytes);
+  const auto other = memory->take(bytes);
+  EXPECT_EQ(blocks, 2);  // both are
 }
 
 // Weights that are noise are made by the host for devices that cannot, as on the CPU.

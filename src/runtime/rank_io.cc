@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/host_memory.h"
+
 namespace cleave::runtime {
 namespace {
 
 constexpr int64_t kAlignment = 256;
-// What is larger is copied by several threads, in pieces.
+// What is larger is copied by several threads, in pieces, unless the device does without them.
 constexpr int64_t kLarge = int64_t{1} << 20;
 constexpr int64_t kPiece = int64_t{2} << 20;
 
@@ -34,8 +36,13 @@ void for_pieces(int64_t bytes, const Add& add) {
   for (int64_t at = 0; at < bytes; at += kPiece) add(at, std::min(kPiece, bytes - at));
 }
 
-void copy_in(backend::Device& device, std::byte* to, const HostTensor& from, StreamHandle stream) {
-  if (from.bytes <= kLarge) return device.copy_to_device(to, from.data, from.bytes, stream);
+bool is_copied_at_once(const HostTensor& tensor, const backend::HostMemory* in_place) {
+  return tensor.bytes <= kLarge ||
+         (in_place != nullptr && in_place->owns(tensor.data, static_cast<size_t>(tensor.bytes)));
+}
+
+void copy_in_pieces(backend::Device& device, std::byte* to, const HostTensor& from,
+                    StreamHandle stream) {
   std::vector<backend::HostPiece> pieces;
   for_pieces(from.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({to + at, bytes}); });
   const auto fill = [&](size_t piece, std::span<std::byte> into) {
@@ -44,8 +51,8 @@ void copy_in(backend::Device& device, std::byte* to, const HostTensor& from, Str
   device.upload(pieces, fill, stream);
 }
 
-void copy_out(backend::Device& device, const HostTensor& to, const std::byte* from,
-              StreamHandle stream) {
+void copy_out_pieces(backend::Device& device, const HostTensor& to, const std::byte* from,
+                     StreamHandle stream) {
   std::vector<backend::DevicePiece> pieces;
   for_pieces(to.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({from + at, bytes}); });
   const auto read = [&](size_t piece, std::span<const std::byte> bytes) {
@@ -67,14 +74,24 @@ std::byte* GrowingBuffer::at_least(backend::Device& device, int64_t bytes, std::
 void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
                    std::span<const HostTensor> outputs, StreamHandle stream) {
   const bool host = device.memory_is_host();
+  const auto in_place = device.host_memory();
   const auto copied_in =
       places(input_memory_, device, inputs, std::vector<bool>(inputs.size(), !host), "inputs");
   inputs_.clear();
   for (size_t i = 0; i < inputs.size(); ++i) {
     inputs_.push_back(host ? inputs[i].data : copied_in[i]);
-    if (!host) copy_in(device, copied_in[i], inputs[i], stream);
+    if (host) continue;
+    if (is_copied_at_once(inputs[i], in_place.get())) {
+      device.copy_to_device(copied_in[i], inputs[i].data, inputs[i].bytes, stream);
+    } else {
+      copy_in_pieces(device, copied_in[i], inputs[i], stream);
+    }
   }
   wanted_.assign(outputs.begin(), outputs.end());
+  at_once_.clear();
+  for (const HostTensor& output : outputs) {
+    at_once_.push_back(is_copied_at_once(output, in_place.get()));
+  }
   std::vector<bool> own(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) own[i] = !host || outputs[i].data == nullptr;
   outputs_ = places(output_memory_, device, outputs, own, "outputs");
@@ -85,15 +102,14 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
 
 void RankIo::end(backend::Device& device, StreamHandle stream) {
   for (size_t i = 0; i < wanted_.size(); ++i) {
-    if (!is_copied(i) || wanted_[i].bytes > kLarge) continue;
+    if (!is_copied(i) || !at_once_[i]) continue;
     device.copy_to_host(wanted_[i].data, outputs_[i], wanted_[i].bytes, stream);
   }
 }
 
 void RankIo::finish(backend::Device& device, StreamHandle stream) {
   for (size_t i = 0; i < wanted_.size(); ++i) {
-    if (is_copied(i) && wanted_[i].bytes > kLarge)
-      copy_out(device, wanted_[i], outputs_[i], stream);
+    if (is_copied(i) && !at_once_[i]) copy_out_pieces(device, wanted_[i], outputs_[i], stream);
   }
 }
 

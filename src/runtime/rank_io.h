@@ -33,9 +33,9 @@ class RankIo {
   // Puts the copies of `inputs` on the stream; they must stay until the stream has been waited for.
   void begin(backend::Device& device, std::span<const HostTensor> inputs,
              std::span<const HostTensor> outputs, StreamHandle stream);
-  // Puts the copies of small results on the stream.
+  // Puts the copies of small results on the stream, and of those that are copied in place.
   void end(backend::Device& device, StreamHandle stream);
-  // Copies large results, when the stream has been waited for.
+  // Copies the other large ones, when the stream has been waited for.
   void finish(backend::Device& device, StreamHandle stream);
 
   std::span<const std::byte* const> inputs() const { return inputs_; }
@@ -49,6 +49,7 @@ class RankIo {
   GrowingBuffer input_memory_;
   GrowingBuffer output_memory_;
   std::vector<HostTensor> wanted_;
+  std::vector<bool> at_once_;  // which of those: not by several threads
   std::vector<const std::byte*> inputs_;
   std::vector<std::byte*> outputs_;
 };

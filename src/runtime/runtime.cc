@@ -99,6 +99,10 @@ ExecutionContext Runtime::create_context(const Engine& engine) {
       std::make_unique<ExecutionContext::Impl>(impl_->core, impl_->load(engine), engine));
 }
 
+Tensor Runtime::host_tensor(DType dtype, std::vector<int64_t> shape) const {
+  return impl_->core->host_tensor(dtype, std::move(shape));
+}
+
 std::vector<DeviceMemory> Runtime::memory() const {
   std::vector<DeviceMemory> result;
   for (int rank = 0; rank < impl_->core->ranks(); ++rank) {

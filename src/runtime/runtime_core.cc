@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "backend/host_memory.h"
 #include "base/log.h"
 #include "runtime/timing_cache_impl.h"
 #include "runtime/tune.h"
@@ -57,6 +58,23 @@ std::vector<std::unique_ptr<backend::Device>> RuntimeCore::make_devices() const 
     devices.push_back(make_device(rank, options_.memory_limit));
   }
   return devices;
+}
+
+Tensor RuntimeCore::host_tensor(DType dtype, std::vector<int64_t> shape) {
+  const auto memory = device(0).host_memory();
+  if (!memory) return Tensor::uninitialized(dtype, std::move(shape));
+  return Tensor::uninitialized(dtype, std::move(shape),
+                               [&](size_t bytes) { return memory->take(bytes); });
+}
+
+void RuntimeCore::keep(std::vector<Tensor> results) {
+  const std::lock_guard lock(mutex_);
+  for (Tensor& result : results) kept_.push_back(std::move(result));
+}
+
+void RuntimeCore::settled() {
+  const std::lock_guard lock(mutex_);
+  kept_.clear();
 }
 
 std::byte* RuntimeCore::workspace(int rank, int64_t bytes) {

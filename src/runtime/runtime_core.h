@@ -11,6 +11,7 @@
 #include "backend/kernel.h"
 #include "backend/timing_table.h"
 #include "cleave/runtime.h"
+#include "cleave/tensor.h"
 #include "program/program.h"
 #include "runtime/rank_io.h"
 #include "runtime/rank_threads.h"
@@ -29,6 +30,13 @@ class RuntimeCore {
   int ranks() const { return static_cast<int>(devices_.size()); }
   backend::Device& device(int rank) { return *devices_[static_cast<size_t>(rank)]; }
   RankThreads& threads() { return threads_; }
+  // A tensor that is not zeroed, in memory that the devices copy from and to in place where there
+  // is such memory (Device::host_memory).
+  Tensor host_tensor(DType dtype, std::vector<int64_t> shape);
+  // Keeps results that copies may still be on their way to, after a failure, until `settled`: a run
+  // that began later has come to its end.
+  void keep(std::vector<Tensor> results);
+  void settled();
   // Scratch space of the rank's kernels: one run executes at a time.
   std::byte* workspace(int rank, int64_t bytes);
 
@@ -73,6 +81,7 @@ class RuntimeCore {
   std::shared_ptr<const TimingCacheImpl> timings_;
   std::optional<Error> failed_;
   std::vector<std::weak_ptr<Group>> groups_;
+  std::vector<Tensor> kept_;
 
   RankThreads threads_;  // last: they end before what they use goes
 };

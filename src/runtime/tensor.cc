@@ -51,12 +51,13 @@ Tensor::Tensor(DType dtype, std::vector<int64_t> shape)
   if (bytes_ != 0) std::memset(data_, 0, bytes_);
 }
 
-Tensor Tensor::uninitialized(DType dtype, std::vector<int64_t> shape) {
+Tensor Tensor::uninitialized(DType dtype, std::vector<int64_t> shape, const Allocate& given) {
   Tensor tensor;
   tensor.bytes_ = bytes_of(dtype, shape);
   tensor.dtype_ = dtype;
   tensor.shape_ = std::move(shape);
-  tensor.memory_ = allocate(tensor.bytes_);
+  if (given) tensor.memory_ = given(tensor.bytes_);
+  if (tensor.memory_ == nullptr) tensor.memory_ = allocate(tensor.bytes_);
   tensor.data_ = tensor.memory_.get();
   return tensor;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "backend/device.h"
+#include "backend/host_memory.h"
 #include "base/thread_pool.h"
 #include "cleave/error.h"
 
@@ -74,6 +76,28 @@ TEST_P(DeviceConformance, CopiesInOrder) {
   it->synchronize(stream);
   EXPECT_EQ(back, host);
   it->copy(nullptr, nullptr, 0, stream);
+}
+
+// Copies in place are under way when the calls return.
+TEST_P(DeviceConformance, CopiesFromAndToItsHostMemory) {
+  const auto it = device();
+  const StreamHandle stream = it->default_stream();
+  const std::shared_ptr<HostMemory> memory = it->host_memory();
+  if (!memory) GTEST_SKIP() << "it has none";
+  for (const int64_t bytes : {1, 5000, 40 << 20}) {
+    const auto size = static_cast<size_t>(bytes);
+    const auto from = memory->take(size);
+    const auto to = memory->take(size);
+    ASSERT_TRUE(from && to);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(from.get()) % 64, 0u);
+    EXPECT_TRUE(memory->owns(from.get(), size));
+    for (size_t i = 0; i < size; ++i) from[i] = static_cast<std::byte>(i * 7 + i / 4096);
+    const Buffer on_device = it->allocate(bytes, "a copy");
+    it->copy_to_device(on_device.data(), from.get(), bytes, stream);
+    it->copy_to_host(to.get(), on_device.data(), bytes, stream);
+    it->synchronize(stream);
+    EXPECT_EQ(std::memcmp(to.get(), from.get(), size), 0) << bytes;
+  }
 }
 
 // The host's copy of `bytes` of the device's memory.

@@ -14,6 +14,7 @@
 #include "backend/backend.h"
 #include "backend/builtin_kernels.h"
 #include "backend/cpu/cpu_device.h"
+#include "backend/host_memory.h"
 
 namespace cleave::testing {
 
@@ -21,6 +22,7 @@ struct DeviceCounts {
   std::atomic<int64_t> to_device{0};  // bytes
   std::atomic<int64_t> to_host{0};
   std::atomic<int64_t> clocks{0};
+  std::atomic<int64_t> in_pieces{0};  // bytes that threads copied, to and from it
 };
 
 // By how much what is copied to this device comes too late.
@@ -32,9 +34,10 @@ struct Lateness {
 class DistantDevice final : public backend::Device {
  public:
   DistantDevice(const backend::DeviceOptions& options, std::shared_ptr<DeviceCounts> counts,
-                const Lateness& lateness)
+                const Lateness& lateness, std::shared_ptr<backend::HostMemory> host_memory)
       : inner_(backend::make_cpu_device(options)),
         counts_(std::move(counts)),
+        host_memory_(std::move(host_memory)),
         late_by_(inner_->name() == lateness.device ? lateness.by : std::chrono::milliseconds{0}) {}
 
   std::string name() const override { return inner_->name(); }
@@ -51,6 +54,17 @@ class DistantDevice final : public backend::Device {
   void set_memory_limit(int64_t bytes) override { inner_->set_memory_limit(bytes); }
   void reset_peak() override { inner_->reset_peak(); }
   StreamHandle default_stream() override { return {}; }
+  std::shared_ptr<backend::HostMemory> host_memory() override { return host_memory_; }
+  void upload(std::span<const backend::HostPiece> pieces, const backend::FillPiece& fill,
+              StreamHandle stream) override {
+    for (const backend::HostPiece& piece : pieces) counts_->in_pieces += piece.bytes;
+    backend::Device::upload(pieces, fill, stream);
+  }
+  void download(std::span<const backend::DevicePiece> pieces, const backend::ReadPiece& read,
+                StreamHandle stream) override {
+    for (const backend::DevicePiece& piece : pieces) counts_->in_pieces += piece.bytes;
+    backend::Device::download(pieces, read, stream);
+  }
   void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) override {
     counts_->to_device += bytes;
     std::this_thread::sleep_for(late_by_);
@@ -79,6 +93,7 @@ class DistantDevice final : public backend::Device {
  private:
   std::unique_ptr<backend::Device> inner_;
   std::shared_ptr<DeviceCounts> counts_;
+  std::shared_ptr<backend::HostMemory> host_memory_;
   std::chrono::milliseconds late_by_;
 };
 
@@ -90,7 +105,7 @@ class DistantBackend final : public backend::Backend {
   int device_count() const override { return 16; }
   std::unique_ptr<backend::Device> make_device(
       const backend::DeviceOptions& options) const override {
-    return std::make_unique<DistantDevice>(options, counts_, lateness_);
+    return std::make_unique<DistantDevice>(options, counts_, lateness_, host_memory_);
   }
   std::vector<std::unique_ptr<Communicator>> make_group(
       std::span<backend::Device* const> devices,
@@ -103,10 +118,15 @@ class DistantBackend final : public backend::Backend {
   }
   std::vector<backend::Finding> findings() const override { return {}; }
   const DeviceCounts& counts() const { return *counts_; }
+  // That copies are in place from and to.
+  void set_host_memory(std::shared_ptr<backend::HostMemory> memory) {
+    host_memory_ = std::move(memory);
+  }
 
  private:
   std::vector<std::string> warnings_;
   Lateness lateness_;
+  std::shared_ptr<backend::HostMemory> host_memory_;
   std::shared_ptr<DeviceCounts> counts_ = std::make_shared<DeviceCounts>();
 };
 

@@ -61,11 +61,12 @@ Result measure(const Options& options, const Session& session, const RuntimeOpti
   Result result;
   result.devices = session.devices.size();
   result.predicted_us = session.engine.predicted_us();
-  result.latencies = measure_latencies(context, session.inputs, options.timing);
+  const TensorMap inputs = in_host_memory(runtime, session.inputs);
+  result.latencies = measure_latencies(context, inputs, options.timing);
   for (const DeviceMemory& memory : runtime.memory()) result.peak_memory.push_back(memory.peak);
   result.loads = context.weight_loads();
   const auto runs = static_cast<int64_t>(result.latencies.sorted.size());
-  result.traced = trace_runs(context, session.inputs, std::clamp<int64_t>(runs, 1, kTracedRuns));
+  result.traced = trace_runs(context, inputs, std::clamp<int64_t>(runs, 1, kTracedRuns));
   options.session.tuning.write(runtime.timing_cache());
   return result;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <ctime>
 #include <numeric>
 
@@ -25,6 +26,16 @@ double Latencies::percentile(double percent) const {
   const auto count = static_cast<double>(sorted.size());
   const double rank = std::ceil(percent / 100 * count);
   return sorted[static_cast<size_t>(std::clamp(rank, 1.0, count)) - 1];
+}
+
+TensorMap in_host_memory(const Runtime& runtime, const TensorMap& tensors) {
+  TensorMap result;
+  for (const auto& [name, tensor] : tensors) {
+    Tensor copy = runtime.host_tensor(tensor.dtype(), tensor.shape());
+    if (tensor.bytes() > 0) std::memcpy(copy.mutable_data(), tensor.data(), tensor.bytes());
+    result.set(name, std::move(copy));
+  }
+  return result;
 }
 
 Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,

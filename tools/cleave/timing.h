@@ -38,6 +38,9 @@ struct Latencies {
   double busy_cores() const { return cpu_s / wall_s; }
 };
 
+// The same values where they reach the devices soonest (Runtime::host_tensor).
+TensorMap in_host_memory(const Runtime& runtime, const TensorMap& tensors);
+
 // At least one run warms up, whatever the options say.
 Latencies measure_latencies(ExecutionContext& context, const TensorMap& inputs,
                             const TimingOptions& options);

@@ -138,12 +138,13 @@ void run(const Options& options) {
                             (info.dtype == DType::kFloat32 ? "=uniform:-1:1" : "=ones"));
     }
   }
-  const TensorMap inputs = make_inputs(engine, given, fills, shapes, options.build.seed);
+  const TensorMap values = make_inputs(engine, given, fills, shapes, options.build.seed);
 
   RuntimeOptions runtime_options;
   runtime_options.log = options.log();
   Runtime runtime(devices, runtime_options);
   ExecutionContext context = runtime.create_context(engine);
+  const TensorMap inputs = in_host_memory(runtime, values);
   const Latencies latencies = measure_latencies(context, inputs, options.timing);
   if (!options.export_output.empty()) {
     write_json(options.export_output, outputs_json(context.run(inputs)));
