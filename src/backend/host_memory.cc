@@ -27,29 +27,30 @@ HostMemory::~HostMemory() {
 
 std::shared_ptr<std::byte[]> HostMemory::take(size_t bytes) {
   if (bytes == 0 || bytes > most_) return nullptr;
-  const size_t size = block_bytes(bytes);
+  std::byte* const block = block_of(block_bytes(bytes));
+  if (block == nullptr) return nullptr;
+  return {block, [owner = shared_from_this()](std::byte* data) { owner->put_back(data); }};
+}
+
+std::byte* HostMemory::block_of(size_t size) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = free_.find(size); found != free_.end()) {
       std::byte* const block = found->second;
       free_.erase(found);
-      return piece(block);
+      return block;
     }
     if (!make_room(size)) return nullptr;
     held_ += size;
   }
-  auto* const block = static_cast<std::byte*>(get_(size));
+  auto* const block = static_cast<std::byte*>(get_(size));  // which takes long
   const std::lock_guard lock(mutex_);
   if (block == nullptr) {
     held_ -= size;
-    return nullptr;
+  } else {
+    sizes_.emplace(block, size);
   }
-  sizes_.emplace(block, size);
-  return piece(block);
-}
-
-std::shared_ptr<std::byte[]> HostMemory::piece(std::byte* block) {
-  return {block, [owner = shared_from_this()](std::byte* data) { owner->put_back(data); }};
+  return block;
 }
 
 void HostMemory::put_back(std::byte* block) {

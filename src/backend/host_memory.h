@@ -30,7 +30,7 @@ class HostMemory : public std::enable_shared_from_this<HostMemory> {
  private:
   HostMemory(size_t most, Get get, GiveBack give_back)
       : most_(most), get_(std::move(get)), give_back_(std::move(give_back)) {}
-  std::shared_ptr<std::byte[]> piece(std::byte* block);
+  std::byte* block_of(size_t size);
   void put_back(std::byte* block);
   bool make_room(size_t size);  // locked
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
-#include <set>
 #include <thread>
 #include <vector>
 
