@@ -127,6 +127,22 @@ class Runtime {
 TimingCache tune(const Engine& engine, const DeviceList& devices,
                  const RuntimeOptions& options = {});
 
+// Device code of an engine's kernels.
+struct CompiledKernels {
+  int64_t compiled = 0;  // pieces of it
+  int64_t found = 0;     // that were there already
+  std::string folder;
+};
+
+// Compiles the device code that an engine for GPUs needs at the opt sizes of its profiles, ahead of
+// its first run, for GPUs of an architecture ("sm_90") that this machine need not have. It is kept
+// where runs look for it: in $CLEAVE_CACHE_DIR, else in the user's cache folder. What libraries do
+// needs none. Errors as below, and kInvalid where nothing can be kept.
+CompiledKernels compile_kernels(const Engine& engine, std::string_view architecture);
+// Ahead of a build that takes its time. Error(kUsage) for an architecture that there is not and for
+// other devices, Error(kDevice) where this is no build for GPUs.
+void require_architecture(const DeviceList& devices, std::string_view architecture);
+
 // One in-flight use of an engine. Kernels are chosen and weights loaded at the first run, and for
 // each new combination of sizes; what was prepared is kept for the last few sizes.
 //

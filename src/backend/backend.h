@@ -11,6 +11,8 @@
 
 #include "backend/device.h"
 #include "backend/kernel.h"
+#include "backend/kernel_compiler.h"
+#include "cleave/error.h"
 
 namespace cleave::backend {
 
@@ -35,6 +37,14 @@ class Backend {
   virtual std::vector<std::unique_ptr<Communicator>> make_group(
       std::span<Device* const> devices, const GroupOptions& options) const = 0;
   virtual KernelRegistry kernels() const = 0;
+  // Of device code for devices that `architecture` names, and that need not be there. Error(kUsage)
+  // where there is none such.
+  virtual std::unique_ptr<KernelCompiler> make_compiler(std::string_view architecture) const {
+    throw Error(ErrorCode::kUsage,
+                "kernels of '" + std::string(name()) + "' devices are not compiled for " +
+                    std::string(architecture) + ": they come with Cleave",
+                "that is for GPUs, for example --devices=0,1");
+  }
   // What makes a group of these devices slower than it need be, for people, a line each.
   virtual std::vector<std::string> warnings(std::span<Device* const> devices) const {
     static_cast<void>(devices);

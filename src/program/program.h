@@ -121,6 +121,12 @@ struct Program {
   int64_t workspace_bytes = 0;  // a rank, the bound for kernels' scratch space
   double predicted_us = 0;
   double unsplit_us = 0;
+
+  SymbolValues opt_sizes() const {
+    SymbolValues sizes;
+    for (const Symbol& symbol : symbols) sizes[symbol.name] = symbol.opt;
+    return sizes;
+  }
   bool operator==(const Program&) const = default;
 };
 

@@ -29,11 +29,6 @@ bool has_cuda_driver() {
 }
 
 std::shared_ptr<const backend::Backend> load_cuda() {
-  // Looked for first, so that the reason is given in the user's words: the library would not load.
-  if (!has_cuda_driver()) {
-    absent("there is no NVIDIA driver on this machine (libcuda.so.1 was not found)",
-           "install the driver, or use CPU devices, for example --devices=cpu:0,cpu:1");
-  }
   void* library = ::dlopen("libcleave_cuda.so", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     absent(std::string("Cleave's CUDA library cannot be loaded: ") + ::dlerror(),
@@ -54,6 +49,15 @@ std::shared_ptr<const backend::Backend> load_cuda() {
 }  // namespace
 
 std::shared_ptr<const backend::Backend> find_backend(std::string_view name) {
+  // Looked for first, so that the reason is given in the user's words.
+  if (name == "cuda" && !has_cuda_driver()) {
+    absent("there is no NVIDIA driver on this machine (libcuda.so.1 was not found)",
+           "install the driver, or use CPU devices, for example --devices=cpu:0,cpu:1");
+  }
+  return find_backend_without_devices(name);
+}
+
+std::shared_ptr<const backend::Backend> find_backend_without_devices(std::string_view name) {
   if (name == "cpu") return backend::make_cpu_backend(backend::builtin_cpu_kernels());
   CLEAVE_CHECK(name == "cuda", "a device list names a backend that there is not");
   return load_cuda();

@@ -13,6 +13,9 @@ namespace cleave::runtime {
 // Error(kDevice) where it was not built, its libraries are missing, or there is no driver.
 std::shared_ptr<const backend::Backend> find_backend(std::string_view name);
 
+// The same for what takes no devices: there need be no driver.
+std::shared_ptr<const backend::Backend> find_backend_without_devices(std::string_view name);
+
 // How many CUDA devices can be used; 0 for whatever reason there is none.
 int cuda_device_count();
 

@@ -126,9 +126,7 @@ TimingCache tune(const Engine& engine, const DeviceList& devices, const RuntimeO
   require_devices(engine, core);
   const program::EngineData& data = engine.impl()->data;
   for (const program::Program& program : data.programs) {
-    SymbolValues opt;
-    for (const program::Symbol& symbol : program.symbols) opt[symbol.name] = symbol.opt;
-    core.tune(data, program, opt);
+    core.tune(data, program, program.opt_sizes());
   }
   return TimingCache(core.timings());
 }

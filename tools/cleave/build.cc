@@ -22,6 +22,7 @@ struct Options {
   DeviceOptions devices;
   BuildOptions build;
   TuningOptions tuning;
+  std::vector<std::string> architectures;  // to compile kernels for
   LogOptions log;
 };
 
@@ -43,6 +44,13 @@ void tune_engine(const Options& options, const Engine& engine, const DeviceList&
   print(fmt::format("{}: {} timing(s) of kernels\n", options.tuning.file, timings.size()));
 }
 
+void compile_for(const std::string& architecture, const Options& options, const Engine& engine) {
+  options.log.progress("compiling kernels for " + architecture);
+  const CompiledKernels done = compile_kernels(engine, architecture);
+  print(fmt::format("kernels for {}: {} compiled, {} found in {}\n", architecture, done.compiled,
+                    done.found, done.folder));
+}
+
 void run(const Options& options) {
   const auto start = Clock::now();
   if (options.tuning.tune && options.tuning.file.empty()) {
@@ -52,6 +60,9 @@ void run(const Options& options) {
   }
   TimingCache timings = options.tuning.read(options.log.sink());
   const DeviceList devices = options.devices.list({}, options.build.machine_backend());
+  for (const std::string& architecture : options.architectures) {
+    require_architecture(devices, architecture);
+  }
   options.log.progress(fmt::format("reading {}", options.model));
   Model model = load_model(options.model, options.build, devices, options.log.sink());
   options.tuning.plan_with(timings, model.config);
@@ -73,6 +84,9 @@ void run(const Options& options) {
                     weights, bytes_text(static_cast<double>(engine.activation_bytes())),
                     bytes_text(static_cast<double>(engine.workspace_bytes())),
                     seconds_since(start)));
+  for (const std::string& architecture : options.architectures) {
+    compile_for(architecture, options, engine);
+  }
   if (options.tuning.tune) {
     timings = TuningOptions::planned(model.config, std::move(timings));
     tune_engine(options, engine, devices, std::move(timings));
@@ -90,6 +104,10 @@ Action add_build(CLI::App& app) {
   options->devices.add(app);
   options->build.add(app);
   options->tuning.add(app);
+  app.add_option("--compileKernels", options->architectures,
+                 "compile device code for GPUs that need not be here, e.g. sm_90,sm_80")
+      ->type_name("ARCHITECTURES")
+      ->delimiter(',');
   options->log.add(app);
   return [options] { run(*options); };
 }

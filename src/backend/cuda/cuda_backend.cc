@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/builtin_kernels.h"
+#include "backend/cuda/cuda_compiler.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/findings.h"
 #include "comm/nccl/cuda_check.h"
@@ -44,6 +45,9 @@ class CudaBackend final : public Backend {
     return peers.empty() ? std::vector<std::string>() : std::vector{peers};
   }
   KernelRegistry kernels() const override { return builtin_cuda_kernels(); }
+  std::unique_ptr<KernelCompiler> make_compiler(std::string_view architecture) const override {
+    return make_cuda_compiler(architecture, kernels());
+  }
   std::vector<Finding> findings() const override { return cuda_findings(); }
 
  private:

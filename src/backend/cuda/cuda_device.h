@@ -13,6 +13,8 @@ namespace cleave::backend {
 // What all kernels of a GPU have in common beside the interface of every device.
 class CudaDevice : public Device {
  public:
+  // Else kernels are prepared for it no further than their device code is compiled.
+  virtual bool is_there() const { return true; }
   virtual int index() const = 0;            // CUDA's
   virtual int multiprocessors() const = 0;  // to size grids by
   virtual Modules& modules() = 0;           // compiled device code

@@ -201,6 +201,7 @@ std::vector<std::string> cudnn_plan_names(CudaDevice& device, const CudnnGraph& 
 }
 
 std::shared_ptr<const CudnnPlan> cudnn_plan(CudaDevice& device, const CudnnGraph& graph) {
+  if (!device.is_there()) return nullptr;
   return plans_of(device).get(device, graph);
 }
 

@@ -71,9 +71,9 @@ std::vector<char> read_code(const std::filesystem::path& path) {
   return hash_of(code) == header.hash ? code : std::vector<char>();
 }
 
-// Under another name first: whoever looks finds all of it or nothing. Where it cannot be kept, it
-// is compiled again the next time.
-void write_code(const std::filesystem::path& path, const std::vector<char>& code) {
+// Under another name first: whoever looks finds all of it or nothing. False where it cannot be
+// kept.
+bool write_code(const std::filesystem::path& path, const std::vector<char>& code) {
   std::error_code ignored;
   std::filesystem::create_directories(path.parent_path(), ignored);
   const std::filesystem::path temporary = path.string() + "." + std::to_string(::getpid());
@@ -84,11 +84,11 @@ void write_code(const std::filesystem::path& path, const std::vector<char>& code
   file.write(reinterpret_cast<const char*>(&header), sizeof header);
   file.write(code.data(), static_cast<std::streamsize>(code.size()));
   file.close();
-  if (file) {
-    std::filesystem::rename(temporary, path, ignored);
-  } else {
-    std::filesystem::remove(temporary, ignored);
-  }
+  std::error_code failed;
+  if (file) std::filesystem::rename(temporary, path, failed);
+  if (file && !failed) return true;
+  std::filesystem::remove(temporary, ignored);
+  return false;
 }
 
 }  // namespace
@@ -111,6 +111,14 @@ std::vector<char> compile_for_gpu(const std::string& source, int compute_capabil
   return code;
 }
 
+std::vector<int> compiled_architectures() {
+  int count = 0;
+  nvrtc_check(nvrtcGetNumSupportedArchs(&count), "asking for architectures");
+  std::vector<int> all(static_cast<size_t>(count));
+  nvrtc_check(nvrtcGetSupportedArchs(all.data()), "asking for architectures");
+  return all;
+}
+
 std::filesystem::path module_cache_folder() {
   if (const char* own = std::getenv("CLEAVE_CACHE_DIR")) return own;
   if (const char* cache = std::getenv("XDG_CACHE_HOME")) {
@@ -122,8 +130,8 @@ std::filesystem::path module_cache_folder() {
   return {};
 }
 
-Modules::Modules(int compute_capability, std::filesystem::path folder)
-    : compute_capability_(compute_capability), folder_(std::move(folder)) {}
+Modules::Modules(int compute_capability, std::filesystem::path folder, Use use)
+    : compute_capability_(compute_capability), folder_(std::move(folder)), use_(use) {}
 
 Modules::~Modules() {
   for (const auto& [source, library] : libraries_) {
@@ -132,8 +140,10 @@ Modules::~Modules() {
 }
 
 cudaKernel_t Modules::get(const std::string& source, const char* name) {
+  const cudaLibrary_t loaded = library(source);
+  if (use_ == Use::kKeep) return nullptr;
   cudaKernel_t kernel = nullptr;
-  cuda_check(cudaLibraryGetKernel(&kernel, library(source), name), "finding a kernel");
+  cuda_check(cudaLibraryGetKernel(&kernel, loaded, name), "finding a kernel");
   return kernel;
 }
 
@@ -147,8 +157,9 @@ cudaLibrary_t Modules::library(const std::string& source) {
   return library->loaded;
 }
 
-cudaLibrary_t Modules::load(const std::string& source) const {
+cudaLibrary_t Modules::load(const std::string& source) {
   const std::vector<char> compiled = code(source);
+  if (use_ == Use::kKeep) return nullptr;
   cudaLibrary_t library = nullptr;
   cuda_check(
       cudaLibraryLoadData(&library, compiled.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
@@ -156,7 +167,7 @@ cudaLibrary_t Modules::load(const std::string& source) const {
   return library;
 }
 
-std::vector<char> Modules::code(const std::string& source) const {
+std::vector<char> Modules::code(const std::string& source) {
   if (folder_.empty()) return compile_for_gpu(source, compute_capability_);
   int major = 0;
   int minor = 0;
@@ -168,9 +179,17 @@ std::vector<char> Modules::code(const std::string& source) const {
                 compute_capability_);
   const std::filesystem::path path = folder_ / "cuda" / name;
   std::vector<char> kept = read_code(path);
-  if (!kept.empty()) return kept;
+  if (!kept.empty()) {
+    ++found_;
+    return kept;
+  }
   std::vector<char> compiled = compile_for_gpu(source, compute_capability_);
-  write_code(path, compiled);
+  ++compiled_;
+  // What is to be run is compiled again the next time.
+  if (!write_code(path, compiled) && use_ == Use::kKeep) {
+    throw Error(ErrorCode::kInvalid, "cannot write " + path.string(),
+                "CLEAVE_CACHE_DIR says where device code is kept");
+  }
   return compiled;
 }
 

@@ -39,11 +39,11 @@ std::vector<int> ints(const std::vector<int64_t>& from) { return {from.begin(), 
 class PreparedCudnn final : public PreparedKernel {
  public:
   PreparedCudnn(const KernelProblem& problem, KernelCache& cache)
-      : handle_(cudnn_of(cuda_device(cache))),
-        is_double_(problem.inputs[0].dtype == DType::kFloat64) {
+      : is_double_(problem.inputs[0].dtype == DType::kFloat64) {
     const CudnnImage image(problem);
     const bool pads = !image.is_padded_evenly();
     stages_.emplace(problem, cache, pads, /*chains=*/true);
+    handle_ = cudnn_of(cuda_device(cache));
     is_chosen_ = describe(problem, image, pads) && choose(stages_->most_algorithm_bytes());
     plain_.emplace(problem, cuda_device(cache), stages_->views().format);
     if (!is_chosen_) plain_->get();
@@ -156,7 +156,7 @@ class PreparedCudnn final : public PreparedKernel {
     return false;
   }
 
-  cudnnHandle_t handle_;
+  cudnnHandle_t handle_ = nullptr;
   bool is_double_;
   std::optional<SpareConv> plain_;  // also where cuDNN has no algorithm
   std::optional<ConvStages> stages_;

@@ -44,11 +44,9 @@ ConvStages::ConvStages(const KernelProblem& problem, KernelCache& cache, bool pa
     make_pad(problem, device);
     most_algorithm_bytes_ -= bytes_;
   }
+  if (chains) chain_.emplace(problem, device);
   make_weight(problem, cache, device);
-  if (chains) {
-    chain_.emplace(problem, device);
-    sums_at_ = room(chain_->workspace_bytes());
-  }
+  if (chain_) sums_at_ = room(chain_->workspace_bytes());
 }
 
 // Where so many bytes of the workspace begin.

@@ -33,9 +33,8 @@ struct Product {
 
 class PreparedChain final : public PreparedKernel {
  public:
-  PreparedChain(std::unique_ptr<PreparedKernel> product, const KernelProblem& problem,
-                CudaDevice& device)
-      : product_(std::move(product)), chain_(problem, device) {}
+  PreparedChain(std::unique_ptr<PreparedKernel> product, CudaChain chain)
+      : product_(std::move(product)), chain_(std::move(chain)) {}
 
   int64_t workspace_bytes() const override { return product_->workspace_bytes(); }
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
@@ -71,9 +70,9 @@ class MatmulChain final : public Kernel {
                                           KernelCache& cache) const override {
     const Product product(problem);
     std::string reasons;
+    CudaChain chain(problem, cuda_device(cache));
     return std::make_unique<PreparedChain>(
-        taker(product.problem, reasons)->prepare(product.problem, cache), problem,
-        cuda_device(cache));
+        taker(product.problem, reasons)->prepare(product.problem, cache), std::move(chain));
   }
 
  private:
