@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ostream>
 #include <string>
 
 #include "cleave/cleave.h"
@@ -83,6 +84,8 @@ struct Case {
   const char* name;
   NetworkPtr (*network)();
   bool half = false;
+
+  friend void PrintTo(const Case& model, std::ostream* out) { *out << model.name; }
 };
 
 class Memory : public ::testing::TestWithParam<Case> {

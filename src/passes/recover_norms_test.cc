@@ -1,5 +1,7 @@
 #include "passes/recover_norms.h"
 
+#include <ostream>
+
 #include "passes/testing.h"
 
 namespace cleave::passes {
@@ -137,6 +139,8 @@ struct NearMiss {
   const char* what;
   const char* from;
   const char* to;
+
+  friend void PrintTo(const NearMiss& miss, std::ostream* out) { *out << miss.what; }
 };
 
 class RecoverNormsNot : public ::testing::TestWithParam<NearMiss> {};

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ namespace cleave::backend {
 struct DeviceUnderTest {
   std::string name;
   std::function<std::unique_ptr<Device>(int64_t memory_limit)> make;
+
+  friend void PrintTo(const DeviceUnderTest& device, std::ostream* out) { *out << device.name; }
 };
 
 class DeviceConformance : public testing::TestWithParam<DeviceUnderTest> {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <ostream>
 #include <random>
 #include <thread>
 
@@ -48,6 +49,8 @@ struct RouteCase {
   int64_t flagged_bytes;
   int64_t direct_bytes;
   int trials;  // NCCL's groups take long to be made anew
+
+  friend void PrintTo(const RouteCase& route, std::ostream* out) { *out << route.name; }
 };
 
 class FailingGroups : public testing::TestWithParam<RouteCase> {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ostream>
 #include <random>
 
 #include "backend/cuda/cuda_backend.h"
@@ -101,6 +102,8 @@ struct RouteCase {
   int64_t columns;
   CanReach can_reach;
   int trials;
+
+  friend void PrintTo(const RouteCase& route, std::ostream* out) { *out << route.name; }
 };
 
 class FailingRanks : public testing::TestWithParam<RouteCase> {};

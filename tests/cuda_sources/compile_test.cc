@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ using Names = std::vector<std::string>;
 struct Case {
   Names sources;
   std::string before;
+
+  friend void PrintTo(const Case& code, std::ostream* out) { *out << code.sources.back(); }
 };
 
 std::string type(const std::string& name) { return "using T = " + name + ";\n"; }
