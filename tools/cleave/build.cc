@@ -104,7 +104,7 @@ Action add_build(CLI::App& app) {
   options->devices.add(app);
   options->build.add(app);
   options->tuning.add(app);
-  app.add_option("--compileKernels", options->architectures,
+  add_repeatable(app, "--compileKernels", options->architectures,
                  "compile device code for GPUs that need not be here, e.g. sm_90,sm_80")
       ->type_name("ARCHITECTURES")
       ->delimiter(',');
