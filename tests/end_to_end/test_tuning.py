@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from ..models.inputs import make_inputs
 from .cleave import BACKEND, on_devices, profile
+from .one_node import Case
 
 SHAPES = "--shapes=x:24x192"
 BRIEF = ("--iterations=3", "--warmUp=1", "--duration=0", "--json", "-")
@@ -164,18 +165,11 @@ def test_verify_tunes_the_split_and_the_whole(cleave, model, tmp_path, has_choic
 
 
 def test_what_should_be_tuned_is_said(cleave, tmp_path):
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [8, 4, 9, 9], [0.5] * (8 * 4 * 81))
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], name="wide", pads=[4] * 4)],
-        "large_window",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 16, 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 16, 16])],
-        [weight],
-    )
+    operands = [np.zeros((1, 4, 16, 16), np.float32), np.full((8, 4, 9, 9), 0.5, np.float32)]
+    model = Case("Conv", operands, {"pads": [4] * 4}, constant=(1,)).model()
+    model.graph.node[0].name = "wide"
     path = tmp_path / "model.onnx"
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
-    )
+    onnx.save(model, path)
     warning = "conv wide: its window is 9 x 9"  # which cuDNN's heuristics misjudge
     log = cleave("run", path, on_devices(1), "--verbose").stderr
     assert (warning in log) is (": conv.cudnn_graph" in log)
