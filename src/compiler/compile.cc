@@ -26,19 +26,13 @@ namespace {
 // Replanning with less room for weights ends after this many tries.
 constexpr int kMaxMemoryRounds = 6;
 
-SymbolValues point(const std::vector<program::Symbol>& symbols, int64_t program::Symbol::*which) {
-  SymbolValues values;
-  for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.*which;
-  return values;
-}
-
 planner::Options planner_options(const std::vector<program::Symbol>& symbols,
                                  const BuilderConfig& config) {
   planner::Options options;
   options.ranks = static_cast<int64_t>(config.devices.size());
-  options.points = {point(symbols, &program::Symbol::opt)};
+  options.points = {values_of(symbols, &program::Symbol::opt)};
   for (const auto which : {&program::Symbol::min, &program::Symbol::max}) {
-    SymbolValues values = point(symbols, which);
+    SymbolValues values = values_of(symbols, which);
     if (values != options.points[0]) options.points.push_back(std::move(values));
   }
   for (const auto& [node, strategy] : config.pins) options.pins.push_back({node, strategy});

@@ -83,8 +83,7 @@ InstructionCosts::InstructionCosts(const cost::MachineModel& machine, const ops:
       registry_(registry),
       capabilities_(capabilities),
       devices_(std::max(ranks, devices)) {
-  SymbolValues values;
-  for (const program::Symbol& symbol : symbols) values[symbol.name] = symbol.opt;
+  SymbolValues values = values_of(symbols, &program::Symbol::opt);
   for (int64_t rank = 0; rank < ranks; ++rank) {
     values[std::string(kRankSymbol)] = rank;
     values_.push_back(values);

@@ -91,6 +91,13 @@ struct Symbol {
   bool operator==(const Symbol&) const = default;
 };
 
+// Each at its min, opt or max.
+inline SymbolValues values_of(const std::vector<Symbol>& symbols, int64_t Symbol::*which) {
+  SymbolValues values;
+  for (const Symbol& symbol : symbols) values[symbol.name] = symbol.*which;
+  return values;
+}
+
 // A model input or output; replicated on all ranks.
 struct Binding {
   std::string name;
@@ -121,12 +128,6 @@ struct Program {
   int64_t workspace_bytes = 0;  // a rank, the bound for kernels' scratch space
   double predicted_us = 0;
   double unsplit_us = 0;
-
-  SymbolValues opt_sizes() const {
-    SymbolValues sizes;
-    for (const Symbol& symbol : symbols) sizes[symbol.name] = symbol.opt;
-    return sizes;
-  }
   bool operator==(const Program&) const = default;
 };
 

@@ -1,3 +1,5 @@
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "backend/kernel_compiler.h"
@@ -6,35 +8,17 @@
 #include "cleave/runtime.h"
 #include "program/program.h"
 #include "runtime/backends.h"
-#include "runtime/collective.h"
 #include "runtime/engine_impl.h"
 #include "runtime/located.h"
 
 namespace cleave {
 namespace {
 
-using runtime::LocatedInstruction;
-
 struct Work {
-  const program::Instruction* instruction;
-  LocatedInstruction located;
+  const program::Instruction& instruction;
+  uint32_t number;
+  runtime::LocatedInstruction located;
 };
-
-// What any rank's kernels do at the opt sizes of the program.
-void add_work(const program::EngineData& data, const program::Program& program,
-              std::vector<Work>& work) {
-  const SymbolValues sizes = program.opt_sizes();
-  for (int64_t rank = 0; rank < data.ranks; ++rank) {
-    const runtime::Locator locator(data, program, sizes, rank);
-    for (const program::Segment& segment : program.segments) {
-      for (const program::Instruction& instruction : segment.instructions) {
-        if (runtime::is_collective_op(instruction.op)) continue;
-        LocatedInstruction located = locator.locate(instruction);
-        if (located.has_work()) work.push_back({&instruction, std::move(located)});
-      }
-    }
-  }
-}
 
 }  // namespace
 
@@ -47,14 +31,21 @@ CompiledKernels compile_kernels(const Engine& engine, std::string_view architect
       runtime::find_backend_without_devices(engine.backend())->make_compiler(architecture);
   const program::EngineData& data = engine.impl()->data;
   std::vector<Work> work;
-  for (const program::Program& program : data.programs) add_work(data, program, work);
+  for (const program::Program& program : data.programs) {
+    const SymbolValues sizes = values_of(program.symbols, &program::Symbol::opt);
+    runtime::for_each_work(data, program, sizes,
+                           [&](const program::Instruction& instruction, uint32_t number,
+                               runtime::LocatedInstruction located) {
+                             work.push_back({instruction, number, std::move(located)});
+                           });
+  }
   ThreadPool pool(available_cores());
   pool.parallel_for(static_cast<int64_t>(work.size()), [&](int64_t i) {
     const Work& one = work[static_cast<size_t>(i)];
     try {
-      compiler->compile(one.located.problem(one.instruction->op, /*threads=*/1));
+      compiler->compile(one.located.problem(one.instruction.op, /*threads=*/1));
     } catch (Error& error) {
-      error.at(one.instruction->op + " " + one.instruction->name);
+      error.at(runtime::place_of(one.instruction, one.number));
       throw;
     }
   });

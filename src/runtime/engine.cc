@@ -24,16 +24,10 @@ const Program& program_of(const EngineImpl& impl, size_t profile) {
   return impl.data.programs[profile];
 }
 
-SymbolValues values_of(const Program& program, int64_t program::Symbol::*which) {
-  SymbolValues values;
-  for (const program::Symbol& symbol : program.symbols) values[symbol.name] = symbol.*which;
-  return values;
-}
-
 std::vector<TensorInfo> describe(const std::vector<Binding>& bindings, const Program& program) {
-  const SymbolValues min = values_of(program, &program::Symbol::min);
-  const SymbolValues opt = values_of(program, &program::Symbol::opt);
-  const SymbolValues max = values_of(program, &program::Symbol::max);
+  const SymbolValues min = values_of(program.symbols, &program::Symbol::min);
+  const SymbolValues opt = values_of(program.symbols, &program::Symbol::opt);
+  const SymbolValues max = values_of(program.symbols, &program::Symbol::max);
   std::vector<TensorInfo> infos;
   for (const Binding& binding : bindings) {
     TensorInfo& info = infos.emplace_back();

@@ -1,10 +1,12 @@
 #include "runtime/located.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/hash.h"
 #include "cleave/error.h"
 #include "program/validate.h"
+#include "runtime/collective.h"
 
 namespace cleave::runtime {
 namespace {
@@ -102,6 +104,28 @@ int64_t Locator::space_bytes(const Operand& operand) const {
       break;
   }
   return 0;
+}
+
+void for_each_work(const program::EngineData& data, const program::Program& program,
+                   const SymbolValues& symbols, const VisitWork& visit) {
+  for (int64_t rank = 0; rank < data.ranks; ++rank) {
+    const Locator locator(data, program, symbols, rank);
+    uint32_t number = 0;
+    for (const program::Segment& segment : program.segments) {
+      for (const program::Instruction& instruction : segment.instructions) {
+        try {
+          if (!is_collective_op(instruction.op)) {
+            LocatedInstruction located = locator.locate(instruction);
+            if (located.has_work()) visit(instruction, number, std::move(located));
+          }
+        } catch (Error& error) {
+          error.at(place_of(instruction, number));
+          throw;
+        }
+        ++number;
+      }
+    }
+  }
 }
 
 }  // namespace cleave::runtime

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,6 +59,13 @@ class Locator {
 
 // How errors and logs name an instruction: "instruction 3 (matmul fc)".
 std::string place_of(const program::Instruction& instruction, uint32_t number);
+
+// Calls `visit` with all that kernels have to do at these sizes, rank by rank in the program's
+// order. Errors name the instruction.
+using VisitWork = std::function<void(const program::Instruction& instruction, uint32_t number,
+                                     LocatedInstruction located)>;
+void for_each_work(const program::EngineData& data, const program::Program& program,
+                   const SymbolValues& symbols, const VisitWork& visit);
 
 // For an engine that contradicts itself.
 [[noreturn]] void invalid_engine(const std::string& what);

@@ -126,7 +126,7 @@ TimingCache tune(const Engine& engine, const DeviceList& devices, const RuntimeO
   require_devices(engine, core);
   const program::EngineData& data = engine.impl()->data;
   for (const program::Program& program : data.programs) {
-    core.tune(data, program, program.opt_sizes());
+    core.tune(data, program, values_of(program.symbols, &program::Symbol::opt));
   }
   return TimingCache(core.timings());
 }

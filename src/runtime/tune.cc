@@ -8,7 +8,6 @@
 #include "backend/kernel_trial.h"
 #include "base/log.h"
 #include "cleave/error.h"
-#include "runtime/collective.h"
 #include "runtime/located.h"
 
 namespace cleave::runtime {
@@ -162,7 +161,7 @@ void tune_program(const program::EngineData& data, const program::Program& progr
                   backend::Device& device, backend::TimingTable& timings, const LogSink& log) {
   const backend::DeviceKind kind(device);
   std::set<backend::TimingKey> seen;
-  const auto tune_one = [&](const program::Instruction& instruction,
+  const auto tune_one = [&](const program::Instruction& instruction, uint32_t,
                             const LocatedInstruction& located) {
     const KernelProblem problem = located.problem(instruction.op, device.threads());
     const std::vector<const Kernel*> takers = kernels.takers(problem);
@@ -182,24 +181,7 @@ void tune_program(const program::EngineData& data, const program::Program& progr
                 "tuned " + instruction.op + " " + instruction.name + ": " +
                     kernels.choose(problem, timings.find(key)).text());
   };
-  for (int64_t rank = 0; rank < data.ranks; ++rank) {
-    const Locator locator(data, program, symbols, rank);
-    uint32_t number = 0;
-    for (const program::Segment& segment : program.segments) {
-      for (const program::Instruction& instruction : segment.instructions) {
-        try {
-          if (!is_collective_op(instruction.op)) {
-            const LocatedInstruction located = locator.locate(instruction);
-            if (located.has_work()) tune_one(instruction, located);
-          }
-        } catch (Error& error) {
-          error.at(place_of(instruction, number));
-          throw;
-        }
-        ++number;
-      }
-    }
-  }
+  for_each_work(data, program, symbols, tune_one);
 }
 
 }  // namespace cleave::runtime
