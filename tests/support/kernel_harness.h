@@ -109,6 +109,7 @@ struct KernelCase {
   std::vector<Lay> output_lays = {};
   std::vector<bool> weights = {};  // inputs that are constant
   std::string kernel = {};         // by name; empty: the one the registry chooses
+  std::string algorithm = {};      // of the kernel; empty: the one it chooses
   int threads = 2;
 };
 
@@ -119,7 +120,10 @@ inline Lay lay_of(const std::vector<Lay>& lays, size_t i) {
 // The operands of a case in memory, and its problem. The case must outlive it.
 struct CaseOperands {
   explicit CaseOperands(const KernelCase& test)
-      : problem{.op = test.op, .attributes = test.attributes, .threads = test.threads} {
+      : problem{.op = test.op,
+                .attributes = test.attributes,
+                .algorithm = test.algorithm,
+                .threads = test.threads} {
     in.reserve(test.inputs.size());
     out.reserve(test.outputs.size());
     for (size_t i = 0; i < test.inputs.size(); ++i) {
@@ -216,12 +220,22 @@ inline std::vector<std::string> kernels_of(const KernelCase& test) {
   return names;
 }
 
+// The algorithms that tuning chooses from for the case's kernel, and the one it has untuned, "".
+inline std::vector<std::string> algorithms_of(const KernelCase& test, KernelCache& cache) {
+  const KernelRegistry registry = test_backend().kernels();
+  const CaseOperands operands(test);
+  const Kernel* kernel = kernel_named(registry, test);
+  std::vector<std::string> names;
+  if (kernel != nullptr) names = kernel->algorithms(operands.problem, cache);
+  names.emplace_back();
+  return names;
+}
+
 // The results, or a test failure and what the outputs held before.
-inline std::vector<HostTensor> run_case(const KernelCase& test) {
-  const auto device = test_backend().make_device({.threads = test.threads});
-  KernelCache cache(*device);
+inline std::vector<HostTensor> run_case(const KernelCase& test, Device& device,
+                                        KernelCache& cache) {
   CaseOperands operands(test);
-  DeviceOperands on_device(operands, *device);
+  DeviceOperands on_device(operands, device);
   auto& [in, out, sources, targets, problem] = operands;
   const KernelRegistry registry = test_backend().kernels();
   const Kernel* kernel = kernel_named(registry, test);
@@ -236,8 +250,8 @@ inline std::vector<HostTensor> run_case(const KernelCase& test) {
   for (size_t i = 0; i < sources.size(); ++i) {
     if (!prepared->reads_input(i)) sources[i] = nullptr;
   }
-  const Buffer workspace = device->allocate(prepared->workspace_bytes(), "the workspace");
-  prepared->run(sources, targets, {workspace.data(), device->pool(), device->default_stream()});
+  const Buffer workspace = device.allocate(prepared->workspace_bytes(), "the workspace");
+  prepared->run(sources, targets, {workspace.data(), device.pool(), device.default_stream()});
   on_device.download();
   std::vector<HostTensor> results;
   for (const LaidOut& laid : out) {
@@ -245,6 +259,12 @@ inline std::vector<HostTensor> run_case(const KernelCase& test) {
     results.push_back(laid.read());
   }
   return results;
+}
+
+inline std::vector<HostTensor> run_case(const KernelCase& test) {
+  const auto device = test_backend().make_device({.threads = test.threads});
+  KernelCache cache(*device);
+  return run_case(test, *device, cache);
 }
 
 // What the op's reference makes of the case.

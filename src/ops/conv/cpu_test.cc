@@ -1,24 +1,9 @@
+#include "ops/conv/test_cases.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
 namespace cleave::backend {
 namespace {
-
-struct Sizes {
-  std::vector<int64_t> x;
-  std::vector<int64_t> w;
-  std::vector<Dim> strides;
-  std::vector<Dim> dilations;
-  std::vector<Dim> low;
-  std::vector<int64_t> outputs;
-  int64_t groups = 1;
-
-  std::vector<int64_t> y() const {
-    std::vector<int64_t> shape = {x[0], w[0]};
-    shape.insert(shape.end(), outputs.begin(), outputs.end());
-    return shape;
-  }
-};
 
 const Sizes kSizes[] = {
     {{1, 3, 9}, {5, 3, 3}, {1}, {1}, {1}, {9}},
@@ -54,29 +39,6 @@ const Sizes kSizes[] = {
     {{1, 2, 4, 4}, {3, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {0, 4}},
     {{1, 0, 4, 4}, {0, 2, 3, 3}, {1, 1}, {1, 1}, {1, 1}, {4, 4}, 0},
 };
-
-KernelCase case_of(const Sizes& sizes, const HostTensor& x, const HostTensor& w) {
-  return {.op = "conv",
-          .attributes = {{"strides", sizes.strides},
-                         {"dilations", sizes.dilations},
-                         {"low", sizes.low},
-                         {"outputs", std::vector<Dim>(sizes.outputs.begin(), sizes.outputs.end())},
-                         {"groups", Dim(sizes.groups)}},
-          .inputs = {&x, &w},
-          .outputs = {HostTensor(x.dtype, sizes.y())}};
-}
-
-// x, y and a residual of y's shape lie so; a bias lies dense.
-void lie(KernelCase& test, Lay lay) {
-  test.input_lays = {lay, Lay::kDense, Lay::kDense, lay};
-  test.output_lays = {lay};
-}
-constexpr Lay kLays[] = {Lay::kDense, Lay::kChannelsLast};
-
-std::string name_of(const Sizes& sizes) {
-  return TensorView::dense(DType::kFloat32, sizes.x).text() + " " +
-         TensorView::dense(DType::kFloat32, sizes.w).text();
-}
 
 TEST(Conv, EqualsTheReferenceInEveryType) {
   for (const Sizes& sizes : kSizes) {
@@ -130,11 +92,6 @@ TEST(Conv, ResultsDoNotDependOnThreads) {
 
 // relu(conv + bias) + residual, the bias of a channel, of a place, or of a column.
 TEST(Conv, CarriesOutItsEpilogue) {
-  const FusedProgram chain{.inputs = 3,
-                           .steps = {{.op = "add", .args = {0, 1}},
-                                     {.op = "relu", .args = {3}},
-                                     {.op = "add", .args = {4, 2}}},
-                           .outputs = {5}};
   for (const Sizes& sizes : kSizes) {
     const HostTensor x = random_tensor(DType::kFloat32, sizes.x, 7);
     const HostTensor w = random_tensor(DType::kFloat32, sizes.w, 8);
@@ -148,22 +105,7 @@ TEST(Conv, CarriesOutItsEpilogue) {
       const HostTensor bias = random_tensor(DType::kFloat32, extents, 10);
       KernelCase test = case_of(sizes, x, w);
       HostTensor expected = reference_of(test)[0];
-      for (int64_t i = 0; i < expected.elements(); ++i) {
-        int64_t at = 0;
-        int64_t left = i;
-        int64_t stride = 1;
-        for (size_t d = y.size(); d-- > 0;) {
-          if (extents[d] != 1) {
-            at += left % y[d] * stride;
-            stride *= extents[d];
-          }
-          left /= y[d];
-        }
-        expected.set(i, std::max(0.0, expected.get(i) + bias.get(at)) + residual.get(i));
-      }
-      chain.to_attributes(test.attributes, "epilogue_");
-      test.inputs.push_back(&bias);
-      test.inputs.push_back(&residual);
+      add_chain(test, bias, residual, expected);
       for (const Lay lay : kLays) {
         lie(test, lay);
         for (const std::string& kernel : kernels_of(test)) {
