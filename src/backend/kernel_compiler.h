@@ -13,9 +13,9 @@ namespace cleave::backend {
 class KernelCompiler {
  public:
   virtual ~KernelCompiler() = default;
-  // All that the kernel needs which takes the problem by rule, but for what only a library of the
-  // devices could say. Error(kInternal) where it does not compile, Error(kInvalid) where it cannot
-  // be kept.
+  // All that the kernel needs which takes the problem by rule, as far as no library of the devices
+  // has its say, and what clocks need. Error(kInternal) where it does not compile, Error(kInvalid)
+  // where it cannot be kept.
   virtual void compile(const KernelProblem& problem) = 0;
 
   struct Done {

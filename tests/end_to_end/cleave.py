@@ -116,6 +116,9 @@ class Cleave:
 
 BACKEND = os.environ.get("CLEAVE_TEST_BACKEND", "cpu")
 
+# As where there is none: no driver is looked for where devices are named.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
 
 @functools.cache
 def _devices_there() -> int:

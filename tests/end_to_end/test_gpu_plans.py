@@ -4,11 +4,10 @@ import os
 
 import pytest
 
+from .cleave import NO_GPU
 from .conftest import ROOT
 
 MACHINE = ROOT / "machines" / "h200-x2-2026-11-26.json"
-# No driver is looked for where devices are named.
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def test_plans_for_the_machine_that_comes_with_it(cleave, models):
@@ -126,45 +125,3 @@ def test_engines_for_gpus_are_built_anywhere_and_run_where_there_are_some(cleave
     assert cleave("inspect", engine, "--json", "-").json["devices"] == 2
     if not os.path.exists("/dev/nvidiactl"):
         cleave.fails(6, "run", engine, mentions="driver")
-
-
-@pytest.fixture
-def compiles(cleave, models, tmp_path):
-    """compiles(architectures, ...) builds an engine whose kernels are compiled into a folder."""
-    if not (cleave.program.parents[1] / "lib" / "libcleave_cuda.so").exists():
-        pytest.skip("this build is without CUDA")
-    path, _ = models("llama")
-
-    def build(architectures, devices="0,1", folder=tmp_path / "kernels", code=0):
-        command = ["build", path, "-o", tmp_path / "llama.cleave", f"--devices={devices}"]
-        command += ["--shapes=input_ids:1x16,attention_mask:1x16", "--bf16"]
-        command += [f"--compileKernels={architectures}"]
-        return cleave(*command, env=NO_GPU | {"CLEAVE_CACHE_DIR": str(folder)}, code=code)
-
-    return build
-
-
-def test_kernels_are_compiled_where_there_is_no_gpu(compiles, tmp_path):
-    folder = tmp_path / "kernels"
-    first = compiles("sm_90")
-    kept = {file: file.read_bytes() for file in (folder / "cuda").iterdir()}
-    assert len(kept) >= 5
-    assert all(file.suffix == ".sm_90" for file in kept)
-    assert f"kernels for sm_90: {len(kept)} compiled, 0 found in {folder}\n" in first.stdout
-    # What is there stays, for any shapes; code that was cut short is made again.
-    torn = next(iter(kept))
-    torn.write_bytes(kept[torn][:-1])
-    again = compiles("sm_90,sm_80")
-    assert f"kernels for sm_90: 1 compiled, {len(kept) - 1} found" in again.stdout
-    assert f"kernels for sm_80: {len(kept)} compiled, 0 found" in again.stdout
-    assert all(file.read_bytes() == content for file, content in kept.items())
-
-
-def test_what_cannot_be_compiled_for_is_told_before_the_build(compiles, tmp_path):
-    for wrong in ("sm_70", "90", "sm_90,volta"):
-        assert "there are: sm_80" in compiles(wrong, code=2).report
-    assert "they come with Cleave" in compiles("sm_90", devices="cpu:0", code=2).report
-    assert not (tmp_path / "llama.cleave").exists()
-    (tmp_path / "file").touch()
-    report = compiles("sm_90", folder=tmp_path / "file", code=3).report
-    assert "cannot write" in report and "CLEAVE_CACHE_DIR" in report

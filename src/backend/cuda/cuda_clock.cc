@@ -13,6 +13,10 @@ namespace {
 
 constexpr uint64_t kLongestHoldNs = 100'000'000;
 
+cudaKernel_t kernel(Modules& modules, const char* name) {
+  return modules.get(std::string(device_source("hold")), name);
+}
+
 class Event {
  public:
   Event() { cuda_check(cudaEventCreate(&event_), "making an event"); }
@@ -33,7 +37,7 @@ class CudaClock final : public StreamClock {
  public:
   CudaClock(cudaStream_t stream, Modules& modules, StreamHold& hold)
       : stream_(stream), hold_(hold) {
-    calibrate(modules.get(std::string(device_source("hold")), "nothing"));
+    calibrate(kernel(modules, "nothing"));
   }
   ~CudaClock() override { hold_.release(); }
 
@@ -94,8 +98,7 @@ class CudaClock final : public StreamClock {
 
 }  // namespace
 
-StreamHold::StreamHold(Modules& modules)
-    : kernel_(modules.get(std::string(device_source("hold")), "hold")) {
+StreamHold::StreamHold(Modules& modules) : kernel_(kernel(modules, "hold")) {
   void* word = nullptr;
   cuda_check(cudaHostAlloc(&word, sizeof *word_, cudaHostAllocPortable), "allocating a word");
   word_ = new (word) uint32_t(0);
@@ -109,6 +112,8 @@ void StreamHold::hold(cudaStream_t stream) {
 }
 
 void StreamHold::release() { *static_cast<volatile uint32_t*>(word_) = held_; }
+
+void compile_clock(Modules& modules) { kernel(modules, "hold"); }
 
 std::unique_ptr<StreamClock> make_cuda_clock(cudaStream_t stream, Modules& modules,
                                              StreamHold& hold) {

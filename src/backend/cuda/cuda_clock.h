@@ -29,6 +29,9 @@ class StreamHold {
   uint32_t held_ = 0;
 };
 
+// The device code of both.
+void compile_clock(Modules& modules);
+
 // Of a stream of the current device; `hold` must live longer.
 std::unique_ptr<StreamClock> make_cuda_clock(cudaStream_t stream, Modules& modules,
                                              StreamHold& hold);

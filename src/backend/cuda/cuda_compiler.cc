@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "backend/cuda/cuda_clock.h"
 #include "backend/cuda/cuda_device.h"
 #include "base/thread_pool.h"
 #include "cleave/error.h"
@@ -67,6 +68,7 @@ class CudaCompiler final : public KernelCompiler {
       : gpu_(std::move(name), compute_capability), kernels_(std::move(kernels)) {}
 
   void compile(const KernelProblem& problem) override {
+    compile_clock(gpu_.modules());  // of benchmarks and traces
     const KernelRegistry::Choice choice = kernels_.choose(problem);
     if (choice.kernel == nullptr) return;  // which loading the engine tells
     KernelCache cache(gpu_);

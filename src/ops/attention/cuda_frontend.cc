@@ -188,7 +188,10 @@ class PreparedFused final : public PreparedKernel {
     for (const How how : {How::AUTO, How::COMPOSITE}) {
       if (!plan_) plan_ = cudnn_plan(device, graph_of(fused_, bias_, how));
     }
-    if (plan_ && bias_) masking_.emplace(prepare_masking(fused_.work, *bias_, device));
+    // Of a GPU that is not there it is not known whether cuDNN has a plan: then both are compiled.
+    if (bias_ && (plan_ || !device.is_there())) {
+      masking_.emplace(prepare_masking(fused_.work, *bias_, device));
+    }
     const auto size = static_cast<int64_t>(size_of(fused_.work.q.type));
     key_bytes_ = fused_.first_key_head * fused_.work.k.strides[1] * size;
     value_bytes_ = fused_.first_key_head * fused_.work.v.strides[1] * size;
