@@ -223,6 +223,54 @@ TEST(Attention, OperandsMayBeginAnywhere) {
   }
 }
 
+// Masks of any shape, diagonals, shared heads, layouts as planners have them.
+void check_random(KernelChecks& checks, unsigned seed) {
+  Draw draw(seed);
+  const int64_t kv_heads = draw.between(1, 4);
+  const int64_t rows = draw.of({int64_t{1}, draw.between(1, 9), draw.between(1, 150)});
+  const int64_t depth = draw.of({8 * draw.between(1, 16), draw.between(1, 40)});
+  const Sizes s = {draw.between(1, 2),
+                   kv_heads * draw.between(1, 4),
+                   kv_heads,
+                   rows,
+                   draw.of({rows, rows + draw.between(0, 200)}),
+                   depth,
+                   draw.of({depth, depth, 8 * draw.between(1, 16)})};
+  const bool causal = draw.between(0, 1) == 1;
+  const int64_t masks = draw.between(0, 2);  // none, of bool, added
+  std::vector<int64_t> mask_shape = {s.batches, s.heads, s.rows, s.keys};
+  for (size_t d = 0; d < 3; ++d) {
+    if (draw.between(0, 1) == 1) mask_shape[d] = 1;
+  }
+  const auto lay = [&] { return draw.of({Lay::kDense, Lay::kHeadsInside, Lay::kGaps}); };
+  const std::vector<Lay> lays = {lay(), lay(), lay()};
+  const Lay out_lay = lay();
+  const HostTensor shown = random_tensor(DType::kBool, mask_shape, seed, -1, 3);
+  for (const DType type : kTypes) {
+    const Operands in(s, type);
+    HostTensor added = random_tensor(type, mask_shape, seed);
+    for (int64_t i = 0; i < added.elements(); i += 3) {
+      added.set(i, -std::numeric_limits<double>::infinity());
+    }
+    KernelCase test = case_of(s, in, type);
+    test.attributes.set("causal", Dim(causal ? 1 : 0));
+    test.attributes.set("scale", 1 / std::sqrt(static_cast<double>(s.depth)));
+    if (masks > 0) test.inputs.push_back(masks == 1 ? &shown : &added);
+    test.input_lays = lays;
+    test.output_lays = {out_lay};
+    SCOPED_TRACE(TensorView::dense(type, in.q.shape).text() + " on " +
+                 TensorView::dense(type, in.k.shape).text() + (causal ? " causal" : "") +
+                 (masks > 0 ? ", mask " + TensorView::dense(type, mask_shape).text() : ""));
+    checks.every_algorithm(test, reference_of(test)[0]);
+  }
+}
+
+TEST(Attention, EqualsTheReferenceOnRandomSizes) {
+  static unsigned next = 0;
+  KernelChecks checks;
+  for_seeds(next, 40, 60, [&](unsigned seed) { check_random(checks, seed); });
+}
+
 struct Part {
   int64_t first_head, heads, first_key_head, key_heads, first_row, rows;
 };

@@ -1,12 +1,10 @@
 // What tests of convolutions share: their sizes, and cases made of them.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "tests/support/kernel_harness.h"
-#include "types/fused.h"
 
 namespace cleave::backend {
 
@@ -47,35 +45,6 @@ inline constexpr Lay kLays[] = {Lay::kDense, Lay::kChannelsLast};
 inline std::string name_of(const Sizes& sizes) {
   return TensorView::dense(DType::kFloat32, sizes.x).text() + " " +
          TensorView::dense(DType::kFloat32, sizes.w).text();
-}
-
-// relu(conv + bias) + residual, and what it makes of `expected`. The bias is broadcast, as in ONNX
-// where both have as many dimensions.
-inline void add_chain(KernelCase& test, const HostTensor& bias, const HostTensor& residual,
-                      HostTensor& expected) {
-  const std::vector<int64_t>& y = expected.shape;
-  for (int64_t i = 0; i < expected.elements(); ++i) {
-    int64_t at = 0;
-    int64_t left = i;
-    int64_t stride = 1;
-    for (size_t d = y.size(); d-- > 0;) {
-      if (bias.shape[d] != 1) {
-        at += left % y[d] * stride;
-        stride *= bias.shape[d];
-      }
-      left /= y[d];
-    }
-    expected.set(i, std::max(0.0, expected.get(i) + bias.get(at)) + residual.get(i));
-  }
-  const DType type = expected.dtype;
-  FusedProgram{.inputs = 3,
-               .steps = {{.op = "add", .args = {0, 1}, .type = type},
-                         {.op = "relu", .args = {3}, .type = type},
-                         {.op = "add", .args = {4, 2}, .type = type}},
-               .outputs = {5}}
-      .to_attributes(test.attributes, "epilogue_");
-  test.inputs.push_back(&bias);
-  test.inputs.push_back(&residual);
 }
 
 }  // namespace cleave::backend
