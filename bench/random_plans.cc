@@ -1,12 +1,13 @@
 // Checks plans of random graphs against the unsplit run, as many as asked for: the local graphs of
 // every rank interpreted, and the engines on threads. Exit code 1 where any differs.
 //
-//   bench_random_plans --graphs 10000 --first-seed 0 --plans 4 --times
+//   bench_random_plans --graphs 10000 --first-seed 0 --plans 4 --fp16 --times
 #include "tests/property/random_plans.h"
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 namespace {
 
@@ -38,15 +39,22 @@ int main(int argc, char** argv) {
   uint64_t first_seed = 0;
   uint64_t plans = 4;
   bool times = false;
+  bool fp16 = false;
+  bool bf16 = false;
   CLI::App app("Checks plans of random graphs against the unsplit run");
   app.add_option("--graphs", graphs, "Random graphs")->capture_default_str();
   app.add_option("--first-seed", first_seed, "Seed of the first graph")->capture_default_str();
   app.add_option("--plans", plans, "Plans a graph")->capture_default_str();
+  CLI::Option* const half = app.add_flag("--fp16", fp16, "Engines in float16");
+  app.add_flag("--bf16", bf16, "Engines in bfloat16")->excludes(half);
   app.add_flag("--times", times, "Tells what each stage took");
   CLI11_PARSE(app, argc, argv);
 
   const Clock::time_point start = Clock::now();
-  cleave::testing::RandomPlans check(plans);
+  std::optional<cleave::Precision> precision;
+  if (fp16) precision = cleave::Precision::kFP16;
+  if (bf16) precision = cleave::Precision::kBF16;
+  cleave::testing::RandomPlans check(plans, precision);
   for (uint64_t seed = first_seed; seed < first_seed + graphs; ++seed) {
     check.check_local_graphs(seed);
     check.check_engines(seed);

@@ -14,6 +14,7 @@
 #include "ops/builder.h"
 #include "ops/interpreter.h"
 #include "partition/partition.h"
+#include "passes/precision.h"
 #include "tests/property/random_graph.h"
 #include "tests/support/test_backend.h"
 
@@ -119,9 +120,11 @@ TensorMap named_inputs(const RandomModel& model) {
   return inputs;
 }
 
-BuilderConfig config_for(int64_t ranks, const TensorMap& inputs) {
+BuilderConfig config_for(int64_t ranks, const TensorMap& inputs,
+                         std::optional<Precision> precision) {
   BuilderConfig config;
   config.devices = backend::test_devices(ranks);
+  if (precision) config.precision = {*precision};
   for (const auto& [name, tensor] : inputs) {
     config.profile.push_back({name, tensor.shape(), tensor.shape(), tensor.shape()});
   }
@@ -130,14 +133,20 @@ BuilderConfig config_for(int64_t ranks, const TensorMap& inputs) {
 
 }  // namespace
 
-RandomPlans::RandomPlans(uint64_t plans_a_graph)
+RandomPlans::RandomPlans(uint64_t plans_a_graph, std::optional<Precision> precision)
     : plans_a_graph_(plans_a_graph),
+      precision_(precision),
       most_ranks_(backend::most_test_ranks(kMaxRanks)),
       registry_(ops::Registry::builtin()) {
   CLEAVE_CHECK(most_ranks_ >= kMinRanks, "too few devices to split over");
   for (int64_t ranks = kMinRanks; ranks <= most_ranks_; ++ranks) {
     runtimes_.emplace(ranks, Runtime(backend::test_devices(ranks)));
   }
+}
+
+DType RandomPlans::type() const {
+  if (precision_ == Precision::kFP16) return DType::kFloat16;
+  return precision_ == Precision::kBF16 ? DType::kBFloat16 : DType::kFloat32;
 }
 
 template <class Work>
@@ -178,11 +187,12 @@ void RandomPlans::for_each_plan(uint64_t seed, Check&& check) {
 }
 
 void RandomPlans::check_local_graphs(uint64_t seed) {
-  const RandomModel model = timed("drawing", [&] { return random_model(registry_, seed); });
+  RandomModel model = timed("drawing", [&] { return random_model(registry_, seed, type()); });
   ops::verify(model.graph, registry_);
   const auto expected = timed("unsplit run", [&] {
     return ops::interpret(model.graph, registry_, model.inputs, model.symbols);
   });
+  if (precision_) passes::compute_in(model.graph, registry_, type());
   for_each_plan(seed, [&](int64_t ranks, uint64_t plan_seed) {
     const planner::Plan plan =
         timed("planning", [&] { return random_plan(model, registry_, ranks, plan_seed); });
@@ -196,7 +206,7 @@ void RandomPlans::check_local_graphs(uint64_t seed) {
 }
 
 void RandomPlans::check_engines(uint64_t seed) {
-  const RandomModel model = timed("drawing", [&] { return random_model(registry_, seed); });
+  const RandomModel model = timed("drawing", [&] { return random_model(registry_, seed, type()); });
   const auto expected = timed("unsplit run", [&] {
     return ops::interpret(model.graph, registry_, model.inputs, model.symbols);
   });
@@ -207,8 +217,9 @@ void RandomPlans::check_engines(uint64_t seed) {
   for_each_plan(seed, [&](int64_t ranks, uint64_t plan_seed) {
     compiler::Overrides overrides;
     overrides.random_costs = plan_seed;
-    const Engine engine = timed(
-        "building", [&] { return compiler::build(network, config_for(ranks, inputs), overrides); });
+    const Engine engine = timed("building", [&] {
+      return compiler::build(network, config_for(ranks, inputs, precision_), overrides);
+    });
     Runtime& runtime = runtimes_.at(ranks);
     std::optional<ExecutionContext> context;
     timed("contexts", [&] { context.emplace(runtime.create_context(engine)); });

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cleave/builder.h"
 #include "cleave/runtime.h"
 #include "ops/registry.h"
 
@@ -29,7 +31,8 @@ struct PlanCounts {
 // as far as there are devices for them (tests/support/test_backend.h).
 class RandomPlans {
  public:
-  explicit RandomPlans(uint64_t plans_a_graph);
+  // `precision`: which the engines may use.
+  explicit RandomPlans(uint64_t plans_a_graph, std::optional<Precision> precision = std::nullopt);
 
   // The local graphs of each plan, interpreted for all ranks together, give the bits of the whole
   // graph on every rank, and hold the collectives that were planned.
@@ -46,7 +49,10 @@ class RandomPlans {
   template <class Work>
   auto timed(const char* stage, Work&& work);
 
+  DType type() const;
+
   uint64_t plans_a_graph_;
+  std::optional<Precision> precision_;
   int64_t most_ranks_;  // as many as there are devices for
   ops::Registry registry_;
   std::map<int64_t, Runtime> runtimes_;  // by ranks

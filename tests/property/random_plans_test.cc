@@ -26,5 +26,20 @@ TEST(RandomPlans, EnginesEqualTheWholeGraph) {
   EXPECT_EQ(check.counts().engine_runs, kGraphs * kPlans);
 }
 
+// Local graphs computed in half precision; engines as the backend has them.
+TEST(RandomPlans, HalfPrecisionEqualsTheWholeGraph) {
+  constexpr uint64_t kEach = 300;
+  for (const Precision precision : {Precision::kFP16, Precision::kBF16}) {
+    testing::RandomPlans check(kPlans, precision);
+    for (uint64_t seed = 0; seed < kEach; ++seed) {
+      check.check_local_graphs(seed);
+      check.check_engines(seed);
+    }
+    EXPECT_THAT(check.counts().mismatches, ::testing::IsEmpty());
+    EXPECT_EQ(check.counts().engine_runs, kEach * kPlans);
+    EXPECT_GT(check.counts().strategies.size(), 60u);
+  }
+}
+
 }  // namespace
 }  // namespace cleave

@@ -9,18 +9,15 @@
 
 namespace cleave::testing {
 
-// Magnitudes above this are brought down before they grow further; sums of products of two such
-// stay exact in float32.
-constexpr double kMaxMagnitude = 64;
-
 struct RandomValues {
   struct Known {
     ir::ValueId id;
     double magnitude;  // no element is larger
   };
 
-  RandomValues(const ops::Registry& registry, uint64_t seed)
-      : random(seed), builder(model.graph, registry) {}
+  // `computed`: the type of the engine's values.
+  RandomValues(const ops::Registry& registry, uint64_t seed, DType computed)
+      : type(computed), random(seed), builder(model.graph, registry) {}
   RandomValues(const RandomValues&) = delete;
 
   int64_t uniform(int64_t low, int64_t high) {
@@ -52,7 +49,16 @@ struct RandomValues {
             static_cast<double>(magnitude)};
   }
 
-  void made(ir::ValueId id, double magnitude) { values.push_back({id, magnitude}); }
+  // Whole numbers up to here are exact.
+  double most_exact() const {
+    if (type == DType::kFloat16) return 1 << 11;
+    return type == DType::kBFloat16 ? 1 << 8 : 1 << 24;
+  }
+
+  // What might not be exact is used no further.
+  void made(ir::ValueId id, double magnitude) {
+    if (magnitude <= most_exact()) values.push_back({id, magnitude});
+  }
 
   ir::ValueId op(std::string_view op, Attributes attributes, std::vector<ir::ValueId> inputs) {
     return builder.add1(std::string(op) + std::to_string(next++), op, std::move(attributes),
@@ -74,8 +80,15 @@ struct RandomValues {
     return {op("max", {}, {top, filled(whole, -limit)}), limit};
   }
 
-  Known bounded(Known x) { return x.magnitude <= kMaxMagnitude ? x : clipped(x.id, 8); }
+  // Magnitudes are brought down before they grow further: sums of products are mostly exact then.
+  Known bounded(Known x) {
+    const double most = std::clamp(most_exact() / 256, 1.0, 64.0);
+    return x.magnitude <= most ? x : clipped(x.id, std::min(most, 8.0));
+  }
 
+  int64_t extent(const Dim& dim) const { return evaluate(Shape{dim}, model.symbols)[0]; }
+
+  const DType type;
   std::mt19937_64 random;
   RandomModel model;
   ops::Builder builder;
