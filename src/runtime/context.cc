@@ -29,7 +29,8 @@ using runtime::Clock;
 struct ExecutionContext::Impl::Run {
   std::shared_ptr<const runtime::PreparedShapes> prepared;
   std::vector<runtime::HostTensor> inputs;
-  std::vector<Tensor> outputs;  // equal on all ranks: rank 0 delivers them
+  std::vector<Tensor> outputs;               // equal on all ranks
+  std::vector<runtime::HostTensor> results;  // the same
   std::vector<std::vector<runtime::StepTime>> times;
   bool timed = false;
   bool device_timed = false;
@@ -40,6 +41,24 @@ struct ExecutionContext::Impl::Run {
 
   std::atomic<bool> failed{false};
   std::atomic<int> first_failed{-1};
+
+  // As far as the rank reads them; whole where weights are streamed.
+  std::vector<runtime::HostTensor> inputs_of(int rank) const {
+    std::vector<runtime::HostTensor> result = inputs;
+    if (prepared->ranks.empty()) return result;
+    const auto& reads = prepared->ranks[static_cast<size_t>(rank)].reads;
+    for (size_t i = 0; i < result.size(); ++i) result[i].part = reads[i];
+    return result;
+  }
+  // A rank's share; where memory is the host's the first writes all of them in place.
+  std::vector<runtime::HostTensor> results_of(int rank, int ranks, bool in_place) const {
+    std::vector<runtime::HostTensor> result = results;
+    for (runtime::HostTensor& tensor : result) {
+      if (in_place && rank > 0) tensor.data = nullptr;
+      if (!in_place) tensor.part = runtime::share_of_result(tensor.bytes, rank, ranks);
+    }
+    return result;
+  }
 };
 
 ExecutionContext::Impl::Impl(std::shared_ptr<runtime::RuntimeCore> core,
@@ -71,12 +90,14 @@ TensorMap ExecutionContext::Impl::run(const TensorMap& inputs, const RunOptions&
   for (const program::Binding& input : data.inputs) {
     const Tensor& tensor = inputs.at(input.name);
     // Only read, though the same struct serves for outputs.
-    run.inputs.push_back(
-        {const_cast<std::byte*>(tensor.data()), static_cast<int64_t>(tensor.bytes())});
+    run.inputs.push_back(runtime::HostTensor::whole(const_cast<std::byte*>(tensor.data()),
+                                                    static_cast<int64_t>(tensor.bytes())));
   }
   for (size_t i = 0; i < data.outputs.size(); ++i) {
     run.outputs.push_back(
         core_->host_tensor(data.outputs[i].type.dtype, run.prepared->output_shapes[i]));
+    run.results.push_back(runtime::HostTensor::whole(run.outputs.back().mutable_data(),
+                                                     run.prepared->output_bytes[i]));
   }
   const auto ranks = static_cast<size_t>(core_->ranks());
   run.times.resize(ranks);
@@ -126,12 +147,8 @@ void ExecutionContext::Impl::run_rank(Run& run, int rank) {
     backend::Device& device = core_->device(rank);
     device.make_current();
     const StreamHandle stream = device.default_stream();
-    std::vector<runtime::HostTensor> outputs;
-    for (size_t i = 0; i < run.outputs.size(); ++i) {
-      outputs.push_back(
-          {rank == 0 ? run.outputs[i].mutable_data() : nullptr, run.prepared->output_bytes[i]});
-    }
-    io_[r].begin(device, run.inputs, outputs, stream);
+    io_[r].begin(device, run.inputs_of(rank),
+                 run.results_of(rank, core_->ranks(), device.memory_is_host()), stream);
     if (run.prepared->ranks.empty()) {
       loaded_->stream(run.prepared->shapes, rank, [&](const runtime::RankProgram& program) {
         execute(run, rank, program, at_step);

@@ -94,7 +94,7 @@ TEST(DistantMemory, TheTimeOnTheDevicesIsWithoutCopies) {
   EXPECT_LT(device_us, 150e3);
 }
 
-// Inputs go to every rank, results come from one; weights go once.
+// Inputs go to every rank that reads them, results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();
   Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());
@@ -107,6 +107,54 @@ TEST(DistantMemory, CopiesNoMoreThanItMust) {
   EXPECT_EQ(backend->counts().to_device - first, 2 * static_cast<int64_t>(x.bytes()));
   EXPECT_EQ(results, 4 * kN * int64_t{sizeof(float)});
   EXPECT_EQ(backend->counts().to_host, 2 * results);
+}
+
+// Each rank reads some columns: of one row they lie together, of several between the others'.
+TEST(DistantMemory, CopiesOfInputsWhatARankReads) {
+  const auto backend = std::make_shared<DistantBackend>();
+  Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());
+  ExecutionContext context = runtime.create_context(engine_of(linear_engine(2, kK, kN, true)));
+  for (const int64_t batch : {1, 4, 1}) {
+    const Tensor x = example_input(batch);
+    context.prepare({{"x", x}});
+    const int64_t before = backend->counts().to_device;
+    EXPECT_EQ(testing::values(context.run({{"x", x}}).at("y")), testing::expected(x));
+    const int64_t read = (2 * batch - 1) * kK;
+    EXPECT_EQ(backend->counts().to_device - before, read * int64_t{sizeof(float)}) << batch;
+  }
+}
+
+TEST(DistantMemory, EveryRankDeliversAShareOfALargeResult) {
+  constexpr int64_t kLarge = 300'001;
+  for (const int ranks : {1, 2, 3}) {
+    const auto backend = std::make_shared<DistantBackend>();
+    Runtime runtime = make_runtime(DeviceList::cpu(ranks), {}, backend, testing::plain_kernels());
+    ExecutionContext context =
+        runtime.create_context(engine_of(linear_engine(ranks, 2, kLarge, false)));
+    const Tensor x = example_input(1, 2);
+    context.prepare({{"x", x}});  // weights come in pieces
+    const int64_t pieces = backend->counts().in_pieces;
+    EXPECT_EQ(testing::values(context.run({{"x", x}}).at("y")), testing::expected(x, kLarge));
+    EXPECT_EQ(backend->counts().to_host, kLarge * int64_t{sizeof(float)});
+    EXPECT_EQ(backend->counts().in_pieces > pieces, ranks == 1);  // shares are not large
+  }
+}
+
+TEST(RankIo, SharesOfResultsMeet) {
+  for (const int64_t bytes : {0, 1, 1 << 20, (1 << 20) + 1, 10'000'019}) {
+    for (const int ranks : {1, 2, 3, 7}) {
+      int64_t at = 0;
+      for (int rank = 0; rank < ranks; ++rank) {
+        const ByteRange share = share_of_result(bytes, rank, ranks);
+        if (share.bytes() == 0) continue;
+        EXPECT_EQ(share.begin, at);
+        at = share.end;
+      }
+      EXPECT_EQ(at, bytes) << ranks;
+      const int64_t first = share_of_result(bytes, 0, ranks).bytes();
+      EXPECT_EQ(first == bytes, ranks == 1 || bytes <= 1 << 20) << bytes << ", " << ranks;
+    }
+  }
 }
 
 std::shared_ptr<backend::HostMemory> host_memory(std::atomic<int>& blocks) {
@@ -122,7 +170,7 @@ std::shared_ptr<backend::HostMemory> host_memory(std::atomic<int>& blocks) {
 // What is large goes through memory of the device's own, in pieces, unless it reaches the host's.
 TEST(DistantMemory, CopiesInPlaceWhereItCan) {
   constexpr int64_t kBatch = 16;
-  constexpr int64_t kLarge = 20'000;
+  constexpr int64_t kLarge = 40'000;
   for (const auto& [k, n] : {std::pair{kLarge, kN}, std::pair{kK, kLarge}}) {
     for (const bool reaches : {false, true}) {
       std::atomic<int> blocks{0};
@@ -221,9 +269,9 @@ TEST(RankIo, PlacesStayWhileSizesDoNotGrow) {
   const auto device = backend.make_device({});
   RankIo io;
   std::vector<std::byte> host(1000, std::byte{7});
-  const HostTensor large = {host.data(), 1000};
-  const HostTensor small = {host.data(), 10};
-  const HostTensor unwanted = {nullptr, 100};
+  const HostTensor large = HostTensor::whole(host.data(), 1000);
+  const HostTensor small = HostTensor::whole(host.data(), 10);
+  const HostTensor unwanted = HostTensor::whole(nullptr, 100);
   io.begin(*device, std::vector{large}, std::vector{unwanted}, {});
   const std::byte* input = io.inputs()[0];
   const std::byte* output = io.outputs()[0];

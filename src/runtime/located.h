@@ -12,6 +12,14 @@
 
 namespace cleave::runtime {
 
+// Bytes of a tensor, from its start.
+struct ByteRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t bytes() const { return end - begin; }
+};
+
 // Where an operand's first element lies.
 struct Address {
   program::Space space = program::Space::kNone;
@@ -23,7 +31,8 @@ struct Address {
 struct Located {
   backend::TensorView view = backend::TensorView::absent();
   Address address;
-  uint64_t key = 0;  // of a weight's view
+  int64_t reach_bytes = 0;  // from there, to behind its last element
+  uint64_t key = 0;         // of a weight's view
 };
 
 struct LocatedInstruction {

@@ -9,6 +9,7 @@ namespace cleave::runtime {
 namespace {
 
 constexpr int64_t kAlignment = 256;
+constexpr int64_t kPage = 4096;
 // What is larger is copied by several threads, in pieces, unless the device does without them.
 constexpr int64_t kLarge = int64_t{1} << 20;
 constexpr int64_t kPiece = int64_t{2} << 20;
@@ -37,16 +38,21 @@ void for_pieces(int64_t bytes, const Add& add) {
 }
 
 bool is_copied_at_once(const HostTensor& tensor, const backend::HostMemory* in_place) {
-  return tensor.bytes <= kLarge ||
+  return tensor.part.bytes() <= kLarge ||
          (in_place != nullptr && in_place->owns(tensor.data, static_cast<size_t>(tensor.bytes)));
 }
 
+// `to` and `from`: of the tensor's start. So below.
 void copy_in_pieces(backend::Device& device, std::byte* to, const HostTensor& from,
                     StreamHandle stream) {
   std::vector<backend::HostPiece> pieces;
-  for_pieces(from.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({to + at, bytes}); });
+  std::byte* const begin = to + from.part.begin;
+  for_pieces(from.part.bytes(), [&](int64_t at, int64_t bytes) {
+    pieces.push_back({begin + at, bytes});
+  });
   const auto fill = [&](size_t piece, std::span<std::byte> into) {
-    std::memcpy(into.data(), from.data + static_cast<int64_t>(piece) * kPiece, into.size());
+    const int64_t at = from.part.begin + static_cast<int64_t>(piece) * kPiece;
+    std::memcpy(into.data(), from.data + at, into.size());
   };
   device.upload(pieces, fill, stream);
 }
@@ -54,14 +60,26 @@ void copy_in_pieces(backend::Device& device, std::byte* to, const HostTensor& fr
 void copy_out_pieces(backend::Device& device, const HostTensor& to, const std::byte* from,
                      StreamHandle stream) {
   std::vector<backend::DevicePiece> pieces;
-  for_pieces(to.bytes, [&](int64_t at, int64_t bytes) { pieces.push_back({from + at, bytes}); });
+  const std::byte* const begin = from + to.part.begin;
+  for_pieces(to.part.bytes(), [&](int64_t at, int64_t bytes) {
+    pieces.push_back({begin + at, bytes});
+  });
   const auto read = [&](size_t piece, std::span<const std::byte> bytes) {
-    std::memcpy(to.data + static_cast<int64_t>(piece) * kPiece, bytes.data(), bytes.size());
+    const int64_t at = to.part.begin + static_cast<int64_t>(piece) * kPiece;
+    std::memcpy(to.data + at, bytes.data(), bytes.size());
   };
   device.download(pieces, read, stream);
 }
 
 }  // namespace
+
+ByteRange share_of_result(int64_t bytes, int rank, int ranks) {
+  if (bytes <= kLarge) return rank == 0 ? ByteRange{0, bytes} : ByteRange{};
+  const auto bound = [&](int64_t r) {
+    return r == ranks ? bytes : bytes / ranks * r / kPage * kPage;
+  };
+  return {bound(rank), bound(rank + 1)};
+}
 
 std::byte* GrowingBuffer::at_least(backend::Device& device, int64_t bytes, std::string_view what) {
   if (buffer_.bytes() < bytes) {
@@ -80,9 +98,11 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
   inputs_.clear();
   for (size_t i = 0; i < inputs.size(); ++i) {
     inputs_.push_back(host ? inputs[i].data : copied_in[i]);
-    if (host) continue;
+    const ByteRange& part = inputs[i].part;
+    if (host || part.bytes() == 0) continue;
     if (is_copied_at_once(inputs[i], in_place.get())) {
-      device.copy_to_device(copied_in[i], inputs[i].data, inputs[i].bytes, stream);
+      device.copy_to_device(copied_in[i] + part.begin, inputs[i].data + part.begin, part.bytes(),
+                            stream);
     } else {
       copy_in_pieces(device, copied_in[i], inputs[i], stream);
     }
@@ -103,7 +123,9 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
 void RankIo::end(backend::Device& device, StreamHandle stream) {
   for (size_t i = 0; i < wanted_.size(); ++i) {
     if (!is_copied(i) || !at_once_[i]) continue;
-    device.copy_to_host(wanted_[i].data, outputs_[i], wanted_[i].bytes, stream);
+    const ByteRange& part = wanted_[i].part;
+    device.copy_to_host(wanted_[i].data + part.begin, outputs_[i] + part.begin, part.bytes(),
+                        stream);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/device.h"
+#include "runtime/located.h"
 
 namespace cleave::runtime {
 
@@ -23,7 +24,14 @@ class GrowingBuffer {
 struct HostTensor {
   std::byte* data = nullptr;
   int64_t bytes = 0;
+  ByteRange part;  // of it that a rank copies, where its memory is not the host's
+
+  static HostTensor whole(std::byte* data, int64_t bytes) { return {data, bytes, {0, bytes}}; }
 };
+
+// What of a result each of the ranks copies that all have it: equal parts of a large one, and all
+// of a small one the first.
+ByteRange share_of_result(int64_t bytes, int rank, int ranks);
 
 // Where the host's memory is the device's, a run reads and writes the host's tensors themselves.
 // Elsewhere they are copied to and from buffers that stay where they are while sizes do not grow.
@@ -43,7 +51,8 @@ class RankIo {
 
  private:
   bool is_copied(size_t output) const {
-    return wanted_[output].data != nullptr && wanted_[output].data != outputs_[output];
+    const HostTensor& wanted = wanted_[output];
+    return wanted.data != nullptr && wanted.data != outputs_[output] && wanted.part.bytes() > 0;
   }
 
   GrowingBuffer input_memory_;

@@ -24,7 +24,9 @@ class Preparer {
         program_(program),
         rank_(resources.weights.rank()),
         locator_(data, program, symbols, rank_),
-        resources_(resources) {}
+        resources_(resources) {
+    result_.reads.resize(data.inputs.size());
+  }
 
   // Ranks begin at different instructions and go round: what one compiles the others find, and they
   // do not all wait for the same.
@@ -141,12 +143,20 @@ class Preparer {
   // The address at run time; a weight that is read then is held.
   Address keep(const Located& located) {
     Address address = located.address;
+    if (address.space == Space::kInput) note_read(located);
     if (address.space != Space::kWeight) return address;
     auto weight = resources_.weights.get(address.index);
     const auto found = std::find(result_.weights.begin(), result_.weights.end(), weight);
     address.index = static_cast<uint32_t>(found - result_.weights.begin());
     if (found == result_.weights.end()) result_.weights.push_back(std::move(weight));
     return address;
+  }
+
+  void note_read(const Located& input) {
+    ByteRange& reads = result_.reads[input.address.index];
+    const ByteRange more = {input.address.bytes, input.address.bytes + input.reach_bytes};
+    if (reads.bytes() == 0) reads = more;
+    reads = {std::min(reads.begin, more.begin), std::max(reads.end, more.end)};
   }
 
   void schedule(const Step& step) {

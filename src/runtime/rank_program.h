@@ -32,8 +32,9 @@ struct Step {
 struct RankProgram {
   std::vector<Step> steps;
   std::vector<std::shared_ptr<const backend::Buffer>> weights;  // that kernels still read
-  int64_t workspace_bytes = 0;                                  // the largest of all steps
-  uint64_t schedule = 0;  // a hash; equal on all ranks, or they would not meet
+  std::vector<ByteRange> reads;  // by the model's input: all that the steps read of it
+  int64_t workspace_bytes = 0;   // the largest of all steps
+  uint64_t schedule = 0;         // a hash; equal on all ranks, or they would not meet
   // Of kernels chosen by rule, those that want to be tuned: "conv layer: its window is 13 x 13".
   std::vector<std::string> wants_tuning;
 };
