@@ -210,6 +210,18 @@ def test_wrong_options(arguments, mentions, cleave, models):
     cleave.fails(2, "plan", models("mlp", hidden=32, inner=64)[0], *arguments, mentions=mentions)
 
 
+@pytest.mark.parametrize("shape", [(), ("--minShapes=x:1x4x4x4", "--optShapes=x:1x4x7x8")])
+def test_sizes_that_a_model_cannot_have(shape, cleave, models, tmp_path):
+    """What is brought down to half and up again does not meet what was left of odd sizes."""
+    path, _ = models("unet")
+    options = [*shape, "--maxShapes=x:1x4x16x16"] if shape else []
+    height = 7 if shape else 1
+    for command in (["plan", path], ["build", path, "-o", tmp_path / "unet.cleave"]):
+        mentions = (f"height = {height}", "must be", "at: ", "--optShapes")
+        cleave.fails(2, *command, "--devices=cpu:0", *options, mentions=mentions)
+    assert not (tmp_path / "unet.cleave").exists()
+
+
 def test_an_unknown_command(cleave):
     cleave.fails(2, "frobnicate", mentions="frobnicate")
 
