@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/kernel_harness.h"
+#include "tests/support/kernel_checks.h"
 
 namespace cleave::backend {
 namespace {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/conv/test_cases.h"
+#include "tests/support/kernel_checks.h"
 
 namespace cleave::backend {
 namespace {

@@ -1,5 +1,5 @@
 #include "ops/conv/test_cases.h"
-#include "tests/support/kernel_harness.h"
+#include "tests/support/kernel_checks.h"
 #include "types/fused.h"
 
 namespace cleave::backend {

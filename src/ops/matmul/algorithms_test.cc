@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/kernel_harness.h"
+#include "tests/support/kernel_checks.h"
 
 namespace cleave::backend {
 namespace {
