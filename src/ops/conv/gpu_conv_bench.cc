@@ -31,6 +31,21 @@ struct Case {
   DType type = DType::kFloat16;
 };
 
+struct Pool {
+  const char* what;
+  std::vector<int64_t> x;
+  int64_t taps, stride, low, out;
+};
+
+// Of ResNet-50, one after the other; of the pyramid of windows in a detector; a gate's.
+const Pool kPools[] = {
+    {"pool 3 x 3 / 2", {32, 64, 112, 112}, 3, 2, 1, 56},
+    {"pool 7 x 7, global", {32, 2048, 7, 7}, 7, 1, 0, 1},
+    {"pool 13 x 13", {8, 256, 40, 40}, 13, 1, 6, 40},
+    {"pool 5 x 5", {8, 256, 40, 40}, 5, 1, 2, 40},
+    {"pool 112 x 112, global", {32, 96, 112, 112}, 112, 1, 0, 1},
+};
+
 const Case kCases[] = {
     {"51x51", {1, 128, 128, 128}, 128, 51, 1, 1, true},
     {"51x51, half of the rows", {1, 128, 89, 128}, 128, 51, 1, 1, true, false, 64},
@@ -51,6 +66,7 @@ const Case kCases[] = {
     {"ConvNeXt 56", {32, 96, 56, 56}, 96, 7, 1, 96},
     {"ConvNeXt 14", {32, 384, 14, 14}, 384, 7, 1, 384},
     {"audio", {8, 512, 3000}, 512, 3},
+    {"filter of 4", {8, 1024, 2048}, 1024, 4, 1, 1024},
     {"volume", {1, 32, 32, 64, 64}, 32, 3},
     {"ResNet 56, f32", {32, 64, 56, 56}, 64, 3, 1, 1, false, true, 0, DType::kFloat32},
     {"U-Net, f32", {2, 320, 64, 64}, 320, 3, 1, 1, true, false, 0, DType::kFloat32},
@@ -162,18 +178,42 @@ void time_conv(const Case& c, Format format, const KernelRegistry& kernels, Devi
   }
 }
 
+// Each kernel that takes it, and the bytes of the operand and the result a second.
+void time_kernels(const char* what, const KernelProblem& problem, Format format,
+                  const KernelRegistry& kernels, Device& device) {
+  double bytes = 0;
+  for (const TensorView* view : {&problem.inputs[0], &problem.outputs[0]}) {
+    bytes += static_cast<double>(view->elements()) * static_cast<double>(size_of(view->dtype));
+  }
+  for (const Kernel* kernel : kernels.takers(problem)) {
+    const Time taken = time_of(*kernel, problem, device);
+    std::printf("%-30s %-13s %-24s %9.1f us, %6.0f GB/s\n", what,
+                std::string(name_of(format)).c_str(), std::string(kernel->name()).c_str(), taken.us,
+                bytes / taken.us / 1000);
+  }
+}
+
+void time_pools(Format format, const KernelRegistry& kernels, Device& device) {
+  for (const Pool& pool : kPools) {
+    const auto twice = [](int64_t number) { return std::vector<Dim>{number, number}; };
+    const Attributes attributes = {{"kernel", twice(pool.taps)}, {"strides", twice(pool.stride)},
+                                   {"dilations", twice(1)},      {"low", twice(pool.low)},
+                                   {"outputs", twice(pool.out)}, {"counted_low", twice(0)},
+                                   {"counted_high", twice(0)}};
+    for (const char* op : {"max_pool", "average_pool"}) {
+      KernelProblem problem{.op = op, .attributes = attributes};
+      problem.inputs = {lying(DType::kFloat16, pool.x, format)};
+      problem.outputs = {
+          lying(DType::kFloat16, {pool.x[0], pool.x[1], pool.out, pool.out}, format)};
+      time_kernels((std::string(pool.what) + (op[0] == 'm' ? ", max" : "")).c_str(), problem,
+                   format, kernels, device);
+    }
+  }
+}
+
 void time_others(Format format, const KernelRegistry& kernels, Device& device) {
   const auto time = [&](const char* what, const KernelProblem& problem) {
-    double bytes = 0;
-    for (const TensorView* view : {&problem.inputs[0], &problem.outputs[0]}) {
-      bytes += static_cast<double>(view->elements()) * static_cast<double>(size_of(view->dtype));
-    }
-    for (const Kernel* kernel : kernels.takers(problem)) {
-      const Time taken = time_of(*kernel, problem, device);
-      std::printf("%-30s %-13s %-24s %9.1f us, %6.0f GB/s\n", what,
-                  std::string(name_of(format)).c_str(), std::string(kernel->name()).c_str(),
-                  taken.us, bytes / taken.us / 1000);
-    }
+    time_kernels(what, problem, format, kernels, device);
   };
   const DType type = DType::kFloat16;
   struct Images {
@@ -215,18 +255,6 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
            problem);
     }
   }
-  const std::vector<Dim> twos = {2, 2};
-  const Attributes attributes = {
-      {"kernel", std::vector<Dim>{3, 3}},      {"strides", twos},
-      {"dilations", std::vector<Dim>{1, 1}},   {"low", std::vector<Dim>{1, 1}},
-      {"outputs", std::vector<Dim>{56, 56}},   {"counted_low", std::vector<Dim>{0, 0}},
-      {"counted_high", std::vector<Dim>{0, 0}}};
-  for (const char* op : {"max_pool", "average_pool"}) {
-    KernelProblem problem{.op = op, .attributes = attributes};
-    problem.inputs = {lying(type, {32, 64, 112, 112}, format)};
-    problem.outputs = {lying(type, {32, 64, 56, 56}, format)};
-    time(op, problem);
-  }
 }
 
 int run(const std::string& part) {
@@ -239,7 +267,10 @@ int run(const std::string& part) {
     for (const Format format : kImageFormats) time_conv(c, format, kernels, *device);
   }
   if (!part.empty() && part != "norms") return 0;
-  for (const Format format : kImageFormats) time_others(format, kernels, *device);
+  for (const Format format : kImageFormats) {
+    time_others(format, kernels, *device);
+    time_pools(format, kernels, *device);
+  }
   return 0;
 }
 
