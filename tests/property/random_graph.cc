@@ -35,7 +35,7 @@ class Generator : RandomValues {
     for (int64_t i = 0; i < count; ++i) {
       Shape shape;
       const int64_t rank = uniform(2, 4);
-      for (int64_t d = 0; d < rank; ++d) shape.push_back(uniform(1, 7));
+      for (int64_t d = 0; d < rank; ++d) shape.push_back(draw_extent(7));
       if (dynamic) shape[0] = Dim::symbol("batch");
       const ir::ValueId id =
           model.graph.add_input("x" + std::to_string(i), {DType::kFloat32, shape});
@@ -90,7 +90,7 @@ class Generator : RandomValues {
     const Shape dims = shape(a);
     if (dims.size() < 2 || !dims.back().is_constant()) return;
     const int64_t k = dims.back().constant();
-    const int64_t n = uniform(1, 9);
+    const int64_t n = draw_extent(9);
     Attributes attributes;
     Shape weight = {k, n};
     if (chance(30)) {
@@ -214,7 +214,7 @@ class Generator : RandomValues {
     rows.pop_back();
     const int64_t parts = uniform(2, 3);
     const int64_t heads = uniform(1, 5);
-    const int64_t size = uniform(1, 3);
+    const int64_t size = draw_extent(3);
     const Known weight = constant({k, parts * heads * size}, 3);
     const double magnitude = a.magnitude * 3 * static_cast<double>(k);
     const ir::ValueId fused = op("matmul", {}, {a.id, weight.id});
@@ -251,10 +251,11 @@ class Generator : RandomValues {
     const int64_t k = rows.back().constant();
     rows.pop_back();
     const Dim batches = rows.size() == 1 ? rows[0] : rows[0] * rows[1];
-    const int64_t positions = uniform(1, 4);
+    const int64_t positions = draw_extent(4);
     const int64_t heads = uniform(1, 5);
-    const int64_t size = uniform(1, 4);
-    const double magnitude = a.magnitude * 3 * static_cast<double>(k);
+    const int64_t size = draw_extent(4);
+    const int64_t largest = type == DType::kFloat32 ? 3 : 1;
+    const double magnitude = a.magnitude * static_cast<double>(largest * k);
     // Scores, which may be values of their own, need not be exact, but finite.
     if (type == DType::kFloat16 &&
         magnitude * magnitude * static_cast<double>(size) > kMostFloat16) {
@@ -263,7 +264,7 @@ class Generator : RandomValues {
     const std::vector<Dim> turn = {0, 2, 1, 3};
     std::vector<ir::ValueId> operands;
     for (int i = 0; i < 3; ++i) {
-      const Known weight = constant({k, positions * heads * size}, 3);
+      const Known weight = constant({k, positions * heads * size}, largest);
       const ir::ValueId product = op("matmul", {}, {a.id, weight.id});
       const ir::ValueId wide = reshaped(product, with({batches}, {positions, heads, size}));
       operands.push_back(op("transpose", {{"perm", turn}}, {wide}));

@@ -63,7 +63,7 @@ class Windows {
     }
     const int64_t groups = divisors[static_cast<size_t>(
         values_.uniform(0, static_cast<int64_t>(divisors.size()) - 1))];
-    Shape weights = {Dim(groups * values_.uniform(1, 4)), Dim(channels / groups)};
+    Shape weights = {Dim(groups * values_.draw_extent(4)), Dim(channels / groups)};
     weights.insert(weights.end(), kernel_.begin(), kernel_.end());
     const auto terms = static_cast<double>(product(std::span(weights).subspan(1)).constant());
     const RandomValues::Known w = values_.constant(weights, 3);
