@@ -16,13 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-import torch.distributed._functional_collectives as collectives
-import torch.nn.functional as functional
-
 from .gpu_ranks import cleave_ms, graph_ms, on_every_gpu, options_of, write_model
 from .models import ROOT
+from .pytorch import collectives, dist, functional, torch
 
 WIDTH, HEADS, KV_HEADS, SIZE, INNER = 8192, 64, 8, 128, 28672
 DTYPE = torch.bfloat16

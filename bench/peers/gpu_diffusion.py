@@ -14,12 +14,8 @@ import json
 import tempfile
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-import torch.distributed._functional_collectives as collectives
-import torch.nn.functional as functional
-
 from .gpu_ranks import cleave_ms, graph_ms, on_every_gpu, options_of, write_model
+from .pytorch import collectives, dist, functional, torch
 
 HEADS, SIZE, TOKENS, RATIO = 24, 128, 4608, 4
 WIDTH = HEADS * SIZE

@@ -12,12 +12,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-import torch.nn.functional as functional
 from onnx import TensorProto, helper, save
 
 from .gpu_ranks import cleave_ms, graph_ms, on_every_gpu, options_of
+from .pytorch import dist, functional, torch
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
-
 from .models import ROOT
+from .pytorch import dist, multiprocessing, torch
 
 SECONDS = 1  # that each of the sides is timed for
 

@@ -12,11 +12,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import torch.nn.functional as functional
-
 from .gpu_ranks import graph_ms
 from .models import ROOT
+from .pytorch import functional, torch
 
 TYPES = {"f16": torch.float16, "f32": torch.float32}
 CALLS = 16  # of a graph

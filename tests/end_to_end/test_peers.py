@@ -1,5 +1,6 @@
 """The comparison with ONNX Runtime: its README's commands, on what is quick to make."""
 
+import importlib.util
 import json
 import os
 import re
@@ -72,3 +73,10 @@ def test_more_cores_than_there_are(tmp_path):
         ["-m", "bench.peers.onnx_runtime", "recognition", "--threads", "10000"], tmp_path, code=1
     )
     assert f"there are {cores()} cores, not 10000" in said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is there")
+@pytest.mark.parametrize("program", ["gpu_layers", "gpu_decoder", "gpu_diffusion", "gpu_rows"])
+def test_what_takes_pytorch_says_so(program, tmp_path):
+    said = run(["-m", f"bench.peers.{program}"], tmp_path, code=4)
+    assert said.startswith("error: ") and "PyTorch" in said and "\n  hint: " in said
