@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cleave/error.h"
+#include "program/validate.h"
 
 namespace cleave::backend {
 
@@ -30,6 +31,11 @@ int64_t TensorView::elements() const {
   int64_t count = 1;
   for (int64_t extent : shape) count *= extent;
   return count;
+}
+
+int64_t TensorView::reach_bytes() const {
+  if (elements() == 0) return 0;
+  return program::reach_of(shape, strides, 0).end * static_cast<int64_t>(size_of(dtype));
 }
 
 std::string TensorView::text() const {

@@ -35,6 +35,8 @@ struct TensorView {
   bool is_dense() const { return has_format(Format::kRowMajor); }
   bool has_format(Format format) const;
   int64_t elements() const;  // 0 where absent
+  // From its first element to behind the last that it reaches; 0 where it has none.
+  int64_t reach_bytes() const;
   size_t rank() const { return shape.size(); }
   std::string text() const;  // "f32[2, 3]", with strides where not dense
 };

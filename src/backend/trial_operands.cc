@@ -4,7 +4,6 @@
 
 #include "backend/other_work.h"
 #include "base/half.h"
-#include "program/validate.h"
 
 namespace cleave::backend {
 namespace {
@@ -15,13 +14,6 @@ constexpr int64_t kArenaBytes = int64_t{12} << 20;
 // A device whose memory is not the host's takes long to give some: small operands share it.
 constexpr int64_t kSlab = int64_t{64} << 20;
 constexpr int64_t kAlignment = 256;
-
-// From the first to the last element that the view reaches.
-int64_t bytes_of(const TensorView& view) {
-  if (view.elements() == 0) return 0;
-  return program::reach_of(view.shape, view.strides, 0).end *
-         static_cast<int64_t>(size_of(view.dtype));
-}
 
 bool is_table(size_t input, int64_t index_extent) { return input == 0 && index_extent > 1; }
 
@@ -73,7 +65,7 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
   int64_t constants = 0;
   int64_t others = 1;
   for (size_t i = 0; i < problem.inputs.size(); ++i) {
-    const int64_t bytes = bytes_of(problem.inputs[i]);
+    const int64_t bytes = problem.inputs[i].reach_bytes();
     constant_bytes_.push_back(problem.key(i) != 0 ? bytes : 0);
     if (problem.key(i) != 0) {
       constants += bytes;
@@ -81,7 +73,7 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
       others += bytes;
     }
   }
-  for (const TensorView& view : problem.outputs) others += bytes_of(view);
+  for (const TensorView& view : problem.outputs) others += view.reach_bytes();
   const int64_t turns = turns_for(others, kArenaBytes);
   for (int64_t turn = 0; turn < turns; ++turn) add_turn(problem, index_extent);
   if (constants > 0) {
@@ -115,7 +107,7 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
       turn.inputs.push_back(turns_[0].inputs[i]);
       continue;
     }
-    const int64_t bytes = bytes_of(problem.inputs[i]);
+    const int64_t bytes = problem.inputs[i].reach_bytes();
     std::byte* const data = memory(bytes, "an operand");
     turn.inputs.push_back(data);
     if (data == nullptr) continue;
@@ -131,7 +123,7 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
     if (problem.key(i) != 0) constants_[{i, 0}] = turn.inputs.back();
   }
   for (const TensorView& view : problem.outputs) {
-    turn.outputs.push_back(memory(bytes_of(view), "a result"));
+    turn.outputs.push_back(memory(view.reach_bytes(), "a result"));
   }
   turns_.push_back(std::move(turn));
 }

@@ -119,6 +119,8 @@ class Graph {
 
   std::vector<Guard>& guards() { return guards_; }
   const std::vector<Guard>& guards() const { return guards_; }
+  // The first guard that does not hold for these sizes; null where all do.
+  const Guard* broken_guard(const SymbolValues& symbols) const;
   // Bounds of the symbols (from the optimization profile), where known.
   SymbolBounds& bounds() { return bounds_; }
   const SymbolBounds& bounds() const { return bounds_; }

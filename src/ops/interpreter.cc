@@ -53,16 +53,13 @@ class Interpreter {
 
  private:
   void check_guards(const SymbolValues& symbols) const {
-    for (const ir::Guard& guard : graph_.guards()) {
-      const int64_t a = guard.a.evaluate(symbols);
-      const int64_t b = guard.b.evaluate(symbols);
-      if (a != b) {
-        throw Error(ErrorCode::kInvalid, "the shapes do not fit: " + guard.a.text() + " is " +
-                                             std::to_string(a) + " and " + guard.b.text() + " is " +
-                                             std::to_string(b))
-            .at(guard.where);
-      }
-    }
+    const ir::Guard* const broken = graph_.broken_guard(symbols);
+    if (broken == nullptr) return;
+    throw Error(ErrorCode::kInvalid, "the shapes do not fit: " + broken->a.text() + " is " +
+                                         std::to_string(broken->a.evaluate(symbols)) + " and " +
+                                         broken->b.text() + " is " +
+                                         std::to_string(broken->b.evaluate(symbols)))
+        .at(broken->where);
   }
 
   void set_inputs(const std::vector<HostTensor>& inputs, size_t rank) {

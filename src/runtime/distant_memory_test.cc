@@ -94,7 +94,7 @@ TEST(DistantMemory, TheTimeOnTheDevicesIsWithoutCopies) {
   EXPECT_LT(device_us, 150e3);
 }
 
-// Inputs go to every rank that reads them, results come from one; weights go once.
+// Inputs go to every rank that reads them, small results come from one; weights go once.
 TEST(DistantMemory, CopiesNoMoreThanItMust) {
   const auto backend = std::make_shared<DistantBackend>();
   Runtime runtime = make_runtime(DeviceList::cpu(2), {}, backend, testing::plain_kernels());

@@ -83,7 +83,6 @@ Located Locator::locate(const Operand& operand) const {
   }
   if (view.elements() == 0) return located;  // empty operands lie nowhere
   located.address = {operand.space, operand.index, element_offset * element};
-  located.reach_bytes = (reach.end - reach.begin) * element;
   if (operand.space == Space::kArena) located.address.bytes += operand.offset;
   if (operand.space == Space::kWeight) located.key = key_of(operand.index, view, element_offset);
   return located;

@@ -31,8 +31,7 @@ struct Address {
 struct Located {
   backend::TensorView view = backend::TensorView::absent();
   Address address;
-  int64_t reach_bytes = 0;  // from there, to behind its last element
-  uint64_t key = 0;         // of a weight's view
+  uint64_t key = 0;  // of a weight's view
 };
 
 struct LocatedInstruction {

@@ -42,31 +42,22 @@ bool is_copied_at_once(const HostTensor& tensor, const backend::HostMemory* in_p
          (in_place != nullptr && in_place->owns(tensor.data, static_cast<size_t>(tensor.bytes)));
 }
 
-// `to` and `from`: of the tensor's start. So below.
-void copy_in_pieces(backend::Device& device, std::byte* to, const HostTensor& from,
+void copy_in_pieces(backend::Device& device, std::byte* to, const std::byte* from, int64_t bytes,
                     StreamHandle stream) {
   std::vector<backend::HostPiece> pieces;
-  std::byte* const begin = to + from.part.begin;
-  for_pieces(from.part.bytes(), [&](int64_t at, int64_t bytes) {
-    pieces.push_back({begin + at, bytes});
-  });
+  for_pieces(bytes, [&](int64_t at, int64_t each) { pieces.push_back({to + at, each}); });
   const auto fill = [&](size_t piece, std::span<std::byte> into) {
-    const int64_t at = from.part.begin + static_cast<int64_t>(piece) * kPiece;
-    std::memcpy(into.data(), from.data + at, into.size());
+    std::memcpy(into.data(), from + static_cast<int64_t>(piece) * kPiece, into.size());
   };
   device.upload(pieces, fill, stream);
 }
 
-void copy_out_pieces(backend::Device& device, const HostTensor& to, const std::byte* from,
+void copy_out_pieces(backend::Device& device, std::byte* to, const std::byte* from, int64_t bytes,
                      StreamHandle stream) {
   std::vector<backend::DevicePiece> pieces;
-  const std::byte* const begin = from + to.part.begin;
-  for_pieces(to.part.bytes(), [&](int64_t at, int64_t bytes) {
-    pieces.push_back({begin + at, bytes});
-  });
-  const auto read = [&](size_t piece, std::span<const std::byte> bytes) {
-    const int64_t at = to.part.begin + static_cast<int64_t>(piece) * kPiece;
-    std::memcpy(to.data + at, bytes.data(), bytes.size());
+  for_pieces(bytes, [&](int64_t at, int64_t each) { pieces.push_back({from + at, each}); });
+  const auto read = [&](size_t piece, std::span<const std::byte> made) {
+    std::memcpy(to + static_cast<int64_t>(piece) * kPiece, made.data(), made.size());
   };
   device.download(pieces, read, stream);
 }
@@ -100,11 +91,12 @@ void RankIo::begin(backend::Device& device, std::span<const HostTensor> inputs,
     inputs_.push_back(host ? inputs[i].data : copied_in[i]);
     const ByteRange& part = inputs[i].part;
     if (host || part.bytes() == 0) continue;
+    std::byte* const to = copied_in[i] + part.begin;
+    const std::byte* const from = inputs[i].data + part.begin;
     if (is_copied_at_once(inputs[i], in_place.get())) {
-      device.copy_to_device(copied_in[i] + part.begin, inputs[i].data + part.begin, part.bytes(),
-                            stream);
+      device.copy_to_device(to, from, part.bytes(), stream);
     } else {
-      copy_in_pieces(device, copied_in[i], inputs[i], stream);
+      copy_in_pieces(device, to, from, part.bytes(), stream);
     }
   }
   wanted_.assign(outputs.begin(), outputs.end());
@@ -131,7 +123,10 @@ void RankIo::end(backend::Device& device, StreamHandle stream) {
 
 void RankIo::finish(backend::Device& device, StreamHandle stream) {
   for (size_t i = 0; i < wanted_.size(); ++i) {
-    if (is_copied(i) && !at_once_[i]) copy_out_pieces(device, wanted_[i], outputs_[i], stream);
+    if (!is_copied(i) || at_once_[i]) continue;
+    const ByteRange& part = wanted_[i].part;
+    copy_out_pieces(device, wanted_[i].data + part.begin, outputs_[i] + part.begin, part.bytes(),
+                    stream);
   }
 }
 

@@ -154,7 +154,7 @@ class Preparer {
 
   void note_read(const Located& input) {
     ByteRange& reads = result_.reads[input.address.index];
-    const ByteRange more = {input.address.bytes, input.address.bytes + input.reach_bytes};
+    const ByteRange more = {input.address.bytes, input.address.bytes + input.view.reach_bytes()};
     if (reads.bytes() == 0) reads = more;
     reads = {std::min(reads.begin, more.begin), std::max(reads.end, more.end)};
   }

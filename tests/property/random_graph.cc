@@ -113,8 +113,7 @@ class Generator : RandomValues {
     for (const Known& other : values) {
       if (shape(other) == shape(a)) same.push_back(other);
     }
-    const Known b =
-        bounded(same[static_cast<size_t>(uniform(0, static_cast<int64_t>(same.size()) - 1))]);
+    const Known b = bounded(of(same));
     static const char* const kOps[] = {"add", "sub", "mul", "max", "min"};
     const int64_t which = uniform(0, 4);
     made(op(kOps[which], {}, {a.id, b.id}),
@@ -168,8 +167,7 @@ class Generator : RandomValues {
         if (extent % d == 0) divisors.push_back(d);
       }
       if (divisors.empty()) return;
-      const int64_t outer =
-          divisors[static_cast<size_t>(uniform(0, static_cast<int64_t>(divisors.size()) - 1))];
+      const int64_t outer = of(divisors);
       dims[at] = outer;
       dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(at) + 1, Dim(extent / outer));
     }

@@ -35,8 +35,7 @@ void add_group_norm(RandomValues& values, ir::ValueId x, const Shape& shape) {
   for (int64_t d = 1; d <= channels; ++d) {
     if (channels % d == 0) divisors.push_back(d);
   }
-  const int64_t each =
-      divisors[static_cast<size_t>(values.uniform(0, static_cast<int64_t>(divisors.size()) - 1))];
+  const int64_t each = values.of(divisors);
   if ((product(std::span(shape).subspan(2)) * each).constant() > kMostElements) return;
   const ir::ValueId scale = scale_of(values, shape[1]);
   const RandomValues::Known bias = values.constant({shape[1]}, 0);

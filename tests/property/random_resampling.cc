@@ -31,10 +31,6 @@ class Resampling {
   }
 
  private:
-  const char* one_of(std::initializer_list<const char*> names) {
-    return names.begin()[values_.uniform(0, static_cast<int64_t>(names.size()) - 1)];
-  }
-
   bool is_known(size_t d) const { return shape_[d].is_constant() && !shape_[d].is(0); }
 
   void add_pad() {
@@ -45,7 +41,8 @@ class Resampling {
       if (shape_[d].is(0)) return;
     }
     Attributes attributes{{"low", low}, {"high", high}};
-    attributes.set("mode", one_of({"constant", "constant", "constant", "reflect", "edge", "wrap"}));
+    attributes.set("mode",
+                   values_.of({"constant", "constant", "constant", "reflect", "edge", "wrap"}));
     if (attributes.string("mode") == "constant") {
       attributes.set("value", static_cast<double>(values_.chance(50) ? 0 : values_.uniform(-4, 4)));
     }
@@ -73,7 +70,7 @@ class Resampling {
     points.emplace_back(dimensions);
     const RandomValues::Known grid = values_.constant(points, 2);
     Attributes attributes{{"mode", "nearest"}};
-    attributes.set("padding", one_of({"zeros", "border", "reflection"}));
+    attributes.set("padding", values_.of({"zeros", "border", "reflection"}));
     attributes.set("align_corners", Dim(values_.uniform(0, 1)));
     values_.made(values_.op("grid_sample", attributes, {x_.id, grid.id}), x_.magnitude);
   }
@@ -91,7 +88,7 @@ class Resampling {
     const RandomValues::Known rois = values_.constant({regions, 4}, 6);
     Attributes attributes{{"samples", Dim(1)}, {"half_pixel", Dim(values_.uniform(0, 1))}};
     attributes.set("bins", Shape{int64_t{1} << values_.uniform(0, 2), 2});
-    attributes.set("mode", one_of({"mean", "max"}));
+    attributes.set("mode", values_.of({"mean", "max"}));
     const ir::ValueId y = values_.op("roi_align", attributes, {x_.id, rois.id, image});
     values_.made(values_.times(y, 64), x_.magnitude * 64);
   }
@@ -125,11 +122,11 @@ class Resampling {
     }
     Attributes attributes = resize(axes, shape);
     if (whole && values_.chance(50)) attributes.set("scales", scales);
-    attributes.set("coordinates",
-                   one_of({"half_pixel", "half_pixel", "asymmetric", "align_corners",
-                           "pytorch_half_pixel", "tf_half_pixel_for_nn", "half_pixel_symmetric"}));
+    attributes.set("coordinates", values_.of({"half_pixel", "half_pixel", "asymmetric",
+                                              "align_corners", "pytorch_half_pixel",
+                                              "tf_half_pixel_for_nn", "half_pixel_symmetric"}));
     attributes.set("rounding",
-                   one_of({"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}));
+                   values_.of({"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}));
     values_.made(values_.op("resize", attributes, {x_.id}), x_.magnitude);
   }
 
@@ -146,7 +143,7 @@ class Resampling {
     }
     Attributes attributes = resize(axes, shape);
     attributes.set("mode", is_cubic ? "cubic" : "linear");
-    attributes.set("coordinates", one_of({"half_pixel", "asymmetric", "half_pixel_symmetric"}));
+    attributes.set("coordinates", values_.of({"half_pixel", "asymmetric", "half_pixel_symmetric"}));
     const double unit = std::pow(is_cubic ? 256.0 : 4.0, static_cast<double>(axes.size()));
     const ir::ValueId y = values_.op("resize", attributes, {x_.id});
     // The weights of a cubic add up to less than twice as much without their signs.

@@ -2,14 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <random>
 
 #include "ops/builder.h"
 #include "tests/property/random_graph.h"
+#include "tests/support/draw.h"
 
 namespace cleave::testing {
 
-struct RandomValues {
+struct RandomValues : Draw {
   struct Known {
     ir::ValueId id;
     double magnitude;  // no element is larger
@@ -17,13 +17,8 @@ struct RandomValues {
 
   // `computed`: the type of the engine's values.
   RandomValues(const ops::Registry& registry, uint64_t seed, DType computed)
-      : type(computed), random(seed), builder(model.graph, registry) {}
+      : Draw(seed), type(computed), builder(model.graph, registry) {}
   RandomValues(const RandomValues&) = delete;
-
-  int64_t uniform(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool chance(int percent) { return uniform(1, 100) <= percent; }
 
   // An extent from 1 to `most`; in half precision also one that vectors and tensor cores take.
   int64_t draw_extent(int64_t most) {
@@ -95,7 +90,6 @@ struct RandomValues {
   int64_t extent(const Dim& dim) const { return evaluate(Shape{dim}, model.symbols)[0]; }
 
   const DType type;
-  std::mt19937_64 random;
   RandomModel model;
   ops::Builder builder;
   std::vector<Known> values;

@@ -61,8 +61,7 @@ class Windows {
     for (int64_t d = 1; d <= channels; ++d) {
       if (channels % d == 0) divisors.push_back(d);
     }
-    const int64_t groups = divisors[static_cast<size_t>(
-        values_.uniform(0, static_cast<int64_t>(divisors.size()) - 1))];
+    const int64_t groups = values_.of(divisors);
     Shape weights = {Dim(groups * values_.draw_extent(4)), Dim(channels / groups)};
     weights.insert(weights.end(), kernel_.begin(), kernel_.end());
     const auto terms = static_cast<double>(product(std::span(weights).subspan(1)).constant());

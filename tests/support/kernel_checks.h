@@ -2,33 +2,18 @@
 // from.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tests/support/draw.h"
 #include "tests/support/kernel_harness.h"
 #include "types/fused.h"
 
 namespace cleave::backend {
 
-// Random choices, the same for equal seeds.
-class Draw {
- public:
-  explicit Draw(unsigned seed) : random_(seed) {}
-  template <class T>
-  T of(std::initializer_list<T> values) {
-    return values.begin()[random_() % values.size()];
-  }
-  int64_t between(int64_t least, int64_t most) {
-    return least + static_cast<int64_t>(random_() % static_cast<uint64_t>(most - least + 1));
-  }
-
- private:
-  std::mt19937 random_;
-};
+using cleave::testing::Draw;
 
 // Calls `check(seed)` for so many seeds on the CPU, or on other devices, whose libraries compile
 // much: others in each repetition of a test that keeps `next` (--gtest_repeat=100).

@@ -226,21 +226,21 @@ TEST(Attention, OperandsMayBeginAnywhere) {
 // Masks of any shape, diagonals, shared heads, layouts as planners have them.
 void check_random(KernelChecks& checks, unsigned seed) {
   Draw draw(seed);
-  const int64_t kv_heads = draw.between(1, 4);
-  const int64_t rows = draw.of({int64_t{1}, draw.between(1, 9), draw.between(1, 150)});
-  const int64_t depth = draw.of({8 * draw.between(1, 16), draw.between(1, 40)});
-  const Sizes s = {draw.between(1, 2),
-                   kv_heads * draw.between(1, 4),
+  const int64_t kv_heads = draw.uniform(1, 4);
+  const int64_t rows = draw.of({int64_t{1}, draw.uniform(1, 9), draw.uniform(1, 150)});
+  const int64_t depth = draw.of({8 * draw.uniform(1, 16), draw.uniform(1, 40)});
+  const Sizes s = {draw.uniform(1, 2),
+                   kv_heads * draw.uniform(1, 4),
                    kv_heads,
                    rows,
-                   draw.of({rows, rows + draw.between(0, 200)}),
+                   draw.of({rows, rows + draw.uniform(0, 200)}),
                    depth,
-                   draw.of({depth, depth, 8 * draw.between(1, 16)})};
-  const bool causal = draw.between(0, 1) == 1;
-  const int64_t masks = draw.between(0, 2);  // none, of bool, added
+                   draw.of({depth, depth, 8 * draw.uniform(1, 16)})};
+  const bool causal = draw.chance(50);
+  const int64_t masks = draw.uniform(0, 2);  // none, of bool, added
   std::vector<int64_t> mask_shape = {s.batches, s.heads, s.rows, s.keys};
   for (size_t d = 0; d < 3; ++d) {
-    if (draw.between(0, 1) == 1) mask_shape[d] = 1;
+    if (draw.chance(50)) mask_shape[d] = 1;
   }
   const auto lay = [&] { return draw.of({Lay::kDense, Lay::kHeadsInside, Lay::kGaps}); };
   const std::vector<Lay> lays = {lay(), lay(), lay()};

@@ -41,7 +41,7 @@ class RandomSizes {
         grouped ? draw_.of<int64_t>({1, 1, 1, 2, 4}) : draw_.of<int64_t>({1, 3, 8, 16});
     const int64_t outputs =
         grouped ? draw_.of<int64_t>({1, 1, 2, 4}) : draw_.of<int64_t>({1, 4, 8, 16});
-    sizes.x = {draw_.between(1, 2), sizes.groups * channels};
+    sizes.x = {draw_.uniform(1, 2), sizes.groups * channels};
     sizes.w = {sizes.groups * outputs, channels};
     const int64_t dims = draw_.of<int64_t>({1, 2, 2, 3});
     for (int64_t d = 0; d < dims; ++d) add_axis(sizes, dims == 3 ? 3 : 5);
@@ -50,14 +50,14 @@ class RandomSizes {
 
  private:
   void add_axis(Sizes& sizes, int64_t most_taps) {
-    const int64_t taps = draw_.between(1, most_taps);
-    const int64_t stride = draw_.between(1, 2);
-    const int64_t dilation = draw_.between(1, 2);
+    const int64_t taps = draw_.uniform(1, most_taps);
+    const int64_t stride = draw_.uniform(1, 2);
+    const int64_t dilation = draw_.uniform(1, 2);
     const int64_t reach = (taps - 1) * dilation + 1;
-    const int64_t low = draw_.between(0, reach - 1);
-    const int64_t high = draw_.between(0, 2) == 0 ? low : draw_.between(0, reach - 1);
-    const int64_t out = draw_.between(1, 9);
-    const int64_t in = (out - 1) * stride + reach - low - high + draw_.between(0, 1);
+    const int64_t low = draw_.uniform(0, reach - 1);
+    const int64_t high = draw_.chance(33) ? low : draw_.uniform(0, reach - 1);
+    const int64_t out = draw_.uniform(1, 9);
+    const int64_t in = (out - 1) * stride + reach - low - high + draw_.uniform(0, 1);
     sizes.x.push_back(std::max<int64_t>(1, in));
     sizes.w.push_back(taps);
     sizes.strides.emplace_back(stride);

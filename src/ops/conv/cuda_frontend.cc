@@ -261,12 +261,13 @@ bool is_signal_filter(const ConvProblem& conv) {
 // what is before the image alone.
 std::vector<Variant> variants(const KernelProblem& problem) {
   const CudnnImage image(problem);
-  const bool may_be_uneven = image.is_padded() && !is_signal_filter(ConvProblem(problem));
+  const bool is_even = image.is_padded_evenly();
+  const bool takes_uneven = image.is_padded() && !is_signal_filter(ConvProblem(problem));
   const bool has_chain = CudaChain::is_there(problem);
   const bool may_chain = !has_chain || problem.inputs[0].dtype == DType::kFloat32;
   std::vector<Variant> variants;
   for (const bool pads : {false, true}) {
-    if (pads ? image.is_padded_evenly() : !image.is_padded_evenly() && !may_be_uneven) continue;
+    if (pads ? is_even : !is_even && !takes_uneven) continue;
     if (may_chain) variants.push_back({.chains = true, .pads = pads});
     if (has_chain) variants.push_back({.chains = false, .pads = pads});
   }

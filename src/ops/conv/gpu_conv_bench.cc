@@ -37,7 +37,7 @@ struct Pool {
   int64_t taps, stride, low, out;
 };
 
-// Of ResNet-50, one after the other; of the pyramid of windows in a detector; a gate's.
+// ResNet-50's first and last; two of a detector's pyramid of windows; that of a gate of channels.
 const Pool kPools[] = {
     {"pool 3 x 3 / 2", {32, 64, 112, 112}, 3, 2, 1, 56},
     {"pool 7 x 7, global", {32, 2048, 7, 7}, 7, 1, 0, 1},

@@ -19,14 +19,14 @@ struct Product {
     const int64_t m = size(draw);
     const int64_t k = size(draw);
     const int64_t n = size(draw);
-    transpose_a = draw.between(0, 2) == 0;
-    transpose_b = draw.between(0, 1) == 0;
+    transpose_a = draw.chance(33);
+    transpose_b = draw.chance(50);
     a = transpose_a ? std::vector{k, m} : std::vector{m, k};
     b = transpose_b ? std::vector{n, k} : std::vector{k, n};
     y = {m, n};
-    const bool is_shared = draw.between(0, 1) == 0;  // one right operand for all
-    for (int64_t d = draw.between(0, 2); d > 0; --d) {
-      const int64_t batches = draw.between(1, 3);
+    const bool is_shared = draw.chance(50);  // one right operand for all
+    for (int64_t d = draw.uniform(0, 2); d > 0; --d) {
+      const int64_t batches = draw.uniform(1, 3);
       a.insert(a.begin(), batches);
       if (!is_shared) b.insert(b.begin(), batches);
       y.insert(y.begin(), batches);
@@ -37,12 +37,12 @@ struct Product {
     a_lay = lay();
     b_lay = lay();
     y_lay = lay();
-    has_chain = draw.between(0, 1) == 1;
+    has_chain = draw.chance(50);
   }
 
  private:
   static int64_t size(Draw& draw) {
-    return draw.of({draw.between(1, 3), draw.between(1, 70), 8 * draw.between(1, 30)});
+    return draw.of({draw.uniform(1, 3), draw.uniform(1, 70), 8 * draw.uniform(1, 30)});
   }
 };
 
