@@ -48,7 +48,9 @@ std::string TensorView::text() const {
     return out + "]";
   };
   std::string out = std::string(name_of(dtype)) + list(shape);
-  return is_dense() ? out : out + " strides " + list(strides);
+  if (!is_dense()) out += " strides " + list(strides);
+  if (alignment != kMostAlignment) out += " aligned to " + std::to_string(alignment);
+  return out;
 }
 
 std::shared_ptr<const Buffer> KernelCache::packed(uint64_t key, int64_t bytes,

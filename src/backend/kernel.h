@@ -20,6 +20,10 @@
 
 namespace cleave::backend {
 
+// More is asked for by no kernel. A device's memory and an arena's operands begin at such
+// addresses.
+inline constexpr int64_t kMostAlignment = 16;
+
 // How one operand lies in memory; all sizes are numbers. Element [i, j, ...] is
 // pointer[i * strides[0] + j * strides[1] + ...]: pointers given to kernels already hold the
 // operand's `element_offset`. Strides are ≥ 0.
@@ -28,6 +32,9 @@ struct TensorView {
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // in elements
   bool present = true;           // false: an optional input that is not there
+  // Bytes that the first element's address is a multiple of: a power of two, kMostAlignment at
+  // most. Says nothing of a caller's memory, which is read in place where memory is the host's.
+  int64_t alignment = kMostAlignment;
 
   static TensorView dense(DType dtype, std::vector<int64_t> shape);
   static TensorView absent();
@@ -38,7 +45,8 @@ struct TensorView {
   // From its first element to behind the last that it reaches; 0 where it has none.
   int64_t reach_bytes() const;
   size_t rank() const { return shape.size(); }
-  std::string text() const;  // "f32[2, 3]", with strides where not dense
+  // "f32[2, 3]", with strides where not dense, and the alignment where it is not the most.
+  std::string text() const;
 };
 
 // An instruction with all sizes known, on one rank.

@@ -66,7 +66,7 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
   int64_t others = 1;
   for (size_t i = 0; i < problem.inputs.size(); ++i) {
     const int64_t bytes = problem.inputs[i].reach_bytes();
-    constant_bytes_.push_back(problem.key(i) != 0 ? bytes : 0);
+    constants_of_.push_back({problem.key(i) != 0 ? bytes : 0, problem.inputs[i].alignment});
     if (problem.key(i) != 0) {
       constants += bytes;
     } else if (!is_table(i, index_extent)) {
@@ -82,8 +82,10 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
   }
 }
 
-std::byte* TrialOperands::memory(int64_t bytes, const char* what) {
+std::byte* TrialOperands::memory(int64_t bytes, int64_t alignment, const char* what) {
   if (bytes == 0) return nullptr;
+  if (alignment < kMostAlignment)
+    return memory(alignment + bytes, kMostAlignment, what) + alignment;
   if (device_.memory_is_host() || bytes > kSlab / 2) {
     buffers_.push_back(device_.allocate(bytes, what));
     return buffers_.back().data();
@@ -108,7 +110,7 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
       continue;
     }
     const int64_t bytes = problem.inputs[i].reach_bytes();
-    std::byte* const data = memory(bytes, "an operand");
+    std::byte* const data = memory(bytes, problem.inputs[i].alignment, "an operand");
     turn.inputs.push_back(data);
     if (data == nullptr) continue;
     const std::span<std::byte> operand(data, static_cast<size_t>(bytes));
@@ -123,17 +125,17 @@ void TrialOperands::add_turn(const KernelProblem& problem, int64_t index_extent)
     if (problem.key(i) != 0) constants_[{i, 0}] = turn.inputs.back();
   }
   for (const TensorView& view : problem.outputs) {
-    turn.outputs.push_back(memory(view.reach_bytes(), "a result"));
+    turn.outputs.push_back(memory(view.reach_bytes(), view.alignment, "a result"));
   }
   turns_.push_back(std::move(turn));
 }
 
 const void* TrialOperands::constant(size_t input, size_t copy) {
-  const int64_t bytes = constant_bytes_[input];
+  const auto& [bytes, alignment] = constants_of_[input];
   if (bytes == 0) return nullptr;
   const void*& data = constants_[{input, copy}];
   if (data == nullptr) {
-    std::byte* const own = memory(bytes, "a weight");
+    std::byte* const own = memory(bytes, alignment, "a weight");
     device_.copy(own, constants_.at({input, 0}), bytes, device_.default_stream());
     device_.synchronize(device_.default_stream());
     data = own;

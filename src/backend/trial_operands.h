@@ -42,7 +42,13 @@ class TrialOperands {
   Device& device() { return device_; }
 
  private:
-  std::byte* memory(int64_t bytes, const char* what);
+  struct Constant {
+    int64_t bytes;  // 0: it is none
+    int64_t alignment;
+  };
+
+  // Aligned to no more than is said: what kernels have for such operands is what is timed.
+  std::byte* memory(int64_t bytes, int64_t alignment, const char* what);
   void add_turn(const KernelProblem& problem, int64_t index_extent);
 
   Device& device_;
@@ -50,7 +56,7 @@ class TrialOperands {
   std::byte* slab_at_ = nullptr;  // what is left of the last buffer that several operands share
   int64_t slab_left_ = 0;
   std::vector<Turn> turns_;
-  std::vector<int64_t> constant_bytes_;                         // by input; 0 where it is none
+  std::vector<Constant> constants_of_;                          // by input
   std::map<std::pair<size_t, size_t>, const void*> constants_;  // by input and copy
   size_t copies_ = 1;
   size_t calls_ = 0;

@@ -1,6 +1,7 @@
 #include "runtime/located.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/hash.h"
@@ -84,6 +85,7 @@ Located Locator::locate(const Operand& operand) const {
   if (view.elements() == 0) return located;  // empty operands lie nowhere
   located.address = {operand.space, operand.index, element_offset * element};
   if (operand.space == Space::kArena) located.address.bytes += operand.offset;
+  view.alignment = std::gcd(located.address.bytes, backend::kMostAlignment);
   if (operand.space == Space::kWeight) located.key = key_of(operand.index, view, element_offset);
   return located;
 }

@@ -57,6 +57,34 @@ void check_places(Device& device) {
   }
 }
 
+// No better aligned than they are where the kernel is to run.
+void check_alignment(Device& device) {
+  const Attributes none;
+  KernelProblem problem{.op = "matmul", .attributes = none};
+  for (const int64_t alignment : {4, 16, 8}) {
+    TensorView view = TensorView::dense(DType::kFloat32, {5, 5});
+    view.alignment = alignment;
+    (problem.inputs.size() < 2 ? problem.inputs : problem.outputs).push_back(std::move(view));
+  }
+  problem.constant_keys = {77, 0};
+  TrialOperands operands(problem, device);
+  const auto at = [](const void* data) { return reinterpret_cast<uintptr_t>(data) % 16; };
+  for (size_t call = 0; call < operands.turns(); ++call) {
+    EXPECT_EQ(at(operands.next().inputs[0]), 4u);
+    EXPECT_EQ(at(operands.next().inputs[1]), 0u);
+    EXPECT_EQ(at(operands.next().outputs[0]), 8u);
+    operands.advance();
+  }
+  for (size_t copy = 0; copy < operands.copies(); ++copy) {
+    EXPECT_EQ(at(operands.constant(0, copy)), 4u);
+  }
+}
+
+TEST(TrialOperands, BeginAsTheirViewsSay) {
+  check_alignment(*make_cpu_device({}));
+  check_alignment(*testing::DistantBackend().make_device({}));
+}
+
 TEST(TrialOperands, LieApartInTheHostsMemory) { check_places(*make_cpu_device({})); }
 
 TEST(TrialOperands, LieApartInADevicesMemory) {

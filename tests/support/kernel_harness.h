@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <string>
 #include <utility>
@@ -27,6 +28,7 @@ enum class Lay {
   kChannelsLast,
   kHeadsInside,  // the second and the third of four dimensions change places in memory
   kShifted,      // dense, but begins at an odd element
+  kShiftedChannelsLast,
 };
 
 // A tensor laid out in memory that is otherwise filled with a pattern; reads it back.
@@ -40,14 +42,18 @@ class LaidOut {
     std::vector<size_t> order(rank);
     for (size_t d = 0; d < rank; ++d) order[d] = d;
     const bool gaps = lay == Lay::kGaps || lay == Lay::kSwapped || lay == Lay::kSparse;
-    if (lay == Lay::kChannelsLast) order = memory_order(Format::kChannelsLast, rank);
+    const bool shifted = lay == Lay::kShifted || lay == Lay::kShiftedChannelsLast;
+    if (lay == Lay::kChannelsLast || lay == Lay::kShiftedChannelsLast) {
+      order = memory_order(Format::kChannelsLast, rank);
+    }
     if (lay == Lay::kHeadsInside) order = memory_order(Format::kHeadsInside, rank);
     if (lay == Lay::kSwapped && rank >= 2) std::swap(order[rank - 1], order[rank - 2]);
     for (size_t i = rank; i-- > 0;) {
       view_.strides[order[i]] = stride;
       stride = stride * std::max<int64_t>(1, shape[order[i]]) + (gaps ? 3 : 0);
     }
-    begin_ = lay == Lay::kShifted ? size_of(tensor.dtype) : 0;
+    begin_ = shifted ? size_of(tensor.dtype) : 0;
+    view_.alignment = std::gcd(static_cast<int64_t>(begin_), kMostAlignment);
     bytes_.assign(static_cast<size_t>(stride + 1) * size_of(tensor.dtype), std::byte{1});
     each(tensor.elements(), [&](int64_t i, int64_t at, size_t size) {
       std::copy_n(tensor.bytes.data() + static_cast<size_t>(i) * size, size,

@@ -11,6 +11,7 @@
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/overlap.h"
 #include "backend/kernel.h"
+#include "base/check.h"
 #include "comm/nccl/cuda_check.h"
 
 namespace cleave::backend {
@@ -62,6 +63,11 @@ inline bool are_aligned(std::initializer_list<const void*> pointers, int64_t byt
   uintptr_t bits = 0;
   for (const void* pointer : pointers) bits |= reinterpret_cast<uintptr_t>(pointer);
   return bits % static_cast<uintptr_t>(bytes) == 0;
+}
+
+// For kernels that rely on TensorView::alignment: a GPU is lost to the process that reads wrongly.
+inline void check_aligned(std::initializer_list<const void*> pointers, int64_t bytes) {
+  CLEAVE_CHECK(are_aligned(pointers, bytes), "an operand does not begin where its view says");
 }
 
 }  // namespace cleave::backend

@@ -69,7 +69,8 @@ class RandomSizes {
   Draw draw_;
 };
 
-// In each type and format, alone or with a chain.
+// In each type and format, alone or with a chain, all operands or all but one beginning where
+// libraries read at once.
 void check(KernelChecks& checks, const Sizes& sizes, unsigned seed, bool has_chain) {
   for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
     const HostTensor x = whole_numbers(type, sizes.x, 4 * seed);
@@ -82,11 +83,16 @@ void check(KernelChecks& checks, const Sizes& sizes, unsigned seed, bool has_cha
     HostTensor expected = reference_of(test)[0];
     if (has_chain) add_chain(test, bias, residual, expected);
     for (const Lay lay : kLays) {
-      lie(test, lay);
-      SCOPED_TRACE(name_of(sizes) + " " + std::string(cleave::name_of(type)) +
-                   (has_chain ? " with a chain" : "") +
-                   (lay == Lay::kChannelsLast ? ", channels last" : ""));
-      checks.every_algorithm(test, expected);
+      for (const bool is_shifted : {false, true}) {
+        const size_t operand = seed % (test.inputs.size() + 1);
+        lie(test, lay);
+        if (is_shifted) shift(test, operand);
+        SCOPED_TRACE(name_of(sizes) + " " + std::string(cleave::name_of(type)) +
+                     (has_chain ? " with a chain" : "") +
+                     (lay == Lay::kChannelsLast ? ", channels last" : "") +
+                     (is_shifted ? ", operand " + std::to_string(operand) + " shifted" : ""));
+        checks.every_algorithm(test, expected);
+      }
     }
   }
 }

@@ -83,14 +83,6 @@ CudaRun prepare_plain_conv(const KernelProblem& problem, CudaDevice& device, For
           chain->workspace_bytes()};
 }
 
-SpareConv::SpareConv(const KernelProblem& problem, CudaDevice& device, Format weights)
-    : attributes_(problem.attributes),
-      problem_{.op = "conv",
-               .attributes = attributes_,
-               .inputs = problem.inputs,
-               .outputs = problem.outputs},
-      run_([this, &device, weights] { return prepare_plain_conv(problem_, device, weights); }) {}
-
 std::vector<std::shared_ptr<const Kernel>> make_conv_cuda() {
   const auto prepare = [](const KernelProblem& problem, CudaDevice& device) {
     return prepare_plain_conv(problem, device);

@@ -41,27 +41,22 @@ class PreparedCudnn final : public PreparedKernel {
   PreparedCudnn(const KernelProblem& problem, KernelCache& cache)
       : is_double_(problem.inputs[0].dtype == DType::kFloat64) {
     const CudnnImage image(problem);
-    const bool pads = !image.is_padded_evenly();
+    const bool pads = image.needs_copy();
     stages_.emplace(problem, cache, pads, /*chains=*/true);
     handle_ = cudnn_of(cuda_device(cache));
-    is_chosen_ = describe(problem, image, pads) && choose(stages_->most_algorithm_bytes());
-    plain_.emplace(problem, cuda_device(cache), stages_->views().format);
-    if (!is_chosen_) plain_->get();
+    if (!describe(problem, image, pads) || !choose(stages_->most_algorithm_bytes())) {
+      plain_ = prepare_plain_conv(problem, cuda_device(cache), stages_->views().format);
+    }
   }
 
   int64_t workspace_bytes() const override {
-    return stages_->workspace_bytes() +
-           std::max(is_chosen_ ? algorithm_bytes_ : 0, plain_->workspace_bytes());
+    return stages_->workspace_bytes() + (plain_ ? plain_->workspace_bytes : algorithm_bytes_);
   }
   bool reads_input(size_t input) const override { return stages_->reads_input(input); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    const bool fits = are_aligned({inputs[0], inputs[1], outputs[0]}, kMostPieceBytes);
-    if (!is_chosen_ || !fits) {
-      stages_->run_instead(plain_->get(), inputs, outputs, launch);
-      return;
-    }
+    if (plain_) return stages_->run_instead(*plain_, inputs, outputs, launch);
     const ConvStages::Operands operands = stages_->before(inputs, outputs, launch);
     const double one = 1;
     const double zero = 0;
@@ -158,7 +153,7 @@ class PreparedCudnn final : public PreparedKernel {
 
   cudnnHandle_t handle_ = nullptr;
   bool is_double_;
-  std::optional<SpareConv> plain_;  // also where cuDNN has no algorithm
+  std::optional<CudaRun> plain_;  // where cuDNN has no algorithm
   std::optional<ConvStages> stages_;
   CudnnTensor x_;
   CudnnTensor y_;
@@ -166,7 +161,6 @@ class PreparedCudnn final : public PreparedKernel {
   Convolution convolution_;
   cudnnConvolutionFwdAlgo_t algorithm_ = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
   int64_t algorithm_bytes_ = 0;
-  bool is_chosen_ = false;  // false: cuDNN has no algorithm
 };
 
 class CudnnConv final : public Kernel {

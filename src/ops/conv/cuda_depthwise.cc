@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
 #include "backend/cuda/strided_copy.h"
-#include "backend/cuda/when_needed.h"
 #include "base/hash.h"
 #include "ops/conv/cuda_plain.h"
 #include "ops/conv/kernel_problem.h"
@@ -71,10 +71,10 @@ class PreparedDepthwise final : public PreparedKernel {
     CudaDevice& device = cuda_device(cache);
     const ConvProblem conv(problem);
     const auto size = static_cast<int64_t>(size_of(conv.x_type));
-    const int64_t vector = std::gcd(16 / size, conv.groups);
+    const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
+    const int64_t vector = std::gcd(bytes / size, conv.groups);
     alignment_ = vector * size;
-    plain_.emplace([conv, &device] { return form_of(conv, 1, device); });
-    vectors_ = vector > 1 ? form_of(conv, vector, device) : plain_->get();
+    form_ = form_of(conv, vector, device);
     make_weight(problem, cache, device);
   }
 
@@ -91,10 +91,11 @@ class PreparedDepthwise final : public PreparedKernel {
       reorder_->run(inputs.subspan(1, 1), {&copy, 1}, launch.stream);
     }
     void* const y = chain_.result(outputs, launch.workspace + weight_bytes_);
-    const Form& form = are_aligned({inputs[0], w, y}, alignment_) ? vectors_ : plain_->get();
+    check_aligned({inputs[0], w, y}, alignment_);
     constexpr int kThreads = 256;
-    const Grid grid{.blocks = (form.argument.total + kThreads - 1) / kThreads, .threads = kThreads};
-    launch_kernel(form.kernel, grid, launch.stream, {&form.argument, &inputs[0], &w, &y});
+    const Grid grid{.blocks = (form_.argument.total + kThreads - 1) / kThreads,
+                    .threads = kThreads};
+    launch_kernel(form_.kernel, grid, launch.stream, {&form_.argument, &inputs[0], &w, &y});
     chain_.run(y, inputs, outputs, launch);
   }
 
@@ -124,8 +125,7 @@ class PreparedDepthwise final : public PreparedKernel {
   }
 
   CudaChain chain_;
-  std::optional<WhenNeeded<Form>> plain_;
-  Form vectors_;
+  Form form_;
   int64_t alignment_ = 1;
   std::optional<CudaCopies> reorder_;
   std::shared_ptr<const Buffer> kept_weight_;

@@ -18,7 +18,6 @@
 #include "backend/cuda/pieces.h"
 #include "ops/conv/cuda_chain_graph.h"
 #include "ops/conv/cuda_cudnn.h"
-#include "ops/conv/cuda_plain.h"
 #include "ops/conv/cuda_stages.h"
 
 namespace cleave::backend {
@@ -261,13 +260,15 @@ bool is_signal_filter(const ConvProblem& conv) {
 // what is before the image alone.
 std::vector<Variant> variants(const KernelProblem& problem) {
   const CudnnImage image(problem);
-  const bool is_even = image.is_padded_evenly();
   const bool takes_uneven = image.is_padded() && !is_signal_filter(ConvProblem(problem));
+  const bool takes_as_it_lies = image.begins_well() && (image.is_padded_evenly() || takes_uneven);
   const bool has_chain = CudaChain::is_there(problem);
-  const bool may_chain = !has_chain || problem.inputs[0].dtype == DType::kFloat32;
+  const bool may_chain =
+      !has_chain || (problem.inputs[0].dtype == DType::kFloat32 &&
+                     std::all_of(problem.inputs.begin() + 2, problem.inputs.end(), cudnn_takes));
   std::vector<Variant> variants;
   for (const bool pads : {false, true}) {
-    if (pads ? is_even : !is_even && !takes_uneven) continue;
+    if (pads ? !image.needs_copy() : !takes_as_it_lies) continue;
     if (may_chain) variants.push_back({.chains = true, .pads = pads});
     if (has_chain) variants.push_back({.chains = false, .pads = pads});
   }
@@ -295,31 +296,26 @@ class PreparedGraph final : public PreparedKernel {
                 const Asked& asked, std::shared_ptr<const CudnnPlan> plan, std::string algorithm)
       : plan_(std::move(plan)),
         algorithm_(std::move(algorithm)),
-        stages_(problem, cache, variant.pads, !variant.chains),
-        plain_(problem, cuda_device(cache), stages_.views().format) {
+        stages_(problem, cache, variant.pads, !variant.chains) {
     for (const ChainOperand& operand : asked.chain().operands) {
       operands_.push_back(operand.input);
     }
   }
 
   int64_t workspace_bytes() const override {
-    return stages_.workspace_bytes() + std::max(plan_->workspace_bytes(), plain_.workspace_bytes());
+    return stages_.workspace_bytes() + plan_->workspace_bytes();
   }
   bool reads_input(size_t input) const override { return stages_.reads_input(input); }
   std::string_view algorithm() const override { return algorithm_; }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    bool fits = are_aligned({inputs[0], outputs[0]}, kMostPieceBytes) &&
-                (!stages_.reads_input(1) || are_aligned({inputs[1]}, kMostPieceBytes));
-    for (const size_t operand : operands_) {
-      fits = fits && are_aligned({inputs[operand]}, kMostPieceBytes);
-    }
-    if (!fits) return stages_.run_instead(plain_.get(), inputs, outputs, launch);
     const ConvStages::Operands given = stages_.before(inputs, outputs, launch);
     std::vector<CudnnPlan::Tensor> tensors = {{kX, given.x}, {kW, given.w}, {kY, given.y}};
     for (size_t i = 0; i < operands_.size(); ++i) {
-      tensors.emplace_back(kOperands + static_cast<int64_t>(i), inputs[operands_[i]]);
+      const void* const operand = inputs[operands_[i]];
+      check_aligned({operand}, kMostPieceBytes);
+      tensors.emplace_back(kOperands + static_cast<int64_t>(i), operand);
     }
     plan_->run(tensors, given.workspace, launch);
     stages_.after(given, inputs, outputs, launch);
@@ -330,7 +326,6 @@ class PreparedGraph final : public PreparedKernel {
   std::string algorithm_;
   std::vector<size_t> operands_;  // of the chain, where it is cuDNN's
   ConvStages stages_;
-  SpareConv plain_;
 };
 
 class GraphConv final : public Kernel {

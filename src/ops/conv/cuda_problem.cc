@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backend/cuda/pieces.h"
+
 namespace cleave::backend {
 namespace {
 
@@ -33,7 +35,10 @@ int64_t most_conv_workspace(const KernelProblem& problem) {
   return std::min(int64_t{256} << 20, (int64_t{16} << 20) + bytes * 3);
 }
 
-CudnnImage::CudnnImage(const KernelProblem& problem) {
+bool cudnn_takes(const TensorView& view) { return view.alignment >= kMostPieceBytes; }
+
+CudnnImage::CudnnImage(const KernelProblem& problem)
+    : begins_well_(cudnn_takes(problem.inputs[0])) {
   const ConvProblem conv(problem);
   const bool is_volume = problem.inputs[0].rank() == 5;
   axes_.assign(conv.axes.begin() + (is_volume ? 0 : 1), conv.axes.end());

@@ -11,6 +11,9 @@ namespace cleave::backend {
 // What capabilities_cuda.cc allows the operand with its padding and cuDNN's algorithms, in bytes.
 int64_t most_conv_workspace(const KernelProblem& problem);
 
+// Whether cuDNN's kernels take a tensor that begins there.
+bool cudnn_takes(const TensorView& view);
+
 // The image under its window: two dimensions, of which the first may have an extent of 1, or three.
 class CudnnImage {
  public:
@@ -24,6 +27,10 @@ class CudnnImage {
   bool is_padded_evenly() const;
   // The same with paddings `low` and `high`: no element is to be left out.
   bool is_padded() const;
+  // Whether the operand begins where cuDNN reads.
+  bool begins_well() const { return begins_well_; }
+  // Whether the operand, without a copy of it, is nothing for what takes one padding a dimension.
+  bool needs_copy() const { return !begins_well_ || !is_padded_evenly(); }
   // [n, c, image...] of an operand that holds all that windows see, padding included.
   std::vector<int64_t> padded_shape(const KernelProblem& problem) const;
   // `view` with this image: [its first two extents, `extent(axis)`...].
@@ -36,6 +43,7 @@ class CudnnImage {
 
  private:
   std::vector<WindowAxis> axes_;
+  bool begins_well_;
 };
 
 // How cuDNN is given the operands: with the image's dimensions, in the format of all.

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/space.h"
 #include "base/hash.h"
 #include "ops/pad/cuda_pad.h"
@@ -23,13 +24,14 @@ std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
   if (problem.inputs[0].elements() == 0 || problem.inputs[1].elements() == 0) {
     return "there is nothing to add up";
   }
+  if (!cudnn_takes(problem.outputs[0])) return "the result begins where cuDNN does not write";
   const CudnnImage image(problem);
   const auto operand = TensorView::dense(problem.inputs[0].dtype, image.padded_shape(problem));
   if (operand.elements() > kMostIndex || problem.inputs[0].elements() > kMostIndex ||
       problem.inputs[1].elements() > kMostIndex) {
     return "an operand has more than 2^31 elements";
   }
-  if (!image.is_padded_evenly() && bytes_of(operand) > most_conv_workspace(problem) / 2) {
+  if (image.needs_copy() && bytes_of(operand) > most_conv_workspace(problem) / 2) {
     return "the operand with its padding is larger than the workspace may be";
   }
   return std::nullopt;
@@ -67,7 +69,7 @@ void ConvStages::make_pad(const KernelProblem& problem, CudaDevice& device) {
 }
 
 void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, CudaDevice& device) {
-  if (views_.w.is_dense()) return;
+  if (views_.w.is_dense() && cudnn_takes(problem.inputs[1])) return;
   const TensorView from = TensorView::dense(views_.w.dtype, views_.w.shape);
   std::vector<CopyPiece> pieces;
   pieces.push_back({.space = IndexSpace(views_.w.shape, {from.strides, views_.w.strides})});
@@ -106,6 +108,7 @@ ConvStages::Operands ConvStages::before(std::span<const void* const> inputs,
     operands.x = copy;
   }
   if (chain_) operands.y = chain_->result(outputs, launch.workspace + sums_at_);
+  check_aligned({operands.x, operands.w, operands.y}, kMostPieceBytes);
   return operands;
 }
 

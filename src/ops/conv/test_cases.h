@@ -40,6 +40,11 @@ inline void lie(KernelCase& test, Lay lay) {
   test.input_lays = {lay, Lay::kDense, Lay::kDense, lay};
   test.output_lays = {lay};
 }
+// Then one of the operands, or the result behind them, begins at an odd element.
+inline void shift(KernelCase& test, size_t operand) {
+  Lay& lay = operand < test.inputs.size() ? test.input_lays[operand] : test.output_lays[0];
+  lay = lay == Lay::kChannelsLast ? Lay::kShiftedChannelsLast : Lay::kShifted;
+}
 inline constexpr Lay kLays[] = {Lay::kDense, Lay::kChannelsLast};
 
 inline std::string name_of(const Sizes& sizes) {

@@ -269,6 +269,22 @@ TEST(FusedElementwise, WalksEveryLayoutAndBroadcast) {
   }
 }
 
+TEST(FusedElementwise, OperandsBeginAnywhere) {
+  const FusedProgram program{.inputs = 2,
+                             .steps = {{.op = "mul", .args = {0, 1}},
+                                       {.op = "cast", .args = {2}, .type = DType::kFloat16}},
+                             .outputs = {2, 3}};
+  const std::vector<int64_t> shape = {3, 64};
+  const std::vector<HostTensor> inputs = {random_tensor(DType::kFloat32, shape, 1),
+                                          random_tensor(DType::kFloat32, {64}, 2)};
+  for (size_t shifted = 0; shifted < 16; ++shifted) {
+    const auto lay = [&](size_t bit) {
+      return (shifted >> bit & 1) != 0 ? Lay::kShifted : Lay::kDense;
+    };
+    check_chain(program, inputs, shape, 1e-3, {lay(0), lay(1)}, {lay(2), lay(3)});
+  }
+}
+
 // Images whose channels lie innermost beside others, with what is added to each channel.
 TEST(FusedElementwise, OperandsInOtherOrdersThanTheResult) {
   const FusedProgram program{.inputs = 4,

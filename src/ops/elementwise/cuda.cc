@@ -8,7 +8,6 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
-#include "backend/cuda/when_needed.h"
 #include "ops/elementwise/cuda_chain.h"
 #include "ops/elementwise/cuda_element.h"
 #include "ops/elementwise/cuda_tiles.h"
@@ -35,14 +34,19 @@ IndexSpace space_of(const KernelProblem& problem) {
 // How many elements a thread works on at once: as many as the largest type has in 16 bytes, where
 // every operand's lie one behind the other or are all the same along the last dimension, and each
 // row begins where that many can be read.
-int64_t vector_elements(const IndexSpace& space, const std::vector<DType>& types) {
+int64_t vector_elements(const IndexSpace& space, const KernelProblem& problem) {
   if (space.extents.empty()) return 1;
-  int64_t largest = 1;
-  for (DType type : types) largest = std::max(largest, static_cast<int64_t>(size_of(type)));
-  int64_t elements = std::gcd(kVectorBytes / largest, space.extents.back());
-  for (const auto& strides : space.strides) {
+  std::vector<const TensorView*> views;
+  for (const TensorView& view : problem.inputs) views.push_back(&view);
+  for (const TensorView& view : problem.outputs) views.push_back(&view);
+  int64_t elements = std::gcd(kVectorBytes, space.extents.back());
+  for (size_t i = 0; i < views.size(); ++i) {
+    const auto size = static_cast<int64_t>(size_of(views[i]->dtype));
+    const std::vector<int64_t>& strides = space.strides[i];
+    elements = std::gcd(elements, kVectorBytes / size);
     if (strides.back() != 0 && strides.back() != 1) return 1;
     if (strides.back() == 0) continue;
+    elements = std::gcd(elements, views[i]->alignment / size);
     for (size_t d = 0; d + 1 < strides.size(); ++d) elements = std::gcd(elements, strides[d]);
   }
   return elements;
@@ -104,16 +108,8 @@ class PreparedElementwise final : public PreparedKernel {
         rank_(problem.attributes.integer("rank", 0)),
         device_(device) {
     if (space_.elements == 0) return;
-    std::vector<DType> types = inputs_;
-    types.insert(types.end(), outputs_.begin(), outputs_.end());
     tiles_ = TiledChain::of(program_, space_, inputs_, outputs_, rank_, device);
-    if (tiles_) return;
-    const int64_t most = vector_elements(space_, types);
-    if (most > 1) {
-      vectors_ = make(most);
-    } else {
-      plain_.get();
-    }
+    if (!tiles_) form_ = make(vector_elements(space_, problem));
   }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
@@ -125,10 +121,12 @@ class PreparedElementwise final : public PreparedKernel {
       tiles_->run(pointers, launch.stream);
       return;
     }
-    const Form& form = vectors_ && aligned(inputs, outputs) ? *vectors_ : plain_.get();
-    std::vector<const void*> arguments = {form.space.data()};
+    for (size_t i = 0; i < pointers.size(); ++i) {
+      check_aligned({pointers[i]}, form_->alignments[i]);
+    }
+    std::vector<const void*> arguments = {form_->space.data()};
     for (const void* const& pointer : pointers) arguments.push_back(&pointer);
-    launch_kernel(form.kernel, grid_for(form.pieces, device_), launch.stream, arguments);
+    launch_kernel(form_->kernel, grid_for(form_->pieces, device_), launch.stream, arguments);
   }
 
  private:
@@ -136,38 +134,27 @@ class PreparedElementwise final : public PreparedKernel {
   struct Form {
     cudaKernel_t kernel;
     SpaceArgument space;
-    int64_t elements;
     int64_t pieces;
-    std::vector<bool> whole;  // by operand: its elements are read at once
+    std::vector<int64_t> alignments;  // of pointers, in bytes
   };
 
   Form make(int64_t elements) const {
     IndexSpace space = space_;
     std::vector<int64_t> along;
-    std::vector<bool> whole;
-    for (auto& strides : space.strides) {
+    std::vector<int64_t> alignments;
+    for (size_t i = 0; i < space.strides.size(); ++i) {
+      std::vector<int64_t>& strides = space.strides[i];
       const int64_t stride = strides.empty() ? 0 : strides.back();
       along.push_back(elements > 1 ? stride : 0);
-      whole.push_back(elements > 1 && stride == 1);
+      const DType type = i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()];
+      alignments.push_back(static_cast<int64_t>(size_of(type)) * (stride == 1 ? elements : 1));
       if (elements > 1) strides.back() *= elements;
     }
     if (elements > 1) space.extents.back() /= elements;
     const size_t dims = space.extents.size();
     const std::string source = source_of(program_, inputs_, outputs_, along, elements, rank_);
-    return {device_.modules().get(source, "elementwise"), SpaceArgument(space, dims), elements,
-            space_.elements / elements, std::move(whole)};
-  }
-
-  bool aligned(std::span<const void* const> inputs, std::span<void* const> outputs) const {
-    for (size_t i = 0; i < vectors_->whole.size(); ++i) {
-      if (!vectors_->whole[i]) continue;
-      const bool input = i < inputs_.size();
-      const DType type = input ? inputs_[i] : outputs_[i - inputs_.size()];
-      const void* pointer = input ? inputs[i] : outputs[i - inputs_.size()];
-      if (!are_aligned({pointer}, static_cast<int64_t>(size_of(type)) * vectors_->elements))
-        return false;
-    }
-    return true;
+    return {device_.modules().get(source, "elementwise"), SpaceArgument(space, dims),
+            space_.elements / elements, std::move(alignments)};
   }
 
   const std::vector<DType> inputs_;
@@ -177,8 +164,7 @@ class PreparedElementwise final : public PreparedKernel {
   const int64_t rank_;
   CudaDevice& device_;
   std::optional<TiledChain> tiles_;
-  std::optional<Form> vectors_;
-  const WhenNeeded<Form> plain_{[this] { return make(1); }};
+  std::optional<Form> form_;
 };
 
 class ElementwiseKernel final : public Kernel {

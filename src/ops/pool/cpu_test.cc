@@ -31,8 +31,13 @@ void check(const std::string& op, DType type, const Geometry& g, const Attribute
   KernelCase test{.op = op, .attributes = attributes, .inputs = {&x}, .outputs = {{result, g.y}}};
   check_case(test);
   if (op == "max_pool_index") return;
-  test.input_lays = test.output_lays = {Lay::kChannelsLast};
-  check_case(test);
+  for (const Lay lay : {Lay::kChannelsLast, Lay::kShiftedChannelsLast}) {
+    test.input_lays = {lay};
+    test.output_lays = {Lay::kChannelsLast};
+    check_case(test);
+    std::swap(test.input_lays, test.output_lays);
+    check_case(test);
+  }
 }
 
 TEST(PoolCpu, EqualsTheReference) {

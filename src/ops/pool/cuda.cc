@@ -4,7 +4,6 @@
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
-#include "backend/cuda/when_needed.h"
 #include "types/pooling.h"
 
 namespace cleave::backend {
@@ -72,8 +71,9 @@ PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Poo
   if (taps >= kLargeWindow && results <= kFewWindows) {
     form.lanes = 32;
   } else if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
-    // As many channels as 16 bytes hold.
-    form.vector = kMostPieceBytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));
+    // As many channels as 16 bytes hold, where so many can be read at once.
+    const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
+    form.vector = bytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));
     while (problem.inputs[0].shape[1] % form.vector != 0) form.vector /= 2;
   }
   return form;
@@ -129,38 +129,20 @@ std::optional<std::string> refuses(const KernelProblem& problem, Pooling how) {
 }
 
 template <class I>
-CudaRun run_of(const PoolArgument<I>& argument, const PoolForm& form, cudaKernel_t kernel) {
-  const Grid grid{.blocks = (argument.results * form.lanes + 255) / 256, .threads = 256};
-  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
-              const Launch& launch) {
-    launch_kernel(kernel, grid, launch.stream, {&argument, &inputs[0], &outputs[0]});
-  }};
-}
-
-template <class I>
 CudaRun prepare(const KernelProblem& problem, const PoolGeometry& geometry, Pooling how,
                 const PoolForm& form, CudaDevice& device) {
-  const std::string begin = "using T = " + device_type(problem.inputs[0].dtype) +
-                            ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
-                            ";\n";
-  const auto run_in = [begin, &device](const PoolForm& form, const PoolArgument<I>& argument) {
-    const std::string source = begin + form.text() + std::string(device_source("reductions")) +
-                               std::string(device_source("pool"));
-    return run_of(argument, form, device.modules().get(source, "pool"));
-  };
-  const CudaRun run = run_in(form, argument_of<I>(problem, geometry, form.vector));
-  if (form.vector == 1) return run;
-  PoolForm one_by_one = form;
-  one_by_one.vector = 1;
-  const auto plain = std::make_shared<WhenNeeded<CudaRun>>(
-      [run_in, one_by_one, argument = argument_of<I>(problem, geometry, 1)] {
-        return run_in(one_by_one, argument);
-      });
+  const std::string source = "using T = " + device_type(problem.inputs[0].dtype) +
+                             ";\nconstexpr int kHow = " + std::to_string(static_cast<int>(how)) +
+                             ";\n" + form.text() + std::string(device_source("reductions")) +
+                             std::string(device_source("pool"));
+  const cudaKernel_t kernel = device.modules().get(source, "pool");
+  const PoolArgument<I> argument = argument_of<I>(problem, geometry, form.vector);
+  const Grid grid{.blocks = (argument.results * form.lanes + 255) / 256, .threads = 256};
   const int64_t alignment = form.vector * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-    const bool fits = are_aligned({inputs[0], outputs[0]}, alignment);
-    (fits ? run : plain->get()).run(inputs, outputs, launch);
+    check_aligned({inputs[0], outputs[0]}, alignment);
+    launch_kernel(kernel, grid, launch.stream, {&argument, &inputs[0], &outputs[0]});
   }};
 }
 
