@@ -84,8 +84,9 @@ TrialOperands::TrialOperands(const KernelProblem& problem, Device& device, int64
 
 std::byte* TrialOperands::memory(int64_t bytes, int64_t alignment, const char* what) {
   if (bytes == 0) return nullptr;
-  if (alignment < kMostAlignment)
+  if (alignment < kMostAlignment) {
     return memory(alignment + bytes, kMostAlignment, what) + alignment;
+  }
   if (device_.memory_is_host() || bytes > kSlab / 2) {
     buffers_.push_back(device_.allocate(bytes, what));
     return buffers_.back().data();

@@ -25,18 +25,17 @@ void check_order(const InputProfile& input) {
 // No run has sizes that contradict each other, and nothing is to be planned for them.
 void check_guards(const ir::Graph& graph, const std::vector<program::Symbol>& symbols) {
   const SymbolValues usual = values_of(symbols, &program::Symbol::opt);
-  const ir::Guard* const broken = graph.broken_guard(usual);
+  const SizeGuard* const broken = broken_guard(graph.guards(), usual);
   if (broken == nullptr) return;
   std::string sizes;
   for (const program::Symbol& symbol : symbols) {
     sizes += (sizes.empty() ? "" : ", ") + symbol.name + " = " + std::to_string(symbol.opt);
   }
-  throw Error(ErrorCode::kUsage,
-              "the model cannot have these sizes: with " + sizes + ", " + broken->a.text() +
-                  " is " + std::to_string(broken->a.evaluate(usual)) + " and must be " +
-                  broken->b.text() + ", which is " + std::to_string(broken->b.evaluate(usual)),
-              "give others for the inputs (--shapes, or --minShapes, --optShapes and "
-              "--maxShapes)")
+  throw Error(
+      ErrorCode::kUsage,
+      "the model cannot have these sizes: with " + sizes + ", " + broken->what_is_wrong(usual),
+      "give others for the inputs (--shapes, or --minShapes, --optShapes and "
+      "--maxShapes)")
       .at(broken->where);
 }
 

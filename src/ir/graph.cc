@@ -146,13 +146,6 @@ std::optional<NodeId> Graph::find_node(std::string_view name) const {
   return std::nullopt;
 }
 
-const Guard* Graph::broken_guard(const SymbolValues& symbols) const {
-  for (const Guard& guard : guards_) {
-    if (guard.a.evaluate(symbols) != guard.b.evaluate(symbols)) return &guard;
-  }
-  return nullptr;
-}
-
 std::vector<std::vector<Graph::Use>> Graph::uses() const {
   std::vector<std::vector<Use>> result(values_.size());
   for (NodeId id : order_) {

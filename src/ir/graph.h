@@ -18,6 +18,7 @@
 #include "ir/constant.h"
 #include "types/attributes.h"
 #include "types/format.h"
+#include "types/size_guard.h"
 #include "types/tensor_type.h"
 
 namespace cleave::ir {
@@ -60,14 +61,6 @@ struct Node {
   // The fusion group that the planner costed this node in; -1 before planning.
   int32_t group = -1;
   bool erased = false;
-};
-
-// A condition on shapes that could not be proven; checked when shapes are set.
-struct Guard {
-  Dim a;
-  Dim b;  // a must equal b
-  std::string where;
-  bool operator==(const Guard&) const = default;
 };
 
 class Graph {
@@ -117,10 +110,8 @@ class Graph {
   // Drops erased nodes and values nobody makes or uses; renumbers all ids.
   void compact();
 
-  std::vector<Guard>& guards() { return guards_; }
-  const std::vector<Guard>& guards() const { return guards_; }
-  // The first guard that does not hold for these sizes; null where all do.
-  const Guard* broken_guard(const SymbolValues& symbols) const;
+  std::vector<SizeGuard>& guards() { return guards_; }
+  const std::vector<SizeGuard>& guards() const { return guards_; }
   // Bounds of the symbols (from the optimization profile), where known.
   SymbolBounds& bounds() { return bounds_; }
   const SymbolBounds& bounds() const { return bounds_; }
@@ -140,7 +131,7 @@ class Graph {
   std::vector<NodeId> order_;
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
-  std::vector<Guard> guards_;
+  std::vector<SizeGuard> guards_;
   SymbolBounds bounds_;
   std::set<std::string, std::less<>> names_;  // of values
   std::set<std::string, std::less<>> node_names_;

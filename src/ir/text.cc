@@ -73,7 +73,7 @@ class Printer {
     }
     constants(graph, depth + 1);
     for (NodeId id : graph.order()) node(graph, graph.node(id), depth + 1);
-    for (const Guard& guard : graph.guards()) {
+    for (const SizeGuard& guard : graph.guards()) {
       line(depth + 1, "guard " + guard.a.text() + " == " + guard.b.text() + "  // " +
                           text_of_remark(guard.where));
     }

@@ -142,7 +142,7 @@ class Parser {
   }
 
   static void guard(Cursor& cursor, Scope& scope) {
-    Guard guard;
+    SizeGuard guard;
     guard.a = cursor.dim("=");
     cursor.expect("==");
     // A single '/' may be part of a symbol's name.

@@ -42,7 +42,7 @@ class Simulation {
     const ops::OpDefinition& op = registry_.at(step.op);
     const TensorType before = local_type(subject_.type, from, Dim::rank(), ranks_);
     const TensorType after = local_type(subject_.type, to, Dim::rank(), ranks_);
-    std::vector<ir::Guard> guards;
+    std::vector<SizeGuard> guards;
     const std::vector<TensorType> inferred =
         op.infer_types({step.attributes, {&before, 1}, {}, {}, &guards});
     ASSERT_EQ(inferred.size(), 1u);

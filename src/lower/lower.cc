@@ -39,9 +39,7 @@ class Lowerer {
     Lowered result;
     program::Program& program = result.program;
     program.symbols = options_.symbols;
-    for (const ir::Guard& guard : graph_.guards()) {
-      program.guards.push_back({guard.a, guard.b, guard.where});
-    }
+    program.guards = graph_.guards();
     for (const Instruction& instruction : instructions_) {
       program.predicted_us += instruction.predicted_us;
     }

@@ -204,12 +204,12 @@ class InputReader {
       for (Dim& extent : input.type.shape) {
         const Dim before = extent;
         extent = extent.substitute(values_);
-        for (const ir::Guard& guard : fixed_) {
+        for (const SizeGuard& guard : fixed_) {
           if (guard.a == before) extent = guard.b;
         }
       }
     }
-    for (const ir::Guard& guard : fixed_) {
+    for (const SizeGuard& guard : fixed_) {
       const Dim value = guard.a.substitute(values_);
       const auto equal = provably_equal(value, guard.b);
       if (equal == std::optional(false)) {
@@ -226,7 +226,7 @@ class InputReader {
   std::set<std::string, std::less<>> names_;
   SymbolNames symbols_;
   std::map<std::string, Dim, std::less<>> values_;
-  std::vector<ir::Guard> fixed_;
+  std::vector<SizeGuard> fixed_;
   InputTypes types_;
 };
 

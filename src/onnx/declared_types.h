@@ -21,7 +21,7 @@ struct InputType {
 
 struct InputTypes {
   std::vector<InputType> inputs;  // in the model's order, without those that are initializers
-  std::vector<ir::Guard> guards;  // of static shapes that follow an expression
+  std::vector<SizeGuard> guards;  // of static shapes that follow an expression
 };
 
 // Error(kInvalid) on types that are no tensors' or wrong, Error(kUnsupported) on element types and

@@ -68,11 +68,11 @@ PaddedWindow window_of(const Conversion& c, std::vector<Dim> kernel) {
 
 std::vector<Dim> windows_of(Conversion& c, const PaddedWindow& padded) {
   static const Attributes kNone;
-  std::vector<ir::Guard> guards;
+  std::vector<SizeGuard> guards;
   const ops::OpContext context{kNone, {}, {}, {}, &guards};
   const std::span<const Dim> image = std::span(c.type(0).shape).subspan(kImage);
   const std::vector<Dim> outputs = ops::window_extents(context, image, padded.window, padded.high);
-  for (const ir::Guard& guard : guards) c.require_equal(guard.a, guard.b, guard.where);
+  for (const SizeGuard& guard : guards) c.require_equal(guard.a, guard.b, guard.where);
   return outputs;
 }
 

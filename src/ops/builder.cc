@@ -53,7 +53,7 @@ void check_attributes(const OpDefinition& definition, const Attributes& attribut
 }
 
 std::vector<TensorType> infer(const ir::Graph& graph, const Registry& registry,
-                              const ir::Node& node, std::vector<ir::Guard>* guards) {
+                              const ir::Node& node, std::vector<SizeGuard>* guards) {
   const OpDefinition& definition = registry.at(node.op);
   check_attributes(definition, node.attributes);
   const NodeContext context(graph, node, guards);
@@ -97,7 +97,7 @@ void check_types(const ir::Graph& graph, const ir::Node& node,
 }  // namespace
 
 NodeContext::NodeContext(const ir::Graph& graph, const ir::Node& node,
-                         std::vector<ir::Guard>* guards)
+                         std::vector<SizeGuard>* guards)
     : attributes_(&node.attributes),
       present_(std::make_unique<bool[]>(node.inputs.size())),
       guards_(guards) {

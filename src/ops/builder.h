@@ -40,7 +40,7 @@ class Builder {
 class NodeContext {
  public:
   NodeContext(const ir::Graph& graph, const ir::Node& node,
-              std::vector<ir::Guard>* guards = nullptr);
+              std::vector<SizeGuard>* guards = nullptr);
   operator OpContext() const { return get(); }  // NOLINT
   OpContext get() const {
     return {*attributes_, inputs_, values_, {present_.get(), inputs_.size()}, guards_};
@@ -51,7 +51,7 @@ class NodeContext {
   std::vector<TensorType> inputs_;
   std::vector<const HostTensor*> values_;
   std::unique_ptr<bool[]> present_;
-  std::vector<ir::Guard>* guards_;
+  std::vector<SizeGuard>* guards_;
 };
 
 // verify_structure, and that every node's op is known, takes its attributes and has the types that

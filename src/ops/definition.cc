@@ -14,8 +14,8 @@ Dim OpContext::require_equal(const Dim& a, const Dim& b, std::string_view what) 
                 std::string(what) + ": " + a.text() + " and " + b.text() + " are not equal");
   }
   if (guards) {
-    const ir::Guard guard{a, b, std::string(what)};
-    const bool known = std::any_of(guards->begin(), guards->end(), [&](const ir::Guard& other) {
+    const SizeGuard guard{a, b, std::string(what)};
+    const bool known = std::any_of(guards->begin(), guards->end(), [&](const SizeGuard& other) {
       return (other.a == a && other.b == b) || (other.a == b && other.b == a);
     });
     if (!known) guards->push_back(guard);

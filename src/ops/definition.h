@@ -24,7 +24,7 @@ struct OpContext {
   // Where not empty: whether each input is there.
   std::span<const bool> present = {};
   // Equalities that inference relied on and could not prove are added here, where not null.
-  std::vector<ir::Guard>* guards = nullptr;
+  std::vector<SizeGuard>* guards = nullptr;
 
   bool has(size_t input) const {
     return input < inputs.size() && (present.empty() || present[input]);

@@ -53,12 +53,9 @@ class Interpreter {
 
  private:
   void check_guards(const SymbolValues& symbols) const {
-    const ir::Guard* const broken = graph_.broken_guard(symbols);
+    const SizeGuard* const broken = broken_guard(graph_.guards(), symbols);
     if (broken == nullptr) return;
-    throw Error(ErrorCode::kInvalid, "the shapes do not fit: " + broken->a.text() + " is " +
-                                         std::to_string(broken->a.evaluate(symbols)) + " and " +
-                                         broken->b.text() + " is " +
-                                         std::to_string(broken->b.evaluate(symbols)))
+    throw Error(ErrorCode::kInvalid, "the shapes do not fit: " + broken->what_is_wrong(symbols))
         .at(broken->where);
   }
 

@@ -68,7 +68,7 @@ TEST_F(InterpreterTest, ChecksGuards) {
   ASSERT_EQ(graph.guards().size(), 1u);
   EXPECT_EQ(error({HostTensor(kF32, {3}), HostTensor(kF32, {3})}), "");
   EXPECT_NE(error({HostTensor(kF32, {3}), HostTensor(kF32, {4})})
-                .find("the shapes do not fit: n is 3 and m is 4"),
+                .find("the shapes do not fit: n is 3 and must be m, which is 4"),
             std::string::npos);
 }
 

@@ -15,7 +15,7 @@ struct Padded {
   std::vector<Dim> high;
 };
 
-Shape extents_of(const Shape& image, const Padded& p, std::vector<ir::Guard>* guards = {}) {
+Shape extents_of(const Shape& image, const Padded& p, std::vector<SizeGuard>* guards = {}) {
   return window_extents({.attributes = kNone, .inputs = {}, .guards = guards}, image, p.window,
                         p.high);
 }
@@ -35,7 +35,7 @@ TEST(Window, CountsItsPlaces) {
 }
 
 TEST(Window, GuardsThatItFits) {
-  std::vector<ir::Guard> guards;
+  std::vector<SizeGuard> guards;
   extents_of({n}, line(3, 1, 1, 0, 0), &guards);
   ASSERT_EQ(guards.size(), 1u);
   EXPECT_EQ(guards[0].a.evaluate({{"n", 3}}), guards[0].b.evaluate({{"n", 3}}));

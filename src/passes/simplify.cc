@@ -105,10 +105,10 @@ bool merge_chain(Rewriter& r, const ir::Node& node) {
 }
 
 bool drop_repeated_guards(ir::Graph& graph) {
-  std::vector<ir::Guard> kept;
-  for (ir::Guard& guard : graph.guards()) {
+  std::vector<SizeGuard> kept;
+  for (SizeGuard& guard : graph.guards()) {
     const bool is_known =
-        guard.a == guard.b || std::any_of(kept.begin(), kept.end(), [&](const ir::Guard& other) {
+        guard.a == guard.b || std::any_of(kept.begin(), kept.end(), [&](const SizeGuard& other) {
           return (other.a == guard.a && other.b == guard.b) ||
                  (other.a == guard.b && other.b == guard.a);
         });

@@ -13,6 +13,7 @@
 #include "types/attributes.h"
 #include "types/noise.h"
 #include "types/placement.h"
+#include "types/size_guard.h"
 #include "types/tensor_type.h"
 
 namespace cleave::program {
@@ -103,14 +104,6 @@ struct Binding {
   std::string name;
   TensorType type;
   bool operator==(const Binding&) const = default;
-};
-
-// Two sizes that must be equal for a run's shapes.
-struct SizeGuard {
-  Dim a;
-  Dim b;
-  std::string where;
-  bool operator==(const SizeGuard&) const = default;
 };
 
 // Straight-line instructions; programs with control flow are several segments.

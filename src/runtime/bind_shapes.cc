@@ -134,17 +134,12 @@ class Binder {
   void check_guards() const {
     SymbolValues values = values_;
     values[std::string(kRankSymbol)] = 0;
-    for (const program::SizeGuard& guard : program_.guards) {
-      const int64_t a = guard.a.evaluate(values);
-      const int64_t b = guard.b.evaluate(values);
-      if (a == b) continue;
-      throw Error(ErrorCode::kInvalid,
-                  "these inputs' sizes do not fit each other: " + guard.a.text() + " = " +
-                      std::to_string(a) + ", but " + guard.b.text() + " = " + std::to_string(b) +
-                      " must be equal",
-                  "give inputs whose sizes agree")
-          .at(guard.where);
-    }
+    const SizeGuard* const broken = broken_guard(program_.guards, values);
+    if (broken == nullptr) return;
+    throw Error(ErrorCode::kInvalid,
+                "these inputs' sizes do not fit each other: " + broken->what_is_wrong(values),
+                "give inputs whose sizes agree")
+        .at(broken->where);
   }
 
   static std::optional<std::string> only_symbol(const Dim& dim) {

@@ -105,7 +105,7 @@ std::vector<HostTensor> run_reference(std::string_view op, const Attributes& att
 
 std::vector<TensorType> infer(std::string_view op, const Attributes& attributes,
                               const std::vector<TensorType>& inputs,
-                              std::vector<ir::Guard>* guards) {
+                              std::vector<SizeGuard>* guards) {
   const ops::Registry registry = ops::Registry::builtin();
   const ops::OpContext context{attributes, inputs, {}, {}, guards};
   return registry.at(op).infer_types(context);

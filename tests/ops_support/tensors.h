@@ -37,7 +37,7 @@ std::vector<HostTensor> run_reference(std::string_view op, const Attributes& att
 // The types that an op infers; for tests of shape inference.
 std::vector<TensorType> infer(std::string_view op, const Attributes& attributes,
                               const std::vector<TensorType>& inputs,
-                              std::vector<ir::Guard>* guards = nullptr);
+                              std::vector<SizeGuard>* guards = nullptr);
 // The message of the Error(kInvalid) that inference throws; "" where it throws none.
 std::string inference_error(std::string_view op, const Attributes& attributes,
                             const std::vector<TensorType>& inputs);

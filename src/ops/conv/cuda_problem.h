@@ -29,7 +29,7 @@ class CudnnImage {
   bool is_padded() const;
   // Whether the operand begins where cuDNN reads.
   bool begins_well() const { return begins_well_; }
-  // Whether the operand, without a copy of it, is nothing for what takes one padding a dimension.
+  // Whether what takes one padding a dimension is given a copy, with its padding, instead.
   bool needs_copy() const { return !begins_well_ || !is_padded_evenly(); }
   // [n, c, image...] of an operand that holds all that windows see, padding included.
   std::vector<int64_t> padded_shape(const KernelProblem& problem) const;

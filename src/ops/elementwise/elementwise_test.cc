@@ -140,7 +140,7 @@ TEST(Elementwise, Errors) {
 }
 
 TEST(Elementwise, UnprovenEqualityIsAGuard) {
-  std::vector<ir::Guard> guards;
+  std::vector<SizeGuard> guards;
   const Dim a = Dim::symbol("a");
   const Dim b = Dim::symbol("b");
   const auto types =

@@ -130,7 +130,7 @@ TEST(MatMul, Errors) {
   EXPECT_NE(inference_error("matmul", {}, {f32({2, 2}), {DType::kFloat16, {2, 2}}}), "");
   EXPECT_NE(inference_error("matmul", {}, {{DType::kBool, {2, 2}}, {DType::kBool, {2, 2}}}), "");
   EXPECT_NE(inference_error("matmul", {}, {f32({2, 2})}), "");
-  std::vector<ir::Guard> guards;
+  std::vector<SizeGuard> guards;
   testing::infer("matmul", {}, {f32({2, Dim::symbol("a")}), f32({Dim::symbol("b"), 2})}, &guards);
   EXPECT_EQ(guards.size(), 1u);
 }

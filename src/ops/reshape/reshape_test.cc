@@ -86,7 +86,7 @@ TEST(Reshape, Errors) {
             "the elements of a reshape from [2, 3] to [4]: 6 and 4 are not equal");
   EXPECT_EQ(inference_error("reshape", {{"shape", Shape{-2, -3}}}, {{DType::kFloat32, {2, 3}}}),
             "an extent of reshape is negative: -2");
-  std::vector<ir::Guard> guards;
+  std::vector<SizeGuard> guards;
   testing::infer("reshape", {{"shape", Shape{s}}}, {{DType::kFloat32, {b, 3}}}, &guards);
   ASSERT_EQ(guards.size(), 1u);
   EXPECT_EQ(guards[0].a, b * 3);
