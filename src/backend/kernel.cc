@@ -9,13 +9,14 @@
 
 namespace cleave::backend {
 
-TensorView TensorView::dense(DType dtype, std::vector<int64_t> shape) {
+TensorView TensorView::dense(DType dtype, std::vector<int64_t> shape, Format format) {
   TensorView view{.dtype = dtype, .shape = std::move(shape)};
   view.strides.resize(view.shape.size());
+  const std::vector<size_t> order = memory_order(format, view.shape.size());
   int64_t stride = 1;
-  for (size_t d = view.shape.size(); d-- > 0;) {
-    view.strides[d] = stride;
-    stride = checked_mul(stride, view.shape[d]);
+  for (size_t i = order.size(); i-- > 0;) {
+    view.strides[order[i]] = stride;
+    stride = checked_mul(stride, view.shape[order[i]]);
   }
   return view;
 }
@@ -124,6 +125,7 @@ KernelRegistry::Choice KernelRegistry::choose(const KernelProblem& problem,
     choice.refusals.push_back({timed, std::move(reason)});
   }
   for (const auto& kernel : of(problem.op)) {
+    if (!kernel->is_chosen_by_rule()) continue;
     auto reason = kernel->refuses(problem);
     if (!reason) {
       choice.kernel = kernel.get();

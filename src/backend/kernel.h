@@ -36,7 +36,9 @@ struct TensorView {
   // most. Says nothing of a caller's memory, which is read in place where memory is the host's.
   int64_t alignment = kMostAlignment;
 
-  static TensorView dense(DType dtype, std::vector<int64_t> shape);
+  // Without gaps in this format.
+  static TensorView dense(DType dtype, std::vector<int64_t> shape,
+                          Format format = Format::kRowMajor);
   static TensorView absent();
   // Row-major without gaps; dimensions of size 1 may have any stride, empty tensors any strides.
   bool is_dense() const { return has_format(Format::kRowMajor); }
@@ -142,6 +144,8 @@ class Kernel {
   // Why it does not take the problem; nothing where it does. `prepare` then succeeds but for
   // memory.
   virtual std::optional<std::string> refuses(const KernelProblem& problem) const = 0;
+  // False: another takes all that it takes, and only where it was timed to be faster is it chosen.
+  virtual bool is_chosen_by_rule() const { return true; }
   // The ways in which a library could carry out a problem that the kernel takes, where there are
   // several for tuning to choose from; first the one that is used where none is asked for. Names
   // are kept in timing caches: the same name is the same algorithm in every process on this kind of
@@ -198,7 +202,7 @@ class KernelRegistry {
     std::string text() const;
   };
   // The fastest of `times` (null or empty: not timed); by rule, the first in order that takes the
-  // problem, where nothing was timed or the fastest is gone or refuses.
+  // problem and is chosen so, where nothing was timed or the fastest is gone or refuses.
   Choice choose(const KernelProblem& problem, const KernelTimes* times = nullptr) const;
   // The kernel chosen; Error(kUnsupported) that lists every refusal where there is none.
   const Kernel& at(const KernelProblem& problem) const;

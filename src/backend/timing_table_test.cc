@@ -17,13 +17,14 @@ using ::testing::HasSubstr;
 
 class NamedKernel final : public Kernel {
  public:
-  explicit NamedKernel(std::string name, std::string refusal = "")
-      : name_(std::move(name)), refusal_(std::move(refusal)) {}
+  explicit NamedKernel(std::string name, std::string refusal = "", bool by_rule = true)
+      : name_(std::move(name)), refusal_(std::move(refusal)), by_rule_(by_rule) {}
   std::string_view op() const override { return "matmul"; }
   std::string_view name() const override { return name_; }
   std::optional<std::string> refuses(const KernelProblem&) const override {
     return refusal_.empty() ? std::nullopt : std::optional(refusal_);
   }
+  bool is_chosen_by_rule() const override { return by_rule_; }
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem&, KernelCache&) const override {
     return nullptr;
   }
@@ -31,6 +32,7 @@ class NamedKernel final : public Kernel {
  private:
   std::string name_;
   std::string refusal_;
+  bool by_rule_;
 };
 
 KernelProblem problem_of(const Attributes& attributes) {
@@ -276,6 +278,13 @@ TEST_F(Choosing, ByRuleWhereTheFastestRefuses) {
   const auto choice = choose({{"picky", 41}});
   EXPECT_EQ(choice.kernel->name(), "first");
   EXPECT_EQ(choice.text(), "first (picky: the timing cache names it, but it takes nothing)");
+}
+
+TEST_F(Choosing, WhatOnlyTimingsChoose) {
+  registry_.add_front(std::make_shared<NamedKernel>("rare", "", /*by_rule=*/false));
+  EXPECT_EQ(registry_.choose(problem_).text(), "first (picky: it takes nothing)");
+  EXPECT_EQ(registry_.takers(problem_).front()->name(), "rare");  // to be timed
+  EXPECT_EQ(choose({{"rare", 4}, {"first", 5}}).kernel->name(), "rare");
 }
 
 TEST_F(Choosing, TakersAreInOrder) {

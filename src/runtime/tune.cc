@@ -45,7 +45,8 @@ std::vector<Way> ways_of(const std::vector<const Kernel*>& takers, const KernelP
   for (const Kernel* kernel : takers) {
     const std::vector<std::string> algorithms = kernel->algorithms(problem, cache);
     for (const std::string& algorithm : algorithms) ways.push_back({kernel, algorithm});
-    if (algorithms.empty()) ways.push_back({kernel, ""});
+    // What timings alone choose is nothing without an algorithm.
+    if (algorithms.empty() && kernel->is_chosen_by_rule()) ways.push_back({kernel, ""});
   }
   return ways;
 }

@@ -40,7 +40,7 @@ class PreparedCudnn final : public PreparedKernel {
  public:
   PreparedCudnn(const KernelProblem& problem, KernelCache& cache)
       : is_double_(problem.inputs[0].dtype == DType::kFloat64) {
-    const CudnnImage image(problem);
+    const CudnnImage image = image_of(problem);
     const bool pads = image.needs_copy();
     stages_.emplace(problem, cache, pads, /*chains=*/true);
     handle_ = cudnn_of(cuda_device(cache));

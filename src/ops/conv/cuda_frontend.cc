@@ -47,7 +47,7 @@ class Asked {
  public:
   Asked(const KernelProblem& problem, const Variant& variant)
       : variant_(variant),
-        image_(problem),
+        image_(image_of(problem)),
         views_(problem, image_, variant.pads),
         most_bytes_(most_conv_workspace(problem)),
         tf32_(problem.attributes.integer("tf32", 0) != 0) {
@@ -259,7 +259,7 @@ bool is_signal_filter(const ConvProblem& conv) {
 // an image is not cuDNN's affair in such filters: its kernel for them (9.14's engine 5) goes by
 // what is before the image alone.
 std::vector<Variant> variants(const KernelProblem& problem) {
-  const CudnnImage image(problem);
+  const CudnnImage image = image_of(problem);
   const bool takes_uneven = image.is_padded() && !is_signal_filter(ConvProblem(problem));
   const bool takes_as_it_lies = image.begins_well() && (image.is_padded_evenly() || takes_uneven);
   const bool has_chain = CudaChain::is_there(problem);

@@ -1,9 +1,7 @@
 // What kernels of cuDNN read from a convolution.
 #pragma once
 
-#include <vector>
-
-#include "backend/kernel.h"
+#include "backend/cuda/cudnn_image.h"
 #include "ops/conv/kernel_problem.h"
 
 namespace cleave::backend {
@@ -11,40 +9,8 @@ namespace cleave::backend {
 // What capabilities_cuda.cc allows the operand with its padding and cuDNN's algorithms, in bytes.
 int64_t most_conv_workspace(const KernelProblem& problem);
 
-// Whether cuDNN's kernels take a tensor that begins there.
-bool cudnn_takes(const TensorView& view);
-
-// The image under its window: two dimensions, of which the first may have an extent of 1, or three.
-class CudnnImage {
- public:
-  explicit CudnnImage(const KernelProblem& problem);
-
-  const std::vector<WindowAxis>& axes() const { return axes_; }
-  // Elements of padding behind the last one that a window sees; cuDNN's count of windows is right
-  // with it where `is_padded_evenly` or `is_padded`.
-  static int64_t high(const WindowAxis& axis);
-  // As many windows as there are results with the same padding at both ends of each dimension.
-  bool is_padded_evenly() const;
-  // The same with paddings `low` and `high`: no element is to be left out.
-  bool is_padded() const;
-  // Whether the operand begins where cuDNN reads.
-  bool begins_well() const { return begins_well_; }
-  // Whether what takes one padding a dimension is given a copy, with its padding, instead.
-  bool needs_copy() const { return !begins_well_ || !is_padded_evenly(); }
-  // [n, c, image...] of an operand that holds all that windows see, padding included.
-  std::vector<int64_t> padded_shape(const KernelProblem& problem) const;
-  // `view` with this image: [its first two extents, `extent(axis)`...].
-  template <class Extent>
-  std::vector<int64_t> shape(const TensorView& view, const Extent& extent) const {
-    std::vector<int64_t> shape = {view.shape[0], view.shape[1]};
-    for (const WindowAxis& axis : axes_) shape.push_back(extent(axis));
-    return shape;
-  }
-
- private:
-  std::vector<WindowAxis> axes_;
-  bool begins_well_;
-};
+// The image under its window.
+CudnnImage image_of(const KernelProblem& problem);
 
 // How cuDNN is given the operands: with the image's dimensions, in the format of all.
 struct CudnnViews {

@@ -25,8 +25,9 @@ std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
     return "there is nothing to add up";
   }
   if (!cudnn_takes(problem.outputs[0])) return "the result begins where cuDNN does not write";
-  const CudnnImage image(problem);
-  const auto operand = TensorView::dense(problem.inputs[0].dtype, image.padded_shape(problem));
+  const CudnnImage image = image_of(problem);
+  const auto operand =
+      TensorView::dense(problem.inputs[0].dtype, image.padded_shape(problem.inputs[0]));
   if (operand.elements() > kMostIndex || problem.inputs[0].elements() > kMostIndex ||
       problem.inputs[1].elements() > kMostIndex) {
     return "an operand has more than 2^31 elements";
@@ -38,7 +39,7 @@ std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
 }
 
 ConvStages::ConvStages(const KernelProblem& problem, KernelCache& cache, bool pads, bool chains)
-    : image_(problem),
+    : image_(image_of(problem)),
       views_(problem, image_, pads),
       most_algorithm_bytes_(most_conv_workspace(problem)) {
   CudaDevice& device = cuda_device(cache);

@@ -74,12 +74,6 @@ const Case kCases[] = {
     {"13x13, f32", {1, 64, 64, 64}, 64, 13, 1, 1, false, false, 0, DType::kFloat32},
 };
 
-TensorView lying(DType type, std::vector<int64_t> shape, Format format) {
-  TensorView view = TensorView::dense(type, std::move(shape));
-  view.strides = dense_strides(format, view.shape);
-  return view;
-}
-
 double ms_since(std::chrono::steady_clock::time_point start) {
   const std::chrono::duration<double, std::milli> elapsed =
       std::chrono::steady_clock::now() - start;
@@ -136,14 +130,14 @@ void time_conv(const Case& c, Format format, const KernelRegistry& kernels, Devi
   std::vector<int64_t> w = {c.outputs, c.x[1] / c.groups};
   w.resize(c.x.size(), c.taps);
   KernelProblem problem{.op = "conv", .attributes = attributes};
-  problem.inputs = {lying(c.type, c.x, format), TensorView::dense(c.type, w)};
-  problem.outputs = {lying(c.type, y, format)};
+  problem.inputs = {TensorView::dense(c.type, c.x, format), TensorView::dense(c.type, w)};
+  problem.outputs = {TensorView::dense(c.type, y, format)};
   problem.constant_keys = {0, 7};
   if (c.chains) {
     std::vector<int64_t> bias(y.size(), 1);
     bias[1] = y[1];
     problem.inputs.push_back(TensorView::dense(c.type, bias));
-    problem.inputs.push_back(lying(c.type, y, format));
+    problem.inputs.push_back(TensorView::dense(c.type, y, format));
     problem.constant_keys = {0, 7, 8, 0};
   }
   for (const Kernel* kernel : kernels.takers(problem)) {
@@ -202,9 +196,9 @@ void time_pools(Format format, const KernelRegistry& kernels, Device& device) {
                                    {"counted_high", twice(0)}};
     for (const char* op : {"max_pool", "average_pool"}) {
       KernelProblem problem{.op = op, .attributes = attributes};
-      problem.inputs = {lying(DType::kFloat16, pool.x, format)};
+      problem.inputs = {TensorView::dense(DType::kFloat16, pool.x, format)};
       problem.outputs = {
-          lying(DType::kFloat16, {pool.x[0], pool.x[1], pool.out, pool.out}, format)};
+          TensorView::dense(DType::kFloat16, {pool.x[0], pool.x[1], pool.out, pool.out}, format)};
       time_kernels((std::string(pool.what) + (op[0] == 'm' ? ", max" : "")).c_str(), problem,
                    format, kernels, device);
     }
@@ -232,7 +226,7 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
     const Attributes attributes = {{"group_channels", Dim(one.group)}, {"epsilon", 1e-5}};
     KernelProblem problem{.op = "group_norm", .attributes = attributes};
     const TensorView parameter = TensorView::dense(type, {one.shape[1]});
-    problem.inputs = {lying(type, one.shape, format), parameter, parameter};
+    problem.inputs = {TensorView::dense(type, one.shape, format), parameter, parameter};
     problem.outputs = {problem.inputs[0]};
     time(one.what, problem);
   }
@@ -248,9 +242,9 @@ void time_others(Format format, const KernelRegistry& kernels, Device& device) {
       chain.to_attributes(attributes);
       const std::vector<int64_t> shape = {2, 320, 128, 128};
       KernelProblem problem{.op = "fused_elementwise", .attributes = attributes};
-      problem.inputs = {lying(from, shape, other)};
-      if (chain.inputs == 2) problem.inputs.push_back(lying(type, shape, format));
-      problem.outputs = {lying(type, shape, format)};
+      problem.inputs = {TensorView::dense(from, shape, other)};
+      if (chain.inputs == 2) problem.inputs.push_back(TensorView::dense(type, shape, format));
+      problem.outputs = {TensorView::dense(type, shape, format)};
       time(("chain from " + std::string(name_of(from)) + " " + std::string(name_of(other))).c_str(),
            problem);
     }

@@ -4,7 +4,7 @@
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
-#include "types/pooling.h"
+#include "ops/pool/cuda_windows.h"
 
 namespace cleave::backend {
 namespace {
@@ -155,7 +155,9 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device, Pooling how) {
                        : prepare<int64_t>(problem, geometry, how, form, device);
 }
 
-std::shared_ptr<const Kernel> make(const char* op, Pooling how) {
+}  // namespace
+
+std::shared_ptr<const Kernel> make_windows_pool(const char* op, Pooling how) {
   return std::make_shared<SimpleCudaKernel>(
       op, std::string(op) + ".windows",
       [how](const KernelProblem& problem) { return refuses(problem, how); },
@@ -164,11 +166,11 @@ std::shared_ptr<const Kernel> make(const char* op, Pooling how) {
       });
 }
 
-}  // namespace
-
 std::vector<std::shared_ptr<const Kernel>> make_pool_cuda() {
-  return {make("max_pool", Pooling::kMax), make("max_pool_index", Pooling::kMaxIndex),
-          make("average_pool", Pooling::kAverage), make("lp_pool", Pooling::kLp)};
+  return {make_windows_pool("max_pool", Pooling::kMax),
+          make_windows_pool("max_pool_index", Pooling::kMaxIndex),
+          make_windows_pool("average_pool", Pooling::kAverage),
+          make_windows_pool("lp_pool", Pooling::kLp)};
 }
 
 }  // namespace cleave::backend
