@@ -137,20 +137,29 @@ void add_others(std::vector<Case>& cases) {
     cases.push_back(
         {{"noise"}, type(element) + "__device__ inline double rounded(double v) { return v; }\n"});
   }
+  const auto window = [](int rows, int columns) {
+    return number("kTaps0", rows > 0 ? 1 : 0) + number("kTaps1", rows) + number("kTaps2", columns);
+  };
   for (int how = 0; how < 4; ++how) {
     for (const char* element : {"float", "Half", "double"}) {
-      const int vector = how == 1 ? 1 : 2;
       for (const int lanes : {1, 32}) {
-        cases.push_back({{"reductions", "pool"},
-                         type(element) + "using I = int32_t;\n" + number("kHow", how) +
-                             number("kLanes", lanes) + number("kVector", lanes == 1 ? vector : 1) +
-                             flag("kDilated", how % 2 == 0)});
+        for (const int taps : {0, 3}) {
+          if (lanes > 1 && taps > 0) continue;
+          cases.push_back({{"reductions", "pool"},
+                           type(element) + "using I = int32_t;\n" + number("kHow", how) +
+                               number("kLanes", lanes) +
+                               number("kVector", how == 1 || lanes > 1 ? 1 : 2) +
+                               flag("kDilated", how % 2 == 0) + window(taps, taps)});
+        }
       }
     }
   }
-  cases.push_back({{"reductions", "pool"},
-                   type("uint8_t") + "using I = int64_t;\n" + number("kHow", 0) +
-                       number("kLanes", 1) + number("kVector", 16) + flag("kDilated", true)});
+  for (const int taps : {0, 5}) {
+    cases.push_back({{"reductions", "pool"},
+                     type("uint8_t") + "using I = int64_t;\n" + number("kHow", 0) +
+                         number("kLanes", 1) + number("kVector", 16) + flag("kDilated", true) +
+                         window(taps, taps)});
+  }
 }
 
 void add_moves(std::vector<Case>& cases) {

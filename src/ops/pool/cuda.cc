@@ -1,4 +1,6 @@
 // Pooling on GPUs: a thread a window, a warp where windows are large and few.
+#include <array>
+
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
@@ -11,6 +13,7 @@ namespace {
 
 constexpr int64_t kLargeWindow = 64;        // taps
 constexpr int64_t kFewWindows = 64 * 1024;  // fewer do not fill a GPU with a thread each
+constexpr int64_t kUnrolledTaps = 32;       // of windows that are written out, tap by tap
 
 // As in pool.cuh; `I` counts elements of a plane and taps of windows.
 template <class I>
@@ -40,12 +43,16 @@ struct PoolForm {
   bool is_dilated = false;
   int64_t lanes = 1;
   int64_t vector = 1;
+  std::array<int64_t, kMaxImageDims> taps = {};  // 0: known to the argument alone
 
   std::string text() const {
     return std::string("using I = ") + (is_small ? "int32_t" : "int64_t") +
            ";\nconstexpr int kLanes = " + std::to_string(lanes) +
            ";\nconstexpr int kVector = " + std::to_string(vector) +
-           ";\nconstexpr bool kDilated = " + (is_dilated ? "true" : "false") + ";\n";
+           ";\nconstexpr bool kDilated = " + (is_dilated ? "true" : "false") +
+           ";\nconstexpr int kTaps0 = " + std::to_string(taps[0]) +
+           ", kTaps1 = " + std::to_string(taps[1]) + ", kTaps2 = " + std::to_string(taps[2]) +
+           ";\n";
   }
 };
 
@@ -70,7 +77,11 @@ PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Poo
   const int64_t results = problem.outputs[0].elements();
   if (taps >= kLargeWindow && results <= kFewWindows) {
     form.lanes = 32;
-  } else if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
+  } else if (taps <= kUnrolledTaps) {
+    for (size_t d = 0; d < kMaxImageDims; ++d) form.taps[d] = geometry.axes[d].kernel;
+  }
+  if (form.lanes > 1) return form;
+  if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
     // As many channels as 16 bytes hold, where so many can be read at once.
     const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
     form.vector = bytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));

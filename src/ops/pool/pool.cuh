@@ -6,6 +6,7 @@
 //   constexpr int kLanes = 1;       // threads a window: 1 or 32
 //   constexpr int kVector = 1;      // planes a thread: more than 1 with one thread a window
 //   constexpr bool kDilated = true; // some axis has a dilation
+//   constexpr int kTaps0 = 1, kTaps1 = 3, kTaps2 = 3;  // of a window, where these are few; else 0
 using W = Working<T>;
 
 struct PoolAxis {
@@ -118,13 +119,13 @@ extern "C" __global__ void __launch_bounds__(256)
   const int64_t image = int64_t(axes[0].in) * axes[1].in * axes[2].in;
   const V* plane = reinterpret_cast<const V*>(x) + rest * image * inner + first;
   Pooled pooled[kVector];
-  const auto take = [&](I element) {
-    const V values = plane[int64_t(element) * inner];
+  const auto take_all = [&](const V& values, I element) {
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
       pooled[v].take(widen(values.at[v]), element, argument.power);
     }
   };
+  const auto take = [&](I element) { take_all(plane[int64_t(element) * inner], element); };
   const int lane = threadIdx.x % kLanes;
   if constexpr (kLanes > 1) {
     const I width = end[2] - begin[2];
@@ -137,6 +138,37 @@ extern "C" __global__ void __launch_bounds__(256)
       const I b = axes[1].position(at[1], begin[1] + row - slice * height);
       const I a = axes[0].position(at[0], begin[0] + slice);
       take((a * axes[1].in + b) * axes[2].in + c);
+    }
+  } else if constexpr (kTaps0 > 0) {
+    const auto inside = [&](int d, I position) { return position >= 0 && position < axes[d].in; };
+    // What changes nothing is taken where there is no element: nothing branches, and all elements
+    // are asked for at once.
+    V nothing;
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) nothing.at[v] = narrow<T>(Pooled().value);
+    const auto take_if = [&](bool is_there, I element) {
+      if constexpr (kHow == 1) {
+        if (is_there) take(element);
+      } else {
+        V values = nothing;
+        if (is_there) values = plane[int64_t(element) * inner];
+        take_all(values, element);
+      }
+    };
+#pragma unroll
+    for (int i = 0; i < kTaps0; ++i) {
+      const I a = axes[0].position(at[0], i);
+#pragma unroll
+      for (int j = 0; j < kTaps1; ++j) {
+        const I b = axes[1].position(at[1], j);
+        const I row = (a * axes[1].in + b) * axes[2].in;
+        const bool has_row = inside(0, a) && inside(1, b);
+#pragma unroll
+        for (int k = 0; k < kTaps2; ++k) {
+          const I c = axes[2].position(at[2], k);
+          take_if(has_row && inside(2, c), row + c);
+        }
+      }
     }
   } else {
     for (I i = begin[0]; i < end[0]; ++i) {

@@ -158,12 +158,27 @@ template <ReduceOp kOp>
 __device__ inline bool combine(bool a, bool b) {
   return kOp == kSum || kOp == kMax ? (a || b) : (a && b);
 }
+// One instruction, and none that branches: what is read next need not wait.
+template <ReduceOp kOp>
+__device__ inline float extreme(float a, float b) {
+  float result;
+  if constexpr (kOp == kMax) {
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+  } else {
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+  }
+  return result;
+}
+template <ReduceOp kOp, class A>
+__device__ inline A extreme(A a, A b) {
+  if (is_nan(a)) return a;
+  if (is_nan(b)) return b;
+  return (kOp == kMax ? a > b : a < b) ? a : b;
+}
 template <ReduceOp kOp, class A>
 __device__ inline A combine(A a, A b) {
   if constexpr (kOp == kMax || kOp == kMin) {
-    if (is_nan(a)) return a;
-    if (is_nan(b)) return b;
-    return (kOp == kMax ? a > b : a < b) ? a : b;
+    return extreme<kOp>(a, b);
   } else if constexpr (IsFloating<A>::value) {
     return kOp == kSum ? a + b : a * b;
   } else {
