@@ -77,10 +77,11 @@ PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Poo
   const int64_t results = problem.outputs[0].elements();
   if (taps >= kLargeWindow && results <= kFewWindows) {
     form.lanes = 32;
-  } else if (taps <= kUnrolledTaps) {
+    return form;
+  }
+  if (taps <= kUnrolledTaps) {
     for (size_t d = 0; d < kMaxImageDims; ++d) form.taps[d] = geometry.axes[d].kernel;
   }
-  if (form.lanes > 1) return form;
   if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
     // As many channels as 16 bytes hold, where so many can be read at once.
     const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
