@@ -16,7 +16,7 @@ Dim OpContext::require_equal(const Dim& a, const Dim& b, std::string_view what) 
   if (guards) {
     const SizeGuard guard{a, b, std::string(what)};
     const bool known = std::any_of(guards->begin(), guards->end(), [&](const SizeGuard& other) {
-      return (other.a == a && other.b == b) || (other.a == b && other.b == a);
+      return other.asks_the_same(guard);
     });
     if (!known) guards->push_back(guard);
   }

@@ -109,8 +109,7 @@ bool drop_repeated_guards(ir::Graph& graph) {
   for (SizeGuard& guard : graph.guards()) {
     const bool is_known =
         guard.a == guard.b || std::any_of(kept.begin(), kept.end(), [&](const SizeGuard& other) {
-          return (other.a == guard.a && other.b == guard.b) ||
-                 (other.a == guard.b && other.b == guard.a);
+          return other.asks_the_same(guard);
         });
     if (!is_known) kept.push_back(std::move(guard));
   }

@@ -4,6 +4,10 @@
 
 namespace cleave {
 
+bool SizeGuard::asks_the_same(const SizeGuard& other) const {
+  return (a == other.a && b == other.b) || (a == other.b && b == other.a);
+}
+
 bool SizeGuard::holds(const SymbolValues& symbols) const {
   return a.evaluate(symbols) == b.evaluate(symbols);
 }

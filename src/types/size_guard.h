@@ -14,6 +14,8 @@ struct SizeGuard {
   std::string where;  // the node that asks for it
   bool operator==(const SizeGuard&) const = default;
 
+  // The same two sizes, in either order, whoever asks.
+  bool asks_the_same(const SizeGuard& other) const;
   bool holds(const SymbolValues& symbols) const;
   // Of one that does not hold: "2*n is 6 and must be m, which is 4".
   std::string what_is_wrong(const SymbolValues& symbols) const;

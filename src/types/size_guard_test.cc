@@ -7,6 +7,15 @@
 namespace cleave {
 namespace {
 
+TEST(SizeGuard, AsksTheSameInEitherOrder) {
+  const Dim n = Dim::symbol("n");
+  const Dim m = Dim::symbol("m");
+  EXPECT_TRUE((SizeGuard{n, m, "add"}.asks_the_same({n, m, "mul"})));
+  EXPECT_TRUE((SizeGuard{n, m, "add"}.asks_the_same({m, n, "add"})));
+  EXPECT_FALSE((SizeGuard{n, m, "add"}.asks_the_same({n, n, "add"})));
+  EXPECT_FALSE((SizeGuard{n, n, "add"}.asks_the_same({n, m, "add"})));
+}
+
 TEST(SizeGuard, TheFirstThatDoesNotHoldIsFound) {
   const Dim n = Dim::symbol("n");
   const Dim m = Dim::symbol("m");

@@ -195,6 +195,8 @@ fe::DataType_t frontend_type(DType type) {
   }
 }
 
+std::string cudnn_version_text() { return std::to_string(cudnnGetVersion()) + " "; }
+
 std::vector<std::string> cudnn_plan_names(CudaDevice& device, const CudnnGraph& graph,
                                           size_t most) {
   return plans_of(device).names(device, graph, most);

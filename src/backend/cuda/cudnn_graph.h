@@ -54,6 +54,9 @@ class CudnnPlan {
   }
 };
 
+// How names of algorithms that are such plans begin: another version has others. Ends in a space.
+std::string cudnn_version_text();
+
 // The names of the graph's plans that will do, cuDNN's best first, at most `most` of them: what
 // carries it out and how that is set, the same in every process with this version of cuDNN.
 // Error(kDevice) where the device fails.

@@ -21,8 +21,7 @@ bool has_its_windows(const WindowAxis& axis, int64_t high) {
 bool cudnn_takes(const TensorView& view) { return view.alignment >= kMostPieceBytes; }
 
 CudnnImage::CudnnImage(const WindowAxes& axes, const TensorView& operand)
-    : axes_(axes.begin() + (operand.rank() == kImage + kMaxImageDims ? 0 : 1), axes.end()),
-      begins_well_(cudnn_takes(operand)) {}
+    : axes_(axes.begin() + (operand.rank() == kImage + kMaxImageDims ? 0 : 1), axes.end()) {}
 
 int64_t CudnnImage::high(const WindowAxis& axis) {
   return std::max<int64_t>(0, seen(axis) - axis.in - axis.low);

@@ -25,10 +25,6 @@ class CudnnImage {
   bool is_padded_evenly() const;
   // The same with paddings `low` and `high`: no element is to be left out.
   bool is_padded() const;
-  // Whether the operand begins where cuDNN reads.
-  bool begins_well() const { return begins_well_; }
-  // Whether what takes one padding a dimension is given a copy, with its padding, instead.
-  bool needs_copy() const { return !begins_well_ || !is_padded_evenly(); }
   // [n, c, image...] of an operand that holds all that windows see, padding included.
   std::vector<int64_t> padded_shape(const TensorView& operand) const;
   // `view` with this image: [its first two extents, `extent(axis)`...].
@@ -41,7 +37,6 @@ class CudnnImage {
 
  private:
   std::vector<WindowAxis> axes_;
-  bool begins_well_;
 };
 
 }  // namespace cleave::backend

@@ -41,7 +41,7 @@ class PreparedCudnn final : public PreparedKernel {
   PreparedCudnn(const KernelProblem& problem, KernelCache& cache)
       : is_double_(problem.inputs[0].dtype == DType::kFloat64) {
     const CudnnImage image = image_of(problem);
-    const bool pads = image.needs_copy();
+    const bool pads = needs_copy(problem, image);
     stages_.emplace(problem, cache, pads, /*chains=*/true);
     handle_ = cudnn_of(cuda_device(cache));
     if (!describe(problem, image, pads) || !choose(stages_->most_algorithm_bytes())) {

@@ -109,7 +109,7 @@ class PreparedDepthwise final : public PreparedKernel {
     const std::vector<int64_t> shape = {channels, taps};
     pieces.push_back({.space = IndexSpace(shape, {{taps, 1}, {1, channels}})});
     reorder_.emplace(std::move(pieces), size_of(w.dtype), device);
-    const int64_t bytes = w.elements() * static_cast<int64_t>(size_of(w.dtype));
+    const int64_t bytes = w.reach_bytes();
     if (!problem.is_constant(1) || problem.key(1) == 0) {
       weight_bytes_ = (bytes + kAlignment - 1) / kAlignment * kAlignment;
       return;

@@ -72,8 +72,7 @@ class Asked {
  private:
   static int64_t bytes_of(const TensorView& view) {
     constexpr int64_t kAlignment = 256;
-    const int64_t bytes = view.elements() * static_cast<int64_t>(size_of(view.dtype));
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return (view.reach_bytes() + kAlignment - 1) / kAlignment * kAlignment;
   }
 
   void describe_chain(const KernelProblem& problem) {
@@ -261,14 +260,15 @@ bool is_signal_filter(const ConvProblem& conv) {
 std::vector<Variant> variants(const KernelProblem& problem) {
   const CudnnImage image = image_of(problem);
   const bool takes_uneven = image.is_padded() && !is_signal_filter(ConvProblem(problem));
-  const bool takes_as_it_lies = image.begins_well() && (image.is_padded_evenly() || takes_uneven);
+  const bool takes_as_it_lies =
+      cudnn_takes(problem.inputs[0]) && (image.is_padded_evenly() || takes_uneven);
   const bool has_chain = CudaChain::is_there(problem);
   const bool may_chain =
       !has_chain || (problem.inputs[0].dtype == DType::kFloat32 &&
                      std::all_of(problem.inputs.begin() + 2, problem.inputs.end(), cudnn_takes));
   std::vector<Variant> variants;
   for (const bool pads : {false, true}) {
-    if (pads ? !image.needs_copy() : !takes_as_it_lies) continue;
+    if (pads ? !needs_copy(problem, image) : !takes_as_it_lies) continue;
     if (may_chain) variants.push_back({.chains = true, .pads = pads});
     if (has_chain) variants.push_back({.chains = false, .pads = pads});
   }
@@ -287,8 +287,6 @@ bool is_first_choice(const KernelProblem& problem, const Variant& variant) {
   return variant.chains && CudaChain::is_there(problem) && conv.channels >= kLeastChannels &&
          conv.channels * conv.taps() <= kFewTerms;
 }
-
-std::string version() { return std::to_string(cudnnGetVersion()) + " "; }
 
 class PreparedGraph final : public PreparedKernel {
  public:
@@ -351,7 +349,7 @@ class GraphConv final : public Kernel {
       if (!asked.is_there()) continue;
       for (const std::string& plan :
            cudnn_plan_names(cuda_device(cache), asked.graph(""), kMostPlans)) {
-        names.push_back(version() + variant.text() + plan);
+        names.push_back(cudnn_version_text() + variant.text() + plan);
       }
     }
     return names;
@@ -365,7 +363,7 @@ class GraphConv final : public Kernel {
                                           KernelCache& cache) const override {
     if (!problem.algorithm.empty()) {
       for (const Variant& variant : variants(problem)) {
-        const std::string before = version() + variant.text();
+        const std::string before = cudnn_version_text() + variant.text();
         if (!problem.algorithm.starts_with(before)) continue;
         if (auto made = make(problem, cache, variant, problem.algorithm.substr(before.size()))) {
           return made;

@@ -4,23 +4,19 @@
 #include <utility>
 
 namespace cleave::backend {
-namespace {
-
-int64_t bytes_of(const TensorView& view) {
-  return view.elements() * static_cast<int64_t>(size_of(view.dtype));
-}
-
-}  // namespace
-
 int64_t most_conv_workspace(const KernelProblem& problem) {
   const int64_t y =
       problem.outputs[0].elements() * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  const int64_t bytes = bytes_of(problem.inputs[0]) + bytes_of(problem.inputs[1]) + y;
+  const int64_t bytes = problem.inputs[0].reach_bytes() + problem.inputs[1].reach_bytes() + y;
   return std::min(int64_t{256} << 20, (int64_t{16} << 20) + bytes * 3);
 }
 
 CudnnImage image_of(const KernelProblem& problem) {
   return {ConvProblem(problem).axes, problem.inputs[0]};
+}
+
+bool needs_copy(const KernelProblem& problem, const CudnnImage& image) {
+  return !cudnn_takes(problem.inputs[0]) || !image.is_padded_evenly();
 }
 
 CudnnViews::CudnnViews(const KernelProblem& problem, const CudnnImage& image, bool pads)

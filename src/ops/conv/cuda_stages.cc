@@ -12,10 +12,6 @@ namespace {
 
 constexpr int64_t kAlignment = 256;
 
-int64_t bytes_of(const TensorView& view) {
-  return view.elements() * static_cast<int64_t>(size_of(view.dtype));
-}
-
 }  // namespace
 
 std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
@@ -32,7 +28,7 @@ std::optional<std::string> ConvStages::refuses(const KernelProblem& problem) {
       problem.inputs[1].elements() > kMostIndex) {
     return "an operand has more than 2^31 elements";
   }
-  if (image.needs_copy() && bytes_of(operand) > most_conv_workspace(problem) / 2) {
+  if (needs_copy(problem, image) && operand.reach_bytes() > most_conv_workspace(problem) / 2) {
     return "the operand with its padding is larger than the workspace may be";
   }
   return std::nullopt;
@@ -60,7 +56,7 @@ int64_t ConvStages::room(int64_t bytes) {
 }
 
 void ConvStages::make_pad(const KernelProblem& problem, CudaDevice& device) {
-  room(bytes_of(views_.x));
+  room(views_.x.reach_bytes());
   std::vector<Dim> low = {0, 0};
   for (const WindowAxis& axis : image_.axes()) low.emplace_back(axis.low);
   const Attributes attributes = {{"low", low}};
@@ -76,19 +72,19 @@ void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, C
   pieces.push_back({.space = IndexSpace(views_.w.shape, {from.strides, views_.w.strides})});
   reorder_.emplace(std::move(pieces), size_of(views_.w.dtype), device);
   if (!problem.is_constant(1) || problem.key(1) == 0) {
-    weight_at_ = room(bytes_of(views_.w));
+    weight_at_ = room(views_.w.reach_bytes());
     return;
   }
   const uint64_t key =
       hash_combine(problem.key(1), hash_bytes("channels last of " + views_.w.text()));
-  kept_weight_ =
-      cache.packed(key, bytes_of(views_.w), "a weight in channels-last order", [&](std::byte* to) {
-        const void* weight = problem.constant(1);
-        void* target = to;
-        const StreamHandle stream = device.default_stream();
-        reorder_->run({&weight, 1}, {&target, 1}, stream);
-        device.synchronize(stream);
-      });
+  kept_weight_ = cache.packed(key, views_.w.reach_bytes(), "a weight in channels-last order",
+                              [&](std::byte* to) {
+                                const void* weight = problem.constant(1);
+                                void* target = to;
+                                const StreamHandle stream = device.default_stream();
+                                reorder_->run({&weight, 1}, {&target, 1}, stream);
+                                device.synchronize(stream);
+                              });
 }
 
 const void* ConvStages::weights(std::span<const void* const> inputs, const Launch& launch) const {

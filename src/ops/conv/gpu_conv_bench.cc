@@ -177,7 +177,7 @@ void time_kernels(const char* what, const KernelProblem& problem, Format format,
                   const KernelRegistry& kernels, Device& device) {
   double bytes = 0;
   for (const TensorView* view : {&problem.inputs[0], &problem.outputs[0]}) {
-    bytes += static_cast<double>(view->elements()) * static_cast<double>(size_of(view->dtype));
+    bytes += static_cast<double>(view->reach_bytes());
   }
   for (const Kernel* kernel : kernels.takers(problem)) {
     const Time taken = time_of(*kernel, problem, device);

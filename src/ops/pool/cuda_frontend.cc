@@ -25,8 +25,6 @@ constexpr size_t kMostPlans = 8;  // that tuning tries
 
 enum Uid : int64_t { kX = 1, kY };
 
-std::string version() { return std::to_string(cudnnGetVersion()) + " "; }
-
 PoolGeometry geometry_of(const KernelProblem& problem, Pooling how) {
   return {how, problem.attributes, problem.inputs[0].shape, problem.outputs[0].shape};
 }
@@ -177,7 +175,7 @@ class GraphPool final : public Kernel {
     const Asked asked(problem, how_);
     for (const std::string& plan :
          cudnn_plan_names(cuda_device(cache), asked.graph(""), kMostPlans)) {
-      names.push_back(version() + plan);
+      names.push_back(cudnn_version_text() + plan);
     }
     return names;
   }
@@ -186,9 +184,10 @@ class GraphPool final : public Kernel {
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
     const std::string& algorithm = problem.algorithm;
-    if (algorithm.empty() || algorithm.starts_with(version())) {
+    const std::string version = cudnn_version_text();
+    if (algorithm.empty() || algorithm.starts_with(version)) {
       const Asked asked(problem, how_);
-      const std::string plan = algorithm.empty() ? "" : algorithm.substr(version().size());
+      const std::string plan = algorithm.empty() ? "" : algorithm.substr(version.size());
       if (auto found = cudnn_plan(cuda_device(cache), asked.graph(plan))) {
         return std::make_unique<PreparedGraph>(std::move(found), algorithm);
       }
