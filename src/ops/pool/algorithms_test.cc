@@ -48,7 +48,7 @@ struct RandomPooling {
 TEST(PoolAlgorithms, EqualTheReferenceOnRandomSizes) {
   static unsigned next = 0;
   KernelChecks checks;
-  for_seeds(next, 200, 40, [&](unsigned seed) {
+  for_seeds(next, 200, 10, [&](unsigned seed) {
     Draw draw(seed);
     const RandomPooling sizes(draw);
     for (const DType type : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {

@@ -13,7 +13,10 @@ namespace {
 
 constexpr int64_t kLargeWindow = 64;        // taps
 constexpr int64_t kFewWindows = 64 * 1024;  // fewer do not fill a GPU with a thread each
-constexpr int64_t kUnrolledTaps = 32;       // of windows that are written out, tap by tap
+// Of windows that are written out, tap by tap: of more, or of many planes at once, the code grows
+// larger than what it saves.
+constexpr int64_t kUnrolledTaps = 32;
+constexpr int64_t kUnrolledVectorTaps = 12;
 
 // As in pool.cuh; `I` counts elements of a plane and taps of windows.
 template <class I>
@@ -79,14 +82,14 @@ PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Poo
     form.lanes = 32;
     return form;
   }
-  if (taps <= kUnrolledTaps) {
-    for (size_t d = 0; d < kMaxImageDims; ++d) form.taps[d] = geometry.axes[d].kernel;
-  }
   if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
     // As many channels as 16 bytes hold, where so many can be read at once.
     const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
     form.vector = bytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));
     while (problem.inputs[0].shape[1] % form.vector != 0) form.vector /= 2;
+  }
+  if (taps <= (form.vector == 1 ? kUnrolledTaps : kUnrolledVectorTaps)) {
+    for (size_t d = 0; d < kMaxImageDims; ++d) form.taps[d] = geometry.axes[d].kernel;
   }
   return form;
 }

@@ -41,6 +41,11 @@ bool counts(const PoolGeometry& geometry, const Counted& counted) {
   return true;
 }
 
+bool is_symmetric(const PoolGeometry& geometry) {
+  return std::all_of(geometry.axes.begin(), geometry.axes.end(),
+                     [](const WindowAxis& axis) { return axis.low == CudnnImage::high(axis); });
+}
+
 // Nothing where cuDNN has no such average.
 std::optional<fe::ResampleMode_t> mode_of(const PoolGeometry& geometry, Pooling how) {
   using Mode = fe::ResampleMode_t;
@@ -165,7 +170,16 @@ class GraphPool final : public Kernel {
     if (!CudnnImage(geometry.axes, problem.inputs[0]).is_padded()) {
       return "its windows are not those of a padded image";
     }
-    if (!mode_of(geometry, how_)) return "padding counts in some windows";
+    const auto mode = mode_of(geometry, how_);
+    if (!mode) return "padding counts in some windows";
+    // What cuDNN (9.14) takes but does wrongly.
+    if (common_format(problem) == Format::kChannelsLast) {
+      if (type == DType::kBFloat16) return "cuDNN writes bf16 of channels-last beyond its place";
+      if (geometry.image_elements() == 1) return "cuDNN takes one element a channel for planes";
+    }
+    if (mode == fe::ResampleMode_t::AVGPOOL_INCLUDE_PADDING && !is_symmetric(geometry)) {
+      return "cuDNN counts padding behind an image as before it";
+    }
     return std::nullopt;
   }
 

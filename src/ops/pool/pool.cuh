@@ -125,7 +125,10 @@ extern "C" __global__ void __launch_bounds__(256)
       pooled[v].take(widen(values.at[v]), element, argument.power);
     }
   };
-  const auto take = [&](I element) { take_all(plane[int64_t(element) * inner], element); };
+  const auto take = [&](I element) {
+    const V values = plane[int64_t(element) * inner];  // in one load
+    take_all(values, element);
+  };
   const int lane = threadIdx.x % kLanes;
   if constexpr (kLanes > 1) {
     const I width = end[2] - begin[2];
