@@ -40,6 +40,9 @@ constexpr std::pair<int64_t, int64_t> kRows[] = {{65536, 64},  {65536, 128}, {31
                                                  {4608, 3072}, {1, 8192},    {64, 8192},
                                                  {1024, 8192}, {2048, 4096}};
 
+// What global poolings see: planes of images and pixels of each.
+constexpr std::pair<int64_t, int64_t> kImages[] = {{65536, 49}, {3072, 12544}};
+
 // Products of few rows with the weights of a large decoder's layer, half of them and whole.
 constexpr std::pair<int64_t, int64_t> kWeights[] = {
     {8192, 5120}, {4096, 8192}, {8192, 28672}, {14336, 8192}, {8192, 57344}};
@@ -63,6 +66,10 @@ std::vector<Case> all_cases() {
     cases.push_back({"reduce_sum", type, 1, 16 * kMillion});
     cases.push_back({"reduce_max", type, 1, 16 * kMillion});
     cases.push_back({"reduce_sum", type, 64, kVocabulary});
+    for (const auto& [planes, pixels] : kImages) {
+      cases.push_back({"reduce_sum", type, planes, pixels});
+      cases.push_back({"reduce_max", type, planes, pixels});
+    }
   }
   for (const int64_t lines : {1, 2, 4, 8}) {
     for (const auto& [extent, columns] : kWeights) {

@@ -37,14 +37,15 @@ struct Pool {
   int64_t taps, stride, low, out;
 };
 
-// ResNet-50's first and last; two of a detector's pyramid of windows; that of a gate of channels.
+// ResNet-50's; two of a detector's pyramid of windows.
 const Pool kPools[] = {
     {"pool 3 x 3 / 2", {32, 64, 112, 112}, 3, 2, 1, 56},
-    {"pool 7 x 7, global", {32, 2048, 7, 7}, 7, 1, 0, 1},
     {"pool 13 x 13", {8, 256, 40, 40}, 13, 1, 6, 40},
     {"pool 5 x 5", {8, 256, 40, 40}, 5, 1, 2, 40},
-    {"pool 112 x 112, global", {32, 96, 112, 112}, 112, 1, 0, 1},
 };
+
+// Images that global poolings reduce: ResNet-50's, and that of a gate of channels.
+const std::vector<int64_t> kReduced[] = {{32, 2048, 7, 7}, {32, 96, 112, 112}};
 
 const Case kCases[] = {
     {"51x51", {1, 128, 128, 128}, 128, 51, 1, 1, true},
@@ -205,6 +206,19 @@ void time_pools(Format format, const KernelRegistry& kernels, Device& device) {
   }
 }
 
+void time_reductions(Format format, const KernelRegistry& kernels, Device& device) {
+  for (const std::vector<int64_t>& x : kReduced) {
+    for (const char* op : {"reduce_max", "reduce_sum"}) {
+      KernelProblem problem{.op = op, .attributes = {{"axes", std::vector<Dim>{2, 3}}}};
+      problem.inputs = {TensorView::dense(DType::kFloat16, x, format)};
+      problem.outputs = {TensorView::dense(DType::kFloat16, {x[0], x[1]})};
+      const std::string what = "global pool " + std::to_string(x[2]) + " x " + std::to_string(x[3]);
+      time_kernels((what + (op[7] == 'm' ? ", max" : "")).c_str(), problem, format, kernels,
+                   device);
+    }
+  }
+}
+
 void time_others(Format format, const KernelRegistry& kernels, Device& device) {
   const auto time = [&](const char* what, const KernelProblem& problem) {
     time_kernels(what, problem, format, kernels, device);
@@ -264,6 +278,7 @@ int run(const std::string& part) {
   for (const Format format : kImageFormats) {
     time_others(format, kernels, *device);
     time_pools(format, kernels, *device);
+    time_reductions(format, kernels, *device);
   }
   return 0;
 }

@@ -16,6 +16,7 @@ constexpr int64_t kThreads = 256;
 constexpr int64_t kBlocks = 512;          // fewer are made more by cutting reductions
 constexpr int64_t kLeastPart = 4;         // terms a thread, of a reduction that is cut
 constexpr int64_t kFewTerms = 16;         // that a thread adds up alone
+constexpr int64_t kLeastRow = 8;          // terms a thread, of a row that part of a warp adds up
 constexpr int64_t kMostColumnVector = 8;  // results of a thread
 
 struct Spaces {
@@ -64,7 +65,11 @@ struct Form {
         reduced(by_vectors(spaces.reduced, rows ? vector : 1)) {
     const int64_t terms = reduced.elements;
     if (rows) {
-      workers = terms <= 8 * 32 ? 32 : kThreads;
+      workers = kThreads;
+      if (terms <= 8 * 32) {
+        workers = 32;
+        while (workers > 1 && terms < workers * kLeastRow) workers /= 2;
+      }
     } else {
       workers = terms <= kFewTerms ? 1 : 8;
     }

@@ -26,8 +26,8 @@ struct Share {
   }
 };
 
-// Terms lie one behind the other: `workers` threads (a warp, or the block) make one result. `kept`
-// has x and y, `reduced` counts vectors of x.
+// Terms lie one behind the other: `workers` threads (1, 2, 4... of a warp, or the block) make one
+// result. `kept` has x and y, `reduced` counts vectors of x.
 template <int kCount>
 __device__ void rows(const Space<2>& kept, const Space<1>& reduced, Divisor splits, uint32_t part,
                      int32_t workers, const T* x, T* y, Total* partial) {
@@ -48,7 +48,13 @@ __device__ void rows(const Space<2>& kept, const Space<1>& reduced, Divisor spli
     for (int i = 1; i < kCount; ++i) sum = combine<kOp>(sum, Part(widen(values.at[i])));
     total = combine<kOp>(total, Total(sum));
   }
-  total = workers == 32 ? reduce_in_warp<kOp>(total) : reduce_in_block<kOp>(total);
+  if (workers > 32) {
+    total = reduce_in_block<kOp>(total);
+  } else {
+    for (int mask = workers / 2; mask > 0; mask /= 2) {
+      total = combine<kOp>(total, shuffle_xor(total, mask));
+    }
+  }
   if (threadIdx.x % workers != 0) return;
   if (splits.value == 1) {
     y[at[1]] = finished(total);
