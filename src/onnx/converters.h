@@ -50,6 +50,12 @@ ir::ValueId matrix_product(Conversion& c, ir::ValueId a, ir::ValueId b);
 // Gemm: alpha · a b + beta · c, with a and b transposed where asked for.
 ir::ValueId gemm_product(Conversion& c);
 
+// GlobalMaxPool, GlobalAveragePool and GlobalLpPool: reductions of input 0, [n, c, image...], to
+// output 0, [n, c, 1...].
+void global_max_pool(Conversion& c);
+void global_average_pool(Conversion& c);
+void global_lp_pool(Conversion& c);
+
 // Conv, with the bias of each channel where there is one.
 ir::ValueId convolution(Conversion& c);
 

@@ -130,6 +130,33 @@ TEST(Pooling, OfTheWholeImage) {
          {std::cbrt(91.0), std::cbrt(126.0)});
 }
 
+// One window over all of the image is a reduction, which kernels and plans do more with.
+TEST(Pooling, OneWindowIsAReduction) {
+  const auto ops = [](const char* op, std::vector<TestDim> shape, const Edit& edit) {
+    TestModel model;
+    model.input("x", std::move(shape)).output("y");
+    edit(model.node(op, {"x"}, {"y"}));
+    return ops_of(model.load());
+  };
+  const HostTensor x = floats({1, 1, 2, 2}, {3, -4, 1, 5});
+  const std::pair<const char*, double> cases[] = {
+      {"MaxPool", 5}, {"AveragePool", 1.25}, {"LpPool", std::sqrt(51.0)}};
+  const Edit behind = [](NodeProto& node) { set(node, "pads", Ints{0, 0, 1, 1}); };
+  for (const auto& [op, y] : cases) {
+    const std::string own = ops(op, {1, 1, 4, 4}, window({2, 2}, {1, 1}))[0];
+    const auto has_own = ::testing::Contains(own);
+    for (const Edit& whole : {window({2, 2}, {1, 1}), window({2, 2}, {3, 3}, behind)}) {
+      expect(run(op, 18, {data(x)}, whole)[0], {1, 1, 1, 1}, {y});
+      EXPECT_THAT(ops(op, {1, 1, 2, 2}, whole), ::testing::Not(has_own)) << op;
+    }
+    EXPECT_THAT(ops(op, {1, 1, 2, 3}, window({2, 2}, {1, 1})), has_own) << op;
+    EXPECT_THAT(ops(op, {1, 1, 2, "w"}, window({2, 2}, {1, 1})), has_own) << op;
+  }
+  const auto y = run("MaxPool", 12, {data(x)}, window({2, 2}, {1, 1}), 2);
+  expect(y[0], {1, 1, 1, 1}, {5});
+  expect(y[1], {1, 1, 1, 1}, {3});
+}
+
 TEST(Pooling, SaysWhatDoesNotFit) {
   const auto message = [](const char* op, const HostTensor& x, const Edit& edit) {
     return error_of([&] { run(op, 12, {data(x)}, edit); }).message();

@@ -15,6 +15,15 @@ struct PoolWindow {
     attributes.set("kernel", window.kernel);
     return attributes;
   }
+  // Whether the one window is `image`, as global poolings have it.
+  bool sees_exactly(std::span<const Dim> image) const {
+    for (size_t d = 0; d < image.size(); ++d) {
+      const bool is_whole = window.outputs[d].is(1) && window.low[d].is(0) &&
+                            window.dilations[d].is(1) && window.kernel[d] == image[d];
+      if (!is_whole) return false;
+    }
+    return true;
+  }
 };
 
 void require_some_image(const PaddedWindow& padded) {
@@ -67,9 +76,18 @@ ir::ValueId whole_index(Conversion& c, ir::ValueId index) {
   return c.help("add", {index, c.broadcast(c.reshape(first, kept), c.shape_of(index))});
 }
 
+bool is_global(const Conversion& c, const PoolWindow& pool) {
+  return pool.sees_exactly(std::span(c.type(0).shape).subspan(2));
+}
+
 void max_pool(Conversion& c) {
-  Attributes attributes = pool_window(c).attributes();
-  if (c.wants_output(0)) c.output(0, c.emit("max_pool", {c.input(0)}, attributes));
+  const PoolWindow pool = pool_window(c);
+  Attributes attributes = pool.attributes();
+  if (c.wants_output(0) && is_global(c, pool)) {
+    global_max_pool(c);
+  } else if (c.wants_output(0)) {
+    c.output(0, c.emit("max_pool", {c.input(0)}, attributes));
+  }
   if (!c.wants_output(1)) return;
   attributes.set("column_major", Dim(c.integer("storage_order", 0) != 0 ? 1 : 0));
   c.output(1, whole_index(c, c.emit("max_pool_index", {c.input(0)}, attributes)));
@@ -77,6 +95,7 @@ void max_pool(Conversion& c) {
 
 void average_pool(Conversion& c) {
   const PoolWindow pool = pool_window(c);
+  if (is_global(c, pool)) return global_average_pool(c);
   Attributes attributes = pool.attributes();
   const bool counts_padding = c.integer("count_include_pad", 0) != 0;
   const std::vector<Dim> none(pool.high.size());
@@ -86,7 +105,9 @@ void average_pool(Conversion& c) {
 }
 
 void lp_pool(Conversion& c) {
-  Attributes attributes = pool_window(c).attributes();
+  const PoolWindow pool = pool_window(c);
+  if (is_global(c, pool)) return global_lp_pool(c);
+  Attributes attributes = pool.attributes();
   attributes.set("p", Dim(c.integer("p", 2)));
   c.output(0, c.emit("lp_pool", {c.input(0)}, attributes));
 }

@@ -105,29 +105,6 @@ void mean(Conversion& c) {
   reduce_with(c, 18, [&](const Reduction& r) { return mean_over(c, r); });
 }
 
-void global_average_pool(Conversion& c) {
-  const Reduction r = image_reduction(c);
-  finish(c, r, mean_over(c, r));
-}
-
-void global_max_pool(Conversion& c) {
-  const Reduction r = image_reduction(c);
-  finish(c, r, reduced(c, "reduce_max", c.input(0), r));
-}
-
-void global_lp_pool(Conversion& c) {
-  const Reduction r = image_reduction(c);
-  const int64_t p = c.integer("p", 2);
-  if (p < 1) throw Error(ErrorCode::kInvalid, "the attribute 'p' is " + std::to_string(p));
-  const auto power = [&](ir::ValueId x, double exponent) {
-    return exponent == 1 ? x : c.help("pow", {x, c.filled(c.type_of(x), exponent)});
-  };
-  const double exponent = static_cast<double>(p);
-  const ir::ValueId x = c.help("abs", {c.wide(c.input(0))});
-  const ir::ValueId sum = reduced(c, "reduce_sum", power(x, exponent), r);
-  finish(c, r, c.cast(power(sum, 1 / exponent), c.type(0).dtype));
-}
-
 // log(sum(exp(x - m))) + m, m the largest: no exponential overflows.
 void log_sum_exp(Conversion& c) {
   reduce_with(c, 18, [&](const Reduction& r) {
@@ -160,6 +137,29 @@ Converter arg_extreme(std::string op) {
 }
 
 }  // namespace
+
+void global_average_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  finish(c, r, mean_over(c, r));
+}
+
+void global_max_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  finish(c, r, reduced(c, "reduce_max", c.input(0), r));
+}
+
+void global_lp_pool(Conversion& c) {
+  const Reduction r = image_reduction(c);
+  const int64_t p = c.integer("p", 2);
+  if (p < 1) throw Error(ErrorCode::kInvalid, "the attribute 'p' is " + std::to_string(p));
+  const auto power = [&](ir::ValueId x, double exponent) {
+    return exponent == 1 ? x : c.help("pow", {x, c.filled(c.type_of(x), exponent)});
+  };
+  const double exponent = static_cast<double>(p);
+  const ir::ValueId x = c.help("abs", {c.wide(c.input(0))});
+  const ir::ValueId sum = reduced(c, "reduce_sum", power(x, exponent), r);
+  finish(c, r, c.cast(power(sum, 1 / exponent), c.type(0).dtype));
+}
 
 void add_reduction_converters(ConverterTable& table) {
   table.add("ReduceSum", 1, reduction("reduce_sum", 13));
