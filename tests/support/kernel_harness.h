@@ -29,6 +29,7 @@ enum class Lay {
   kHeadsInside,  // the second and the third of four dimensions change places in memory
   kShifted,      // dense, but begins at an odd element
   kShiftedChannelsLast,
+  kHalfShifted,  // dense, but begins 8 bytes behind what is aligned most
 };
 
 // A tensor laid out in memory that is otherwise filled with a pattern; reads it back.
@@ -52,10 +53,11 @@ class LaidOut {
       view_.strides[order[i]] = stride;
       stride = stride * std::max<int64_t>(1, shape[order[i]]) + (gaps ? 3 : 0);
     }
-    begin_ = shifted ? size_of(tensor.dtype) : 0;
+    begin_ = shifted ? size_of(tensor.dtype) : lay == Lay::kHalfShifted ? 8 : 0;
     view_.alignment = std::gcd(static_cast<int64_t>(begin_), kMostAlignment);
-    bytes_.assign(static_cast<size_t>(stride + 1) * size_of(tensor.dtype), std::byte{1});
-    each(tensor.elements(), [&](int64_t i, int64_t at, size_t size) {
+    const size_t size = size_of(tensor.dtype);
+    bytes_.assign(static_cast<size_t>(stride) * size + std::max(size, begin_), std::byte{1});
+    each(tensor.elements(), [&](int64_t i, int64_t at, size_t) {
       std::copy_n(tensor.bytes.data() + static_cast<size_t>(i) * size, size,
                   bytes_.data() + static_cast<size_t>(at) * size);
     });

@@ -5,6 +5,7 @@
 
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/line_split.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/row_form.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -51,33 +52,45 @@ struct Normalisation {
   RowForm form;
   bool is_long = false;
   LineSplit split;  // into parts of vectors
-  cudaKernel_t plain = nullptr;
-  cudaKernel_t vectors = nullptr;
-  cudaKernel_t plain_statistics = nullptr;
-  cudaKernel_t vector_statistics = nullptr;
-  // What x and y, the scale, and the bias must be multiples of to be read by vectors.
-  size_t alignment = 1;
-  size_t scale_alignment = 1;
-  size_t bias_alignment = 1;
+  cudaKernel_t normalise = nullptr;
+  cudaKernel_t statistics = nullptr;
+  // What x and y, the scale, and the bias begin at multiples of.
+  int64_t alignment = 1;
+  int64_t scale_alignment = 1;
+  int64_t bias_alignment = 1;
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const {
     const void* scale = inputs.size() > 1 ? inputs[1] : nullptr;
     const void* bias = inputs.size() > 2 ? inputs[2] : nullptr;
-    const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment) &&
-                         are_aligned({scale}, scale_alignment) &&
-                         are_aligned({bias}, bias_alignment);
-    const int64_t units = aligned ? split.part : split.part * form.vector;
+    check_aligned({inputs[0], outputs[0]}, alignment);
+    check_aligned({scale}, scale_alignment);
+    check_aligned({bias}, bias_alignment);
     const Grid grid = form.grid(rows.rows * split.splits);
     if (is_long) {
-      launch_kernel(aligned ? vector_statistics : plain_statistics, grid, launch.stream,
-                    {&rows, &split.splits, &units, &launch.workspace, &inputs[0]});
+      launch_kernel(statistics, grid, launch.stream,
+                    {&rows, &split.splits, &split.part, &launch.workspace, &inputs[0]});
     }
-    launch_kernel(
-        aligned ? vectors : plain, grid, launch.stream,
-        {&rows, &split.splits, &units, &launch.workspace, &inputs[0], &scale, &bias, &outputs[0]});
+    launch_kernel(normalise, grid, launch.stream,
+                  {&rows, &split.splits, &split.part, &launch.workspace, &inputs[0], &scale, &bias,
+                   &outputs[0]});
   }
 };
+
+// So many elements of a row as 16 bytes hold, where operands let these be read at once.
+int64_t elements_at_once(const KernelProblem& problem, bool by_channel) {
+  const auto size = [&](size_t i) {
+    return static_cast<int64_t>(size_of(problem.inputs[i].dtype));
+  };
+  int64_t count =
+      piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment}) / size(0);
+  for (size_t i = 1; i < 3 && !by_channel; ++i) {
+    // Those of wider types are read in several pieces.
+    if (!has(problem, i) || problem.inputs[i].alignment == kMostAlignment) continue;
+    count = std::gcd(count, problem.inputs[i].alignment / size(i));
+  }
+  return count;
+}
 
 NormalisedRows last_dimensions(const KernelProblem& problem, bool centred) {
   const TensorView& x = problem.inputs[0];
@@ -105,7 +118,8 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
   const DType type = problem.inputs[0].dtype;
   const auto size = static_cast<int64_t>(size_of(type));
   // Elements that are read at once are of one channel.
-  const int64_t most = by_channel ? std::gcd(16 / size, inner) : 16 / size;
+  int64_t most = elements_at_once(problem, by_channel);
+  if (by_channel) most = std::gcd(most, inner);
   const auto form = RowForm::of(rows.length, most);
   Normalisation work{.rows = {rows.rows, rows.length, rows.epsilon, rows.groups, rows.channels,
                               make_divisor(inner)},
@@ -115,10 +129,12 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
                                                    .whole_block = true}),
                      .is_long = !form};
   const auto type_of = [&](size_t i) { return has(problem, i) ? problem.inputs[i].dtype : type; };
-  const auto vector = static_cast<size_t>(work.form.vector);
-  work.alignment = vector * size_of(type);
-  if (has(problem, 1) && !by_channel) work.scale_alignment = vector * size_of(type_of(1));
-  if (has(problem, 2) && !by_channel) work.bias_alignment = vector * size_of(type_of(2));
+  const auto bytes = [&](size_t i) {
+    return std::min(kMostPieceBytes, work.form.vector * static_cast<int64_t>(size_of(type_of(i))));
+  };
+  work.alignment = bytes(0);
+  if (has(problem, 1) && !by_channel) work.scale_alignment = bytes(1);
+  if (has(problem, 2) && !by_channel) work.bias_alignment = bytes(2);
   if (work.is_long) {
     work.split = split_of(rows.rows, rows.length / work.form.vector);
   }
@@ -129,10 +145,8 @@ CudaRun prepare_normalisation(const KernelProblem& problem, const NormalisedRows
       flag("kByChannel", by_channel) + flag("kLong", work.is_long) + work.form.prefix() +
       rows.finish + std::string(device_source("reductions")) +
       std::string(device_source("row_part")) + std::string(device_source("normalise_rows"));
-  work.plain = device.modules().get(source, "normalise_rows");
-  work.vectors = device.modules().get(source, "normalise_rows_by_vectors");
-  work.plain_statistics = device.modules().get(source, "statistics");
-  work.vector_statistics = device.modules().get(source, "statistics_by_vectors");
+  work.normalise = device.modules().get(source, "normalise_rows");
+  if (work.is_long) work.statistics = device.modules().get(source, "statistics");
   const int64_t workspace = work.is_long ? work.rows.rows * work.split.splits * 2 *
                                                std::max<int64_t>(size, int64_t{sizeof(float)})
                                          : 0;

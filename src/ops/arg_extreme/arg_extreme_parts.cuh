@@ -1,25 +1,25 @@
 // The first extreme of long lines (behind reductions.cuh and arg_record.cuh), which lie as in
 // arg_extreme.cuh. A line is cut into `splits` parts of `part` vectors, a block each; a second
 // kernel joins what they found. What stands before it:
-//   constexpr int kVector = 8;  // elements that are read at once, where they can be; 1 where lines
-//                               // are no rows of memory
-template <int kCount>
-__device__ void extreme_of_part(int64_t extent, int64_t inner, int64_t splits, int64_t part,
-                                const T* x, Record* records, int64_t* y) {
+//   constexpr int kVector = 8;  // elements that are read at once; 1 where lines are no rows of
+//   memory
+extern "C" __global__ void __launch_bounds__(512)
+    arg_extreme_parts(const int64_t extent, const int64_t inner, const int64_t splits,
+                      const int64_t part, const T* x, Record* records, int64_t* y) {
   const int64_t line = blockIdx.x / splits;
-  const int64_t begin = (blockIdx.x - line * splits) * part * kCount;
-  const int64_t end = begin + part * kCount < extent ? begin + part * kCount : extent;
-  const int64_t step = int64_t(blockDim.x) * kCount;
+  const int64_t begin = (blockIdx.x - line * splits) * part * kVector;
+  const int64_t end = begin + part * kVector < extent ? begin + part * kVector : extent;
+  const int64_t step = int64_t(blockDim.x) * kVector;
   x += line / inner * extent * inner + line % inner;
   Record record;
 #pragma unroll 4
-  for (int64_t e = begin + threadIdx.x * kCount; e < end; e += step) {
-    if constexpr (kCount == 1) {
+  for (int64_t e = begin + threadIdx.x * kVector; e < end; e += step) {
+    if constexpr (kVector == 1) {
       record.take_next(widen(x[e * inner]), e);
     } else {
-      const auto values = *reinterpret_cast<const Vector<T, kCount>*>(x + e);
+      const auto values = *reinterpret_cast<const Vector<T, kVector>*>(x + e);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) record.take_next(widen(values.at[i]), e + i);
+      for (int i = 0; i < kVector; ++i) record.take_next(widen(values.at[i]), e + i);
     }
   }
   record = record_of_block(record);
@@ -29,17 +29,6 @@ __device__ void extreme_of_part(int64_t extent, int64_t inner, int64_t splits, i
   } else {
     records[blockIdx.x] = record;
   }
-}
-
-extern "C" __global__ void __launch_bounds__(512)
-    arg_extreme_parts(const int64_t extent, const int64_t inner, const int64_t splits,
-                      const int64_t part, const T* x, Record* records, int64_t* y) {
-  extreme_of_part<1>(extent, inner, splits, part, x, records, y);
-}
-extern "C" __global__ void __launch_bounds__(512)
-    arg_extreme_parts_by_vectors(const int64_t extent, const int64_t inner, const int64_t splits,
-                                 const int64_t part, const T* x, Record* records, int64_t* y) {
-  extreme_of_part<kVector>(extent, inner, splits, part, x, records, y);
 }
 
 // A warp a line.

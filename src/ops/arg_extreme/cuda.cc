@@ -4,6 +4,7 @@
 
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/line_split.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -54,24 +55,23 @@ CudaRun prepare_parts(const KernelProblem& problem, CudaDevice& device, bool lar
   const AxisView view = view_of(problem);
   const int64_t lines = view.outer * view.inner;
   const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  const int64_t vector = view.inner == 1 ? std::gcd(16 / size, view.extent) : 1;
+  const int64_t most = piece_bytes({problem.inputs[0].alignment}) / size;
+  const int64_t vector = view.inner == 1 ? std::gcd(most, view.extent) : 1;
   const LineSplit split =
       LineSplit::of(lines, view.extent / vector, kBlocks, view.extent / kLeastPart);
   const std::string source = source_of(problem, largest) +
                              "constexpr int kVector = " + std::to_string(vector) + ";\n" +
                              std::string(device_source("arg_extreme_parts"));
-  const cudaKernel_t plain = device.modules().get(source, "arg_extreme_parts");
-  const cudaKernel_t vectors = device.modules().get(source, "arg_extreme_parts_by_vectors");
+  const cudaKernel_t find = device.modules().get(source, "arg_extreme_parts");
   const cudaKernel_t join = device.modules().get(source, "arg_extreme_join");
   const auto threads = static_cast<int>(std::min<int64_t>(512, power_of_two(view.extent / 8)));
   const Grid grid{.blocks = lines * split.splits, .threads = threads};
   const Grid join_grid{.blocks = (lines * 32 + 255) / 256, .threads = 256};
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-            const bool aligned = are_aligned({inputs[0]}, vector * size);
-            const int64_t part = aligned ? split.part : split.part * vector;
-            launch_kernel(aligned ? vectors : plain, grid, launch.stream,
-                          {&view.extent, &view.inner, &split.splits, &part, &inputs[0],
+            check_aligned({inputs[0]}, vector * size);
+            launch_kernel(find, grid, launch.stream,
+                          {&view.extent, &view.inner, &split.splits, &split.part, &inputs[0],
                            &launch.workspace, &outputs[0]});
             if (split.splits == 1) return;
             launch_kernel(join, join_grid, launch.stream,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/cuda/cudnn_graph.h"
+#include "backend/cuda/cudnn_image.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/pieces.h"
 #include "ops/attention/cuda_bias.h"
@@ -86,7 +87,7 @@ struct FusedProblem {
   Described out() const { return {work.out, {work.batches, work.heads, work.rows, work.width}}; }
 };
 
-// Rows lie dense and begin at multiples of 16 bytes, where the operand does; none twice.
+// Rows lie dense and begin at multiples of 16 bytes, as the operand does; none twice.
 bool has_whole_pieces(const Described& operand) {
   if (operand.strides[3] != 1) return false;
   return std::all_of(operand.strides.begin(), operand.strides.begin() + 3,
@@ -112,6 +113,10 @@ std::optional<std::string> refuse_fused(const KernelProblem& problem) {
   const DType type = problem.inputs[0].dtype;
   if (type != DType::kFloat16 && type != DType::kBFloat16) return "it takes f16, bf16";
   if (problem.outputs[0].elements() == 0) return "there is nothing to do";
+  for (const TensorView* view :
+       {&problem.inputs[0], &problem.inputs[1], &problem.inputs[2], &problem.outputs[0]}) {
+    if (!cudnn_takes(*view)) return "an operand begins where cuDNN does not read or write";
+  }
   const FusedProblem fused(problem);
   const AttentionProblem& work = fused.work;
   if (work.depth == 0 || work.depth % kPieceElements != 0 || work.width % kPieceElements != 0) {
@@ -177,57 +182,49 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
   return {.key = key, .describe = describe, .most_workspace_bytes = kMostPlanBytes};
 }
 
+// Versions of cuDNN differ in what they have for which GPUs: null where it has nothing.
+std::shared_ptr<const CudnnPlan> plan_of(const FusedProblem& fused,
+                                         const std::optional<AttentionBias>& bias,
+                                         CudaDevice& device) {
+  using How = fe::AttentionImplementation_t;
+  for (const How how : {How::AUTO, How::COMPOSITE}) {
+    if (auto plan = cudnn_plan(device, graph_of(fused, bias, how))) return plan;
+  }
+  return nullptr;
+}
+
 class PreparedFused final : public PreparedKernel {
  public:
-  PreparedFused(const KernelProblem& problem, KernelCache& cache)
-      : fused_(problem), own_(prepare_own_attention(problem, cache)) {
-    CudaDevice& device = cuda_device(cache);
-    if (fused_.work.has_mask) bias_.emplace(fused_.work, problem.inputs[3], fused_.keys);
-    // Versions of cuDNN differ in what they have for which GPUs.
-    using How = fe::AttentionImplementation_t;
-    for (const How how : {How::AUTO, How::COMPOSITE}) {
-      if (!plan_) plan_ = cudnn_plan(device, graph_of(fused_, bias_, how));
-    }
-    // Of a GPU that is not there it is not known whether cuDNN has a plan: then both are compiled.
-    if (bias_ && (plan_ || !device.is_there())) {
-      masking_.emplace(prepare_masking(fused_.work, *bias_, device));
-    }
-    const auto size = static_cast<int64_t>(size_of(fused_.work.q.type));
-    key_bytes_ = fused_.first_key_head * fused_.work.k.strides[1] * size;
-    value_bytes_ = fused_.first_key_head * fused_.work.v.strides[1] * size;
+  PreparedFused(const FusedProblem& fused, std::optional<AttentionBias> bias,
+                std::optional<AttentionMasking> masking, std::shared_ptr<const CudnnPlan> plan)
+      : bias_bytes_(bias ? bias->bytes() : 0),
+        masking_(std::move(masking)),
+        plan_(std::move(plan)) {
+    const auto size = static_cast<int64_t>(size_of(fused.work.q.type));
+    key_bytes_ = fused.first_key_head * fused.work.k.strides[1] * size;
+    value_bytes_ = fused.first_key_head * fused.work.v.strides[1] * size;
   }
 
-  int64_t workspace_bytes() const override {
-    const int64_t fused = plan_ ? bias_bytes() + plan_->workspace_bytes() : 0;
-    return std::max(fused, own_->workspace_bytes());
-  }
+  int64_t workspace_bytes() const override { return bias_bytes_ + plan_->workspace_bytes(); }
 
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Launch& launch) const override {
-    // Operands that begin anywhere are rare.
-    if (!plan_ || !are_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, kMostPieceBytes)) {
-      own_->run(inputs, outputs, launch);
-      return;
-    }
+    check_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, kMostPieceBytes);
     if (masking_) masking_->add(inputs[3], launch.workspace, launch);
     plan_->run({{kQuery, inputs[0]},
                 {kKey, static_cast<const std::byte*>(inputs[1]) + key_bytes_},
                 {kValue, static_cast<const std::byte*>(inputs[2]) + value_bytes_},
                 {kBias, launch.workspace},
                 {kResult, outputs[0]}},
-               launch.workspace + bias_bytes(), launch);
+               launch.workspace + bias_bytes_, launch);
     if (masking_) masking_->hide(launch.workspace, outputs[0], launch);
   }
 
  private:
-  int64_t bias_bytes() const { return bias_ ? bias_->bytes() : 0; }
-
-  FusedProblem fused_;
-  std::unique_ptr<PreparedKernel> own_;
-  std::optional<AttentionBias> bias_;
+  int64_t bias_bytes_;
   std::optional<AttentionMasking> masking_;
-  std::shared_ptr<const CudnnPlan> plan_;  // null where cuDNN has none
-  int64_t key_bytes_ = 0;                  // before the first head that is read
+  std::shared_ptr<const CudnnPlan> plan_;
+  int64_t key_bytes_ = 0;  // before the first head that is read
   int64_t value_bytes_ = 0;
 };
 
@@ -240,7 +237,19 @@ class FusedAttention final : public Kernel {
   }
   std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
                                           KernelCache& cache) const override {
-    return std::make_unique<PreparedFused>(problem, cache);
+    CudaDevice& device = cuda_device(cache);
+    const FusedProblem fused(problem);
+    std::optional<AttentionBias> bias;
+    if (fused.work.has_mask) bias.emplace(fused.work, problem.inputs[3], fused.keys);
+    auto plan = plan_of(fused, bias, device);
+    // Of a GPU that is not there it is not known whether cuDNN has a plan: then all is compiled.
+    std::optional<AttentionMasking> masking;
+    if (bias && (plan || !device.is_there())) {
+      masking.emplace(prepare_masking(fused.work, *bias, device));
+    }
+    if (!plan) return prepare_own_attention(problem, cache);
+    return std::make_unique<PreparedFused>(fused, std::move(bias), std::move(masking),
+                                           std::move(plan));
   }
 };
 

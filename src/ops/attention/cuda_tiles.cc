@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "backend/cuda/pieces.h"
+#include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/space.h"
-#include "ops/attention/cuda_plain.h"
 #include "ops/attention/cuda_problem.h"
 
 namespace cleave::backend {
@@ -118,11 +118,9 @@ CudaRun prepare_tensor(const KernelProblem& problem, CudaDevice& device) {
       std::string(device_source("tensor_core")) + std::string(device_source("tensor_attention"));
   const CudaRun tiled = tiled_work(work, source, "tensor_attention", kTensorThreads,
                                    Cut(work, keys, device.multiprocessors()), device);
-  // Operands that begin anywhere are rare.
-  const CudaRun plain = prepare_plain_attention(problem, device);
   const auto run = [=](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = are_aligned({inputs[1], inputs[2]}, kMostPieceBytes);
-    (fits ? tiled : plain).run(inputs, outputs, launch);
+    check_aligned({inputs[1], inputs[2]}, kMostPieceBytes);
+    tiled.run(inputs, outputs, launch);
   };
   return {run, tiled.workspace_bytes};
 }
@@ -148,8 +146,9 @@ std::optional<std::string> refuse_float(const KernelProblem& problem) {
   return std::nullopt;
 }
 
-// Whether rows begin at multiples of 16 bytes, where the operand does.
-bool has_whole_pieces(const Operand4& operand, int64_t columns) {
+// Whether rows begin at multiples of 16 bytes.
+bool has_whole_pieces(const TensorView& view, const Operand4& operand, int64_t columns) {
+  if (view.alignment < kMostPieceBytes) return false;
   const int64_t elements = kMostPieceBytes / static_cast<int64_t>(size_of(operand.type));
   if (columns % elements != 0 || operand.strides[3] != 1) return false;
   return std::all_of(operand.strides, operand.strides + 3,
@@ -161,7 +160,8 @@ std::optional<std::string> refuse_tensor(const KernelProblem& problem) {
   const AttentionProblem work(problem);
   if (size_of(work.q.type) != 2) return "it takes 16-bit types";
   if (work.depth > kMostDepth) return "queries are of more than 256 elements";
-  if (!has_whole_pieces(work.k, work.depth) || !has_whole_pieces(work.v, work.width)) {
+  if (!has_whole_pieces(problem.inputs[1], work.k, work.depth) ||
+      !has_whole_pieces(problem.inputs[2], work.v, work.width)) {
     return "rows of keys or values do not begin at multiples of 16 bytes";
   }
   return std::nullopt;

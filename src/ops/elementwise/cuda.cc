@@ -108,7 +108,11 @@ class PreparedElementwise final : public PreparedKernel {
         rank_(problem.attributes.integer("rank", 0)),
         device_(device) {
     if (space_.elements == 0) return;
-    tiles_ = TiledChain::of(program_, space_, inputs_, outputs_, rank_, device);
+    std::vector<int64_t> alignments;
+    for (const auto* views : {&problem.inputs, &problem.outputs}) {
+      for (const TensorView& view : *views) alignments.push_back(view.alignment);
+    }
+    tiles_ = TiledChain::of(program_, space_, inputs_, outputs_, alignments, rank_, device);
     if (!tiles_) form_ = make(vector_elements(space_, problem));
   }
 

@@ -52,14 +52,17 @@ int64_t shared_bytes(const IndexSpace& space, const std::vector<DType>& inputs, 
 
 // How many elements all operands have one behind the other wherever they are read at once: two
 // where some are small, so that a warp fills memory's lines.
-int64_t together_of(const IndexSpace& space, const std::vector<DType>& types, size_t rows) {
+int64_t together_of(const IndexSpace& space, const std::vector<DType>& types,
+                    const std::vector<int64_t>& alignments, size_t rows) {
   const auto is_small = [](DType type) { return size_of(type) < 4; };
   if (std::none_of(types.begin(), types.end(), is_small)) return 1;
   int64_t together = std::gcd(int64_t{2}, std::gcd(space.extents[rows], space.extents.back()));
   const size_t last = space.extents.size() - 1;
-  for (const std::vector<int64_t>& strides : space.strides) {
+  for (size_t o = 0; o < space.strides.size(); ++o) {
+    const std::vector<int64_t>& strides = space.strides[o];
     const Lie lie = lie_of(strides[rows], strides[last]);
     if (lie == Lie::kSame || lie == Lie::kApart) continue;
+    together = std::gcd(together, alignments[o] / static_cast<int64_t>(size_of(types[o])));
     const size_t along = lie == Lie::kAlongRows ? rows : last;
     for (size_t d = 0; d <= last; ++d) {
       if (d != along) together = std::gcd(together, strides[d]);
@@ -92,18 +95,17 @@ TiledChain::TiledChain(const IndexSpace& space, size_t row_dimension)
 
 std::optional<TiledChain> TiledChain::of(const FusedProgram& program, const IndexSpace& space,
                                          const std::vector<DType>& inputs,
-                                         const std::vector<DType>& outputs, int64_t rank,
+                                         const std::vector<DType>& outputs,
+                                         const std::vector<int64_t>& alignments, int64_t rank,
                                          CudaDevice& device) {
   const auto rows = row_dimension_of(space, inputs.size());
   if (!rows || shared_bytes(space, inputs, *rows, 1) > kSharedBytes) return std::nullopt;
   std::vector<DType> types = inputs;
   types.insert(types.end(), outputs.begin(), outputs.end());
+  int64_t together = together_of(space, types, alignments, *rows);
+  if (shared_bytes(space, inputs, *rows, together) > kSharedBytes) together = 1;
   TiledChain tiles(space, *rows);
-  tiles.plain_ = tiles.make(program, inputs, outputs, 1, rank, device);
-  const int64_t together = together_of(space, types, *rows);
-  if (together > 1 && shared_bytes(space, inputs, *rows, together) <= kSharedBytes) {
-    tiles.wide_ = tiles.make(program, inputs, outputs, together, rank, device);
-  }
+  tiles.compile(program, inputs, outputs, together, rank, device);
   return tiles;
 }
 
@@ -167,37 +169,31 @@ std::string tiled_chain_source(const FusedProgram& program, const std::vector<DT
          reads + chain_loop(program, inputs, outputs, elements, together) + writes + "  }\n}\n";
 }
 
-TiledChain::Form TiledChain::make(const FusedProgram& program, const std::vector<DType>& inputs,
-                                  const std::vector<DType>& outputs, int64_t together, int64_t rank,
-                                  CudaDevice& device) {
+void TiledChain::compile(const FusedProgram& program, const std::vector<DType>& inputs,
+                         const std::vector<DType>& outputs, int64_t together, int64_t rank,
+                         CudaDevice& device) {
   const size_t operands = inputs.size() + outputs.size();
-  Form form = {};
   std::vector<Lie> lies;
   for (size_t i = 0; i < operands; ++i) {
     lies.push_back(lie_of(strides_[i], strides_[operands + i]));
     const DType type = i < inputs.size() ? inputs[i] : outputs[i - inputs.size()];
     const bool is_vector = lies[i] == Lie::kAlongColumns || lies[i] == Lie::kAlongRows;
-    form.alignments.push_back(is_vector ? together * static_cast<int64_t>(size_of(type)) : 1);
+    alignments_.push_back(is_vector ? together * static_cast<int64_t>(size_of(type)) : 1);
   }
   const std::string source = tiled_chain_source(program, inputs, outputs, lies, together, rank);
-  form.kernel = device.modules().get(source, "elementwise_tiles");
+  kernel_ = device.modules().get(source, "elementwise_tiles");
   const int64_t side = 32 * together;
   const int64_t row_tiles = (rows_ + side - 1) / side;
   const int64_t column_tiles = (columns_ + side - 1) / side;
-  form.grid = {make_divisor(row_tiles), make_divisor(column_tiles), rows_, columns_};
-  form.blocks = matrices_ * row_tiles * column_tiles;
-  return form;
+  grid_ = {make_divisor(row_tiles), make_divisor(column_tiles), rows_, columns_};
+  blocks_ = matrices_ * row_tiles * column_tiles;
 }
 
 void TiledChain::run(const std::vector<const void*>& pointers, StreamHandle stream) const {
-  bool is_aligned = wide_.has_value();
-  for (size_t i = 0; is_aligned && i < pointers.size(); ++i) {
-    is_aligned = are_aligned({pointers[i]}, wide_->alignments[i]);
-  }
-  const Form& form = is_aligned ? *wide_ : *plain_;
-  std::vector<const void*> arguments = {space_.data(), &form.grid, strides_.data()};
+  for (size_t i = 0; i < pointers.size(); ++i) check_aligned({pointers[i]}, alignments_[i]);
+  std::vector<const void*> arguments = {space_.data(), &grid_, strides_.data()};
   for (const void* const& pointer : pointers) arguments.push_back(&pointer);
-  launch_kernel(form.kernel, {.blocks = form.blocks, .threads = kThreads}, stream, arguments);
+  launch_kernel(kernel_, {.blocks = blocks_, .threads = kThreads}, stream, arguments);
 }
 
 }  // namespace cleave::backend

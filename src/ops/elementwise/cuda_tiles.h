@@ -26,11 +26,13 @@ std::string tiled_chain_source(const FusedProgram& program, const std::vector<DT
 
 class TiledChain {
  public:
-  // `space` is that of the inputs and outputs, in this order; its dimensions lie as those of the
-  // last output do. Nothing where that has no operand along another dimension, or small ones.
+  // `space` and `alignments` (TensorView's) are those of the inputs and outputs, in this order; the
+  // dimensions lie as those of the last output do. Nothing where that has no operand along another
+  // dimension, or small ones.
   static std::optional<TiledChain> of(const FusedProgram& program, const IndexSpace& space,
                                       const std::vector<DType>& inputs,
-                                      const std::vector<DType>& outputs, int64_t rank,
+                                      const std::vector<DType>& outputs,
+                                      const std::vector<int64_t>& alignments, int64_t rank,
                                       CudaDevice& device);
 
   // `pointers`: of inputs and outputs.
@@ -43,26 +45,23 @@ class TiledChain {
     int64_t rows;
     int64_t columns;
   };
-  // With so many elements at once.
-  struct Form {
-    cudaKernel_t kernel;
-    Divided grid;
-    int64_t blocks;
-    std::vector<int64_t> alignments;  // of pointers, in bytes
-  };
 
   TiledChain(const IndexSpace& space, size_t row_dimension);
 
-  Form make(const FusedProgram& program, const std::vector<DType>& inputs,
-            const std::vector<DType>& outputs, int64_t together, int64_t rank, CudaDevice& device);
+  // For so many elements at once.
+  void compile(const FusedProgram& program, const std::vector<DType>& inputs,
+               const std::vector<DType>& outputs, int64_t together, int64_t rank,
+               CudaDevice& device);
 
   int64_t rows_;
   int64_t columns_;
   int64_t matrices_;
   std::vector<int64_t> strides_;  // of all operands along rows, then along columns
   SpaceArgument space_;           // of the matrices
-  std::optional<Form> plain_;
-  std::optional<Form> wide_;
+  cudaKernel_t kernel_ = nullptr;
+  Divided grid_ = {};
+  int64_t blocks_ = 0;
+  std::vector<int64_t> alignments_;  // that pointers need, in bytes
 };
 
 }  // namespace cleave::backend

@@ -18,38 +18,26 @@ AxisView axis_view(const KernelProblem& problem) {
   return {problem.inputs[0].shape, static_cast<size_t>(problem.attributes.integer("axis"))};
 }
 
-// Rows in pieces of one size.
-struct Form {
-  cudaKernel_t kernel;
-  Divisor pieces;  // of a row
-  int64_t total;
-
-  Form(const KernelProblem& problem, CudaDevice& device, int64_t row_bytes, int64_t bytes)
-      : kernel(device.modules().get("using T = " + piece_type(bytes) +
-                                        ";\nusing I = " + device_type(problem.inputs[1].dtype) +
-                                        ";\n" + std::string(device_source("indices")) +
-                                        std::string(device_source("gather")),
-                                    "gather")),
-        pieces(make_divisor(row_bytes / bytes)),
-        total(axis_view(problem).outer * problem.inputs[1].elements() * (row_bytes / bytes)) {}
-};
-
 CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const AxisView view = axis_view(problem);
   const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   const int64_t row_bytes = view.inner * size;
   const int64_t count = problem.inputs[1].elements();
   if (row_bytes * view.outer * count == 0) return CudaRun::nothing();
-  const Form by_element(problem, device, row_bytes, size);
-  const int64_t most = piece_bytes({row_bytes});
-  const Form by_piece = most > size ? Form(problem, device, row_bytes, most) : by_element;
+  const int64_t bytes =
+      piece_bytes({row_bytes, problem.inputs[0].alignment, problem.outputs[0].alignment});
+  const std::string source =
+      "using T = " + piece_type(bytes) + ";\nusing I = " + device_type(problem.inputs[1].dtype) +
+      ";\n" + std::string(device_source("indices")) + std::string(device_source("gather"));
+  const cudaKernel_t kernel = device.modules().get(source, "gather");
+  const Divisor pieces = make_divisor(row_bytes / bytes);  // of a row
+  const int64_t total = view.outer * count * (row_bytes / bytes);
   const IndexRange range = IndexRange::of(problem.attributes, view.extent);
   const Divisor rows = make_divisor(count);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = are_aligned({inputs[0], outputs[0]}, most);
-    const Form& form = fits ? by_piece : by_element;
-    launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
-                  {&inputs[0], &inputs[1], &outputs[0], &form.total, &form.pieces, &rows, &range});
+    check_aligned({inputs[0], outputs[0]}, bytes);
+    launch_kernel(kernel, grid_for(total, device), launch.stream,
+                  {&inputs[0], &inputs[1], &outputs[0], &total, &pieces, &rows, &range});
   }};
 }
 

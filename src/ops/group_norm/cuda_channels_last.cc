@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -42,10 +43,9 @@ struct ChannelsArgument {
   double epsilon;
 };
 
-// The work in vectors of so many channels. Chunks are the same in all forms.
+// The work in vectors of channels.
 struct Form {
   ChannelsArgument argument = {};
-  int64_t vector = 1;
   Grid grid;
   cudaKernel_t statistics = nullptr;  // null where a block has a slice
   cudaKernel_t normalise = nullptr;
@@ -93,7 +93,7 @@ void cut_chunks(ChannelsArgument& work, int64_t images) {
 Form form_of(ChannelsArgument work, int64_t vector, const BlockForm& block,
              const KernelProblem& problem, CudaDevice& device) {
   const DType type = problem.inputs[0].dtype;
-  Form form{.vector = vector};
+  Form form;
   cut_slices(work, vector, block);
   form.argument = work;
   const int64_t columns = std::min(work.slice / vector, kMostThreads);
@@ -148,7 +148,10 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
                         .epsilon = problem.attributes.real("epsilon")};
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t of_group = is_one_group(work) ? work.group : work.channels;
-  const int64_t vector = std::gcd(16 / size, of_group);
+  const int64_t bytes_at_once =
+      piece_bytes({x.alignment, problem.inputs[1].alignment, problem.inputs[2].alignment,
+                   problem.outputs[0].alignment});
+  const int64_t vector = std::gcd(bytes_at_once / size, of_group);
   BlockForm block = kOfSlices;
   cut_slices(work, vector, block);
   work.chunk = work.places;
@@ -158,15 +161,12 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
     cut_slices(work, vector, block);
     cut_chunks(work, images);
   }
-  const Form vectors = form_of(work, vector, block, problem, device);
-  const Form plain = vector > 1 ? form_of(work, 1, block, problem, device) : vectors;
+  const Form form = form_of(work, vector, block, problem, device);
   const int64_t bytes = images * (work.channels / work.group) * work.chunks * 2 *
                         std::max<int64_t>(size, int64_t{sizeof(float)});
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-            const bool aligned =
-                are_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, vector * size);
-            const Form& form = aligned ? vectors : plain;
+            check_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, vector * size);
             if (form.statistics == nullptr) {
               launch_kernel(form.normalise, form.grid, launch.stream,
                             {&form.argument, &inputs[0], &inputs[1], &inputs[2], &outputs[0]});

@@ -32,50 +32,34 @@ struct RowArgument {
   }
 };
 
-// Device code that moves rows in pieces of so many bytes.
-std::string source_of(const KernelProblem& problem, int64_t bytes) {
-  return scatter_source(problem.inputs[0].dtype, problem.inputs[1].dtype, problem.attributes) +
-         "using P = " + piece_type(bytes) + ";\n" + std::string(device_source("indexed_rows"));
-}
-
-// Rows in pieces of one size.
-struct Form {
-  cudaKernel_t kernel;
-  Divisor pieces;  // of a row
+// Rows that are moved in pieces, as large as they and where they begin allow.
+struct Pieces {
+  int64_t bytes;
+  Divisor of_row;
   int64_t total;
-};
+  std::string source;
 
-struct Forms {
-  Form by_element;
-  Form by_piece;
-  int64_t piece;  // bytes
-
-  Forms(const KernelProblem& problem, CudaDevice& device, int64_t items, const char* kernel)
-      : piece(1) {
-    const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-    const int64_t row_bytes = row_index(problem).inner * size;
-    const auto form = [&](int64_t bytes) {
-      return Form{device.modules().get(source_of(problem, bytes), kernel),
-                  make_divisor(row_bytes / bytes), items * (row_bytes / bytes)};
-    };
-    piece = piece_bytes({row_bytes});
-    by_element = form(size);
-    by_piece = piece > size ? form(piece) : by_element;
-  }
-  const Form& of(const void* from, const void* to) const {
-    return are_aligned({from, to}, piece) ? by_piece : by_element;
+  // Rows of `from` to ones of the result.
+  Pieces(const KernelProblem& problem, const TensorView& from, int64_t items) {
+    const int64_t row_bytes = row_index(problem).inner * static_cast<int64_t>(size_of(from.dtype));
+    bytes = piece_bytes({row_bytes, from.alignment, problem.outputs[0].alignment});
+    of_row = make_divisor(row_bytes / bytes);
+    total = items * (row_bytes / bytes);
+    source = scatter_source(problem.inputs[0].dtype, problem.inputs[1].dtype, problem.attributes) +
+             "using P = " + piece_type(bytes) + ";\n" + std::string(device_source("indexed_rows"));
   }
 };
 
 CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
   if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const RowIndex index = row_index(problem);
-  const Forms forms(problem, device, index.batches * index.items, "gather_rows");
+  const Pieces pieces(problem, problem.inputs[0], index.batches * index.items);
+  const cudaKernel_t gather = device.modules().get(pieces.source, "gather_rows");
   const RowArgument argument(index);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const Form& form = forms.of(inputs[0], outputs[0]);
-    launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
-                  {&argument, &form.pieces, &form.total, &inputs[0], &inputs[1], &outputs[0]});
+    check_aligned({inputs[0], outputs[0]}, pieces.bytes);
+    launch_kernel(gather, grid_for(pieces.total, device), launch.stream,
+                  {&argument, &pieces.of_row, &pieces.total, &inputs[0], &inputs[1], &outputs[0]});
   }};
 }
 
@@ -91,10 +75,10 @@ CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
     }};
   }
   const bool reduces = problem.attributes.has("reduce");
-  const Forms forms(problem, device, items, "replace_rows");
-  const std::string source = source_of(problem, size);
-  const cudaKernel_t find = device.modules().get(source, "find_rows");
-  const cudaKernel_t reduce = device.modules().get(source, "reduce_rows");
+  const Pieces pieces(problem, problem.inputs[2], items);
+  const cudaKernel_t find = device.modules().get(pieces.source, "find_rows");
+  const cudaKernel_t reduce = device.modules().get(pieces.source, "reduce_rows");
+  const cudaKernel_t replace = device.modules().get(pieces.source, "replace_rows");
   const RowArgument argument(index);
   const int64_t tiles = (index.inner + kThreads - 1) / kThreads;
   const int64_t work = items * tiles;
@@ -113,9 +97,9 @@ CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
       launch_kernel(reduce, {std::min(work, kMostBlocks), kThreads}, launch.stream,
                     {&tiles, &work, &inner, &rows, &last, &inputs[0], &inputs[2], &outputs[0]});
     } else {
-      const Form& form = forms.of(inputs[2], outputs[0]);
-      launch_kernel(form.kernel, grid_for(form.total, device), launch.stream,
-                    {&form.pieces, &form.total, &rows, &last, &inputs[2], &outputs[0]});
+      check_aligned({inputs[2], outputs[0]}, pieces.bytes);
+      launch_kernel(replace, grid_for(pieces.total, device), launch.stream,
+                    {&pieces.of_row, &pieces.total, &rows, &last, &inputs[2], &outputs[0]});
     }
   };
   return {run, last_bytes + items * static_cast<int64_t>(sizeof(int32_t))};

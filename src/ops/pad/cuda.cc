@@ -56,11 +56,15 @@ std::vector<PaddedDim> dims_of(const KernelProblem& problem) {
 }
 
 // How many elements are moved at once: what follows each other in both, up to 16 bytes.
-int64_t elements_at_once(const std::vector<PaddedDim>& dims, int64_t size, bool is_constant) {
+int64_t elements_at_once(const KernelProblem& problem, const std::vector<PaddedDim>& dims) {
   if (dims.empty()) return 1;
+  const TensorView& y = problem.outputs[0];
+  const bool is_constant = pad_mode(problem.attributes) == PadMode::kConstant;
+  const int64_t most = piece_bytes({problem.inputs[0].alignment, y.alignment}) /
+                       static_cast<int64_t>(size_of(y.dtype));
   const PaddedDim& last = dims.back();
   if (last.x_stride != 1 || last.y_stride != 1 || (last.is_padded() && !is_constant)) return 1;
-  int64_t count = std::gcd(std::gcd(kMostPieceBytes / size, last.in), std::gcd(last.out, last.low));
+  int64_t count = std::gcd(std::gcd(most, last.in), std::gcd(last.out, last.low));
   for (size_t d = 0; d + 1 < dims.size(); ++d) {
     count = std::gcd(std::gcd(count, dims[d].x_stride), dims[d].y_stride);
   }
@@ -100,33 +104,25 @@ CudaRun prepare_pad(const KernelProblem& problem, CudaDevice& device) {
   if (elements == 0) return CudaRun::nothing();
   const size_t size = size_of(y.dtype);
   const std::vector<PaddedDim> all = dims_of(problem);
-  struct Form {
-    cudaKernel_t kernel;
-    PadDims dims;
-    int64_t total;
-  };
-  const auto form = [&](int64_t count) {
-    const auto mode = static_cast<int>(pad_mode(problem.attributes));
-    const std::string source = "constexpr int kMode = " + std::to_string(mode) +
-                               ";\nusing T = " + piece_type(count * static_cast<int64_t>(size)) +
-                               ";\n" + std::string(device_source("pad"));
-    return Form{device.modules().get(source, "pad"), PadDims(all, count), elements / count};
-  };
-  const int64_t most = elements_at_once(all, static_cast<int64_t>(size),
-                                        pad_mode(problem.attributes) == PadMode::kConstant);
-  const Form one = form(1);
-  const Form several = most > 1 ? form(most) : one;
+  const int64_t count = elements_at_once(problem, all);
+  const int64_t bytes = count * static_cast<int64_t>(size);
+  const auto mode = static_cast<int>(pad_mode(problem.attributes));
+  const std::string source = "constexpr int kMode = " + std::to_string(mode) +
+                             ";\nusing T = " + piece_type(bytes) + ";\n" +
+                             std::string(device_source("pad"));
+  const cudaKernel_t kernel = device.modules().get(source, "pad");
+  const PadDims dims(all, count);
+  const int64_t total = elements / count;
   HostTensor value(y.dtype, {1});
   value.set(0, problem.attributes.real("value", 0));
   std::array<std::byte, kMostPieceBytes> pattern;
   for (size_t i = 0; i < pattern.size(); i += size) {
     std::memcpy(pattern.data() + i, value.bytes.data(), size);
   }
-  const int64_t bytes = most * static_cast<int64_t>(size);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const Form& chosen = are_aligned({inputs[0], outputs[0]}, bytes) ? several : one;
-    launch_kernel(chosen.kernel, grid_for(chosen.total, device), launch.stream,
-                  {&chosen.dims, &chosen.total, pattern.data(), &inputs[0], &outputs[0]});
+    check_aligned({inputs[0], outputs[0]}, bytes);
+    launch_kernel(kernel, grid_for(total, device), launch.stream,
+                  {&dims, &total, pattern.data(), &inputs[0], &outputs[0]});
   }};
 }
 

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "backend/cuda/device_sources.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
 #include "backend/cuda/space.h"
@@ -12,7 +13,7 @@
 namespace cleave::backend {
 namespace {
 
-constexpr int64_t kThreads = 256;
+constexpr int kThreads = 256;
 constexpr int64_t kBlocks = 512;          // fewer are made more by cutting reductions
 constexpr int64_t kLeastPart = 4;         // terms a thread, of a reduction that is cut
 constexpr int64_t kFewTerms = 16;         // that a thread adds up alone
@@ -58,7 +59,7 @@ IndexSpace by_vectors(IndexSpace space, int64_t elements) {
   return space;
 }
 
-// How the work is shared out where so many elements are read at once.
+// How the work is shared out where `vector` elements are read at once.
 struct Form {
   Form(const Spaces& spaces, bool rows, int64_t vector)
       : kept(by_vectors(spaces.kept, rows ? 1 : vector)),
@@ -92,121 +93,81 @@ struct Form {
   int64_t blocks = 0;
 };
 
-class PreparedReduce final : public PreparedKernel {
- public:
-  PreparedReduce(const KernelProblem& problem, ReduceOp op, CudaDevice& device) {
-    const Spaces spaces = spaces_of(problem);
-    results_ = spaces.kept.elements;
-    if (results_ == 0) return;
-    const DType type = problem.inputs[0].dtype;
-    const auto size = static_cast<int64_t>(size_of(type));
-    const bool rows = has_rows(spaces);
-    const int64_t most = rows ? 16 / size : std::min(16 / size, kMostColumnVector);
-    const int64_t vector = rows ? vector_elements(spaces.reduced, spaces.kept, most)
-                                : vector_elements(spaces.kept, spaces.reduced, most);
-    const char* const ops[] = {"kSum", "kMax", "kMin", "kProd"};
-    const std::string source = "using T = " + device_type(type) +
-                               ";\nconstexpr ReduceOp kOp = " + ops[static_cast<size_t>(op)] +
-                               ";\nconstexpr bool kRows = " + (rows ? "true" : "false") +
-                               ";\nconstexpr int kVector = " + std::to_string(vector) + ";\n" +
-                               std::string(device_source("reductions")) +
-                               std::string(device_source("reduce"));
-    const auto make = [&](int64_t elements, const char* kernel) {
-      const Form form(spaces, rows, elements);
-      workspace_ = std::max(
-          workspace_, form.splits == 1 ? 0 : results_ * form.splits * int64_t{sizeof(double)});
-      return Call{device.modules().get(source, kernel),
-                  SpaceArgument(form.kept, form.kept.extents.size()),
-                  SpaceArgument(form.reduced, form.reduced.extents.size()),
-                  make_divisor(form.splits),
-                  static_cast<uint32_t>(form.part),
-                  static_cast<int32_t>(form.workers),
-                  form.blocks};
-    };
-    alignment_ = static_cast<size_t>(vector * size);
-    plain_ = make(1, "reduce");
-    if (vector > 1) vectors_ = make(vector, "reduce_by_vectors");
-    parts_ = device.modules().get(source, "reduce_parts");
-  }
+// Whether terms lie closer to each other than results, and there are enough of them.
+bool has_rows(const Spaces& spaces) {
+  if (spaces.reduced.elements < kFewTerms || spaces.reduced.extents.empty()) return false;
+  return spaces.kept.extents.empty() ||
+         spaces.reduced.strides[0].back() < spaces.kept.strides[0].back();
+}
 
-  int64_t workspace_bytes() const override { return workspace_; }
+std::optional<std::string> refuses(const KernelProblem& problem) {
+  if (auto reason = refuse_operands(problem, 1, 1)) return reason;
+  if (problem.outputs[0].dtype != problem.inputs[0].dtype) return "the result is of another type";
+  if (!problem.outputs[0].is_dense()) return "the result is not dense";
+  const Spaces spaces = spaces_of(problem);
+  if (auto reason = refuse_space(spaces.kept)) return reason;
+  return refuse_space(spaces.reduced);
+}
 
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
-           const Launch& launch) const override {
-    if (results_ == 0) return;
-    const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment_);
-    const Call& call = vectors_ && aligned ? *vectors_ : *plain_;
-    launch_kernel(call.kernel, {.blocks = call.blocks, .threads = kThreads}, launch.stream,
-                  {call.kept.data(), call.reduced.data(), &call.splits, &call.part, &call.workers,
-                   &inputs[0], &outputs[0], &launch.workspace});
-    if (call.splits.value == 1) return;
-    const auto splits = static_cast<int32_t>(call.splits.value);
-    const auto results = static_cast<int32_t>(results_);
-    launch_kernel(parts_,
-                  {.blocks = (results_ * 32 + kThreads - 1) / kThreads, .threads = kThreads},
-                  launch.stream, {&launch.workspace, &splits, &results, &outputs[0]});
-  }
+CudaRun prepare(const KernelProblem& problem, CudaDevice& device, ReduceOp op) {
+  const Spaces spaces = spaces_of(problem);
+  const auto results = static_cast<int32_t>(spaces.kept.elements);
+  if (results == 0) return CudaRun::nothing();
+  const TensorView& x = problem.inputs[0];
+  const TensorView& y = problem.outputs[0];
+  const auto size = static_cast<int64_t>(size_of(x.dtype));
+  const bool rows = has_rows(spaces);
+  const int64_t vector =
+      rows ? vector_elements(spaces.reduced, spaces.kept, piece_bytes({x.alignment}) / size)
+           : vector_elements(
+                 spaces.kept, spaces.reduced,
+                 std::min(piece_bytes({x.alignment, y.alignment}) / size, kMostColumnVector));
+  const char* const ops[] = {"kSum", "kMax", "kMin", "kProd"};
+  const std::string source = "using T = " + device_type(x.dtype) +
+                             ";\nconstexpr ReduceOp kOp = " + ops[static_cast<size_t>(op)] +
+                             ";\nconstexpr bool kRows = " + (rows ? "true" : "false") +
+                             ";\nconstexpr int kVector = " + std::to_string(vector) + ";\n" +
+                             std::string(device_source("reductions")) +
+                             std::string(device_source("reduce"));
+  const cudaKernel_t reduce = device.modules().get(source, "reduce");
+  const cudaKernel_t join = device.modules().get(source, "reduce_parts");
+  const Form form(spaces, rows, vector);
+  const SpaceArgument kept(form.kept, form.kept.extents.size());
+  const SpaceArgument reduced(form.reduced, form.reduced.extents.size());
+  const Divisor splits = make_divisor(form.splits);
+  const auto part = static_cast<uint32_t>(form.part);
+  const auto workers = static_cast<int32_t>(form.workers);
+  const Grid grid{.blocks = form.blocks, .threads = kThreads};
+  const Grid join_grid{.blocks = (int64_t{results} * 32 + kThreads - 1) / kThreads,
+                       .threads = kThreads};
+  const bool is_cut = form.splits > 1;
+  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
+              const Launch& launch) {
+            check_aligned({inputs[0]}, vector * size);
+            check_aligned({outputs[0]}, rows ? size : vector * size);
+            launch_kernel(reduce, grid, launch.stream,
+                          {kept.data(), reduced.data(), &splits, &part, &workers, &inputs[0],
+                           &outputs[0], &launch.workspace});
+            if (!is_cut) return;
+            const auto count = static_cast<int32_t>(splits.value);
+            launch_kernel(join, join_grid, launch.stream,
+                          {&launch.workspace, &count, &results, &outputs[0]});
+          },
+          is_cut ? results * form.splits * int64_t{sizeof(double)} : 0};
+}
 
- private:
-  struct Call {
-    cudaKernel_t kernel;
-    SpaceArgument kept;
-    SpaceArgument reduced;
-    Divisor splits;
-    uint32_t part;
-    int32_t workers;
-    int64_t blocks;
-  };
-
-  // Whether terms lie closer to each other than results, and there are enough of them.
-  static bool has_rows(const Spaces& spaces) {
-    if (spaces.reduced.elements < kFewTerms || spaces.reduced.extents.empty()) return false;
-    return spaces.kept.extents.empty() ||
-           spaces.reduced.strides[0].back() < spaces.kept.strides[0].back();
-  }
-
-  int64_t results_ = 0;
-  int64_t workspace_ = 0;
-  size_t alignment_ = 1;
-  cudaKernel_t parts_ = nullptr;
-  std::optional<Call> plain_;
-  std::optional<Call> vectors_;
-};
-
-class ReduceKernel final : public Kernel {
- public:
-  explicit ReduceKernel(ReduceOp op)
-      : reduction_(op), op_("reduce_" + std::string(name_of(op))), name_(op_ + ".strided") {}
-
-  std::string_view op() const override { return op_; }
-  std::string_view name() const override { return name_; }
-  std::optional<std::string> refuses(const KernelProblem& problem) const override {
-    if (auto reason = refuse_operands(problem, 1, 1)) return reason;
-    if (problem.outputs[0].dtype != problem.inputs[0].dtype) return "the result is of another type";
-    if (!problem.outputs[0].is_dense()) return "the result is not dense";
-    const Spaces spaces = spaces_of(problem);
-    if (auto reason = refuse_space(spaces.kept)) return reason;
-    return refuse_space(spaces.reduced);
-  }
-  std::unique_ptr<PreparedKernel> prepare(const KernelProblem& problem,
-                                          KernelCache& cache) const override {
-    return std::make_unique<PreparedReduce>(problem, reduction_, cuda_device(cache));
-  }
-
- private:
-  ReduceOp reduction_;
-  std::string op_;
-  std::string name_;
-};
+std::shared_ptr<const Kernel> make(ReduceOp op) {
+  const std::string name = "reduce_" + std::string(name_of(op));
+  return std::make_shared<SimpleCudaKernel>(name, name + ".strided", refuses,
+                                            [op](const KernelProblem& problem, CudaDevice& device) {
+                                              return prepare(problem, device, op);
+                                            });
+}
 
 }  // namespace
 
 std::vector<std::shared_ptr<const Kernel>> make_reduce_cuda() {
-  std::vector<std::shared_ptr<const Kernel>> kernels;
-  for (ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin, ReduceOp::kProd}) {
-    kernels.push_back(std::make_shared<ReduceKernel>(op));
-  }
-  return kernels;
+  return {make(ReduceOp::kSum), make(ReduceOp::kMax), make(ReduceOp::kMin), make(ReduceOp::kProd)};
 }
 
 }  // namespace cleave::backend

@@ -2,7 +2,7 @@
 //   using T = float;
 //   constexpr ReduceOp kOp = kSum;
 //   constexpr bool kRows = true;  // terms lie one behind the other, else results do
-//   constexpr int kVector = 4;    // elements that are read at once, where they can be
+//   constexpr int kVector = 4;    // elements that are read at once
 // Long reductions are cut into parts; a second pass combines these. Sums and products of floating
 // types are taken in double, a few terms at a time in the type they are computed in.
 constexpr bool kIsFloating = IsFloating<Working<T>>::value;
@@ -28,9 +28,8 @@ struct Share {
 
 // Terms lie one behind the other: `workers` threads (1, 2, 4... of a warp, or the block) make one
 // result. `kept` has x and y, `reduced` counts vectors of x.
-template <int kCount>
-__device__ void rows(const Space<2>& kept, const Space<1>& reduced, Divisor splits, uint32_t part,
-                     int32_t workers, const T* x, T* y, Total* partial) {
+__device__ inline void rows(const Space<2>& kept, const Space<1>& reduced, Divisor splits,
+                            uint32_t part, int32_t workers, const T* x, T* y, Total* partial) {
   const Share share(splits, part, reduced.elements);
   const uint32_t result = share.results * (blockDim.x / workers) + threadIdx.x / workers;
   if (result >= kept.elements) return;
@@ -42,10 +41,10 @@ __device__ void rows(const Space<2>& kept, const Space<1>& reduced, Divisor spli
   for (uint32_t r = share.begin + threadIdx.x % workers; r < share.end; r += workers) {
     int64_t offset[1];
     reduced.locate(r, offset);
-    const auto values = *reinterpret_cast<const Vector<T, kCount>*>(from + offset[0]);
+    const auto values = *reinterpret_cast<const Vector<T, kVector>*>(from + offset[0]);
     Part sum = Part(widen(values.at[0]));
 #pragma unroll
-    for (int i = 1; i < kCount; ++i) sum = combine<kOp>(sum, Part(widen(values.at[i])));
+    for (int i = 1; i < kVector; ++i) sum = combine<kOp>(sum, Part(widen(values.at[i])));
     total = combine<kOp>(total, Total(sum));
   }
   if (workers > 32) {
@@ -63,11 +62,10 @@ __device__ void rows(const Space<2>& kept, const Space<1>& reduced, Divisor spli
   }
 }
 
-// Results lie one beside the other: a thread makes the parts of kCount of them, `workers` threads
+// Results lie one beside the other: a thread makes the parts of kVector of them, `workers` threads
 // share the terms of these. `kept` counts vectors of x and y.
-template <int kCount>
-__device__ void columns(const Space<2>& kept, const Space<1>& reduced, Divisor splits,
-                        uint32_t part, int32_t workers, const T* x, T* y, Total* partial) {
+__device__ inline void columns(const Space<2>& kept, const Space<1>& reduced, Divisor splits,
+                               uint32_t part, int32_t workers, const T* x, T* y, Total* partial) {
   constexpr int kBatch = 4;  // terms that are read before they are added
   const Share share(splits, part, reduced.elements);
   const uint32_t lanes = blockDim.x / workers;
@@ -78,71 +76,60 @@ __device__ void columns(const Space<2>& kept, const Space<1>& reduced, Divisor s
   int64_t at[2];
   kept.locate(inside ? column : 0, at);
   const T* from = x + at[0];
-  Total totals[kCount];
+  Total totals[kVector];
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) totals[i] = identity<kOp, Total>();
+  for (int i = 0; i < kVector; ++i) totals[i] = identity<kOp, Total>();
   for (uint32_t r = share.begin + worker; inside && r < share.end; r += kBatch * workers) {
-    Part sums[kCount];
+    Part sums[kVector];
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) sums[i] = identity<kOp, Part>();
+    for (int i = 0; i < kVector; ++i) sums[i] = identity<kOp, Part>();
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       if (r + b * workers >= share.end) continue;
       int64_t offset[1];
       reduced.locate(r + b * workers, offset);
-      const auto values = *reinterpret_cast<const Vector<T, kCount>*>(from + offset[0]);
+      const auto values = *reinterpret_cast<const Vector<T, kVector>*>(from + offset[0]);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) sums[i] = combine<kOp>(sums[i], Part(widen(values.at[i])));
+      for (int i = 0; i < kVector; ++i) sums[i] = combine<kOp>(sums[i], Part(widen(values.at[i])));
     }
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) totals[i] = combine<kOp>(totals[i], Total(sums[i]));
+    for (int i = 0; i < kVector; ++i) totals[i] = combine<kOp>(totals[i], Total(sums[i]));
   }
-  __shared__ Total parts[256 * kCount];
+  __shared__ Total parts[256 * kVector];
   if (workers > 1) {
-    Total* mine = parts + threadIdx.x * kCount;
+    Total* mine = parts + threadIdx.x * kVector;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) mine[i] = totals[i];
+    for (int i = 0; i < kVector; ++i) mine[i] = totals[i];
     __syncthreads();
     if (worker != 0) return;
     for (uint32_t w = 1; w < workers; ++w) {
-      const Total* other = parts + (w * lanes + lane) * kCount;
+      const Total* other = parts + (w * lanes + lane) * kVector;
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) totals[i] = combine<kOp>(totals[i], other[i]);
+      for (int i = 0; i < kVector; ++i) totals[i] = combine<kOp>(totals[i], other[i]);
     }
   }
   if (!inside) return;
   if (splits.value > 1) {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      partial[(int64_t(column) * kCount + i) * splits.value + share.split] = totals[i];
+    for (int i = 0; i < kVector; ++i) {
+      partial[(int64_t(column) * kVector + i) * splits.value + share.split] = totals[i];
     }
     return;
   }
-  Vector<T, kCount> results;
+  Vector<T, kVector> results;
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) results.at[i] = finished(totals[i]);
-  *reinterpret_cast<Vector<T, kCount>*>(y + at[1]) = results;
+  for (int i = 0; i < kVector; ++i) results.at[i] = finished(totals[i]);
+  *reinterpret_cast<Vector<T, kVector>*>(y + at[1]) = results;
 }
 
-template <int kCount>
-__device__ void results(const Space<2>& kept, const Space<1>& reduced, Divisor splits,
-                        uint32_t part, int32_t workers, const T* x, T* y, Total* partial) {
-  if constexpr (kRows) {
-    rows<kCount>(kept, reduced, splits, part, workers, x, y, partial);
-  } else {
-    columns<kCount>(kept, reduced, splits, part, workers, x, y, partial);
-  }
-}
 extern "C" __global__ void __launch_bounds__(256)
     reduce(const Space<2> kept, const Space<1> reduced, const Divisor splits, const uint32_t part,
            const int32_t workers, const T* x, T* y, Total* partial) {
-  results<1>(kept, reduced, splits, part, workers, x, y, partial);
-}
-extern "C" __global__ void __launch_bounds__(256)
-    reduce_by_vectors(const Space<2> kept, const Space<1> reduced, const Divisor splits,
-                      const uint32_t part, const int32_t workers, const T* x, T* y,
-                      Total* partial) {
-  results<kVector>(kept, reduced, splits, part, workers, x, y, partial);
+  if constexpr (kRows) {
+    rows(kept, reduced, splits, part, workers, x, y, partial);
+  } else {
+    columns(kept, reduced, splits, part, workers, x, y, partial);
+  }
 }
 
 // The second pass: a warp combines the parts of a result. y is dense.

@@ -19,12 +19,14 @@ int64_t last_stride(const TensorView& view) {
 }
 
 // How many pairs a thread takes: as many elements as 16 bytes have, where rows begin at multiples
-// of that.
+// of that, else fewer.
 int64_t pairs_at_once(const KernelProblem& problem, const IndexSpace& rows) {
   const TensorView& x = problem.inputs[0];
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t half = x.shape.back() / 2;
-  int64_t count = std::gcd(kMostPieceBytes / size, half);
+  const int64_t bytes = piece_bytes({x.alignment, problem.inputs[1].alignment,
+                                     problem.inputs[2].alignment, problem.outputs[0].alignment});
+  int64_t count = std::gcd(bytes / size, half);
   const bool angles_follow =
       last_stride(problem.inputs[1]) == 1 && last_stride(problem.inputs[2]) == 1;
   for (size_t operand = 0; operand < 4; ++operand) {
@@ -39,34 +41,25 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
   const IndexSpace space = rotary_rows(problem);
   const int64_t half = x.shape.back() / 2;
   if (space.elements * half == 0) return CudaRun::nothing();
-  struct Form {
-    cudaKernel_t kernel;
-    Divisor pieces;  // of a row
-    int64_t total;
-  };
-  const auto form = [&](int64_t count) {
-    const bool interleaved = problem.attributes.integer("interleaved", 0) != 0;
-    const std::string source = "using T = " + device_type(x.dtype) +
-                               ";\nconstexpr int kCount = " + std::to_string(count) +
-                               ";\nconstexpr bool kInterleaved = " + std::to_string(interleaved) +
-                               ";\nconstexpr bool kAnglesFollow = " + std::to_string(count > 1) +
-                               ";\n" + std::string(device_source("rotary"));
-    return Form{device.modules().get(source, "rotary"), make_divisor(half / count),
-                space.elements * (half / count)};
-  };
-  const int64_t most = pairs_at_once(problem, space);
-  const Form one = form(1);
-  const Form several = most > 1 ? form(most) : one;
-  const int64_t bytes = most * static_cast<int64_t>(size_of(x.dtype));
+  const int64_t count = pairs_at_once(problem, space);
+  const bool interleaved = problem.attributes.integer("interleaved", 0) != 0;
+  const std::string source = "using T = " + device_type(x.dtype) +
+                             ";\nconstexpr int kCount = " + std::to_string(count) +
+                             ";\nconstexpr bool kInterleaved = " + std::to_string(interleaved) +
+                             ";\nconstexpr bool kAnglesFollow = " + std::to_string(count > 1) +
+                             ";\n" + std::string(device_source("rotary"));
+  const cudaKernel_t kernel = device.modules().get(source, "rotary");
+  const Divisor pieces = make_divisor(half / count);  // of a row
+  const int64_t total = space.elements * (half / count);
+  const int64_t bytes = count * static_cast<int64_t>(size_of(x.dtype));
   const SpaceArgument rows(space, space.extents.size());
   const int64_t cos_stride = last_stride(problem.inputs[1]);
   const int64_t sin_stride = last_stride(problem.inputs[2]);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
-    const bool fits = are_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, bytes);
-    const Form& chosen = fits ? several : one;
-    launch_kernel(chosen.kernel, grid_for(chosen.total, device), launch.stream,
-                  {rows.data(), &chosen.pieces, &chosen.total, &half, &cos_stride, &sin_stride,
-                   &inputs[1], &inputs[2], &inputs[0], &outputs[0]});
+    check_aligned({inputs[0], inputs[1], inputs[2], outputs[0]}, bytes);
+    launch_kernel(kernel, grid_for(total, device), launch.stream,
+                  {rows.data(), &pieces, &total, &half, &cos_stride, &sin_stride, &inputs[1],
+                   &inputs[2], &inputs[0], &outputs[0]});
   }};
 }
 

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/line_split.h"
+#include "backend/cuda/pieces.h"
 #include "backend/cuda/row_form.h"
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/source_text.h"
@@ -30,10 +31,15 @@ std::optional<std::string> refuse_types(const KernelProblem& problem) {
   return refuse_strides(problem);
 }
 
+int64_t elements_at_once(const KernelProblem& problem) {
+  const TensorView& x = problem.inputs[0];
+  return piece_bytes({x.alignment, problem.outputs[0].alignment}) /
+         static_cast<int64_t>(size_of(x.dtype));
+}
+
 // Rows that fit in registers.
 std::optional<RowForm> form_of(const KernelProblem& problem) {
-  const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  return RowForm::of(std::max<int64_t>(1, view_of(problem).extent), 16 / size);
+  return RowForm::of(std::max<int64_t>(1, view_of(problem).extent), elements_at_once(problem));
 }
 
 std::optional<std::string> refuse_rows(const KernelProblem& problem) {
@@ -52,13 +58,12 @@ CudaRun prepare_rows(const KernelProblem& problem, CudaDevice& device) {
                              std::string(device_source("reductions")) +
                              std::string(device_source("row_part")) +
                              std::string(device_source("softmax_rows"));
-  const cudaKernel_t plain = device.modules().get(source, "softmax_rows");
-  const cudaKernel_t vectors = device.modules().get(source, "softmax_rows_by_vectors");
-  const size_t alignment = static_cast<size_t>(form.vector) * size_of(type);
+  const cudaKernel_t kernel = device.modules().get(source, "softmax_rows");
+  const int64_t bytes = form.vector * static_cast<int64_t>(size_of(type));
   return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
               const Launch& launch) {
-    const bool aligned = are_aligned({inputs[0], outputs[0]}, alignment);
-    launch_kernel(aligned ? vectors : plain, form.grid(view.outer), launch.stream,
+    check_aligned({inputs[0], outputs[0]}, bytes);
+    launch_kernel(kernel, form.grid(view.outer), launch.stream,
                   {&view.outer, &view.extent, &inputs[0], &outputs[0]});
   }};
 }
@@ -76,37 +81,30 @@ CudaRun prepare_parts(const KernelProblem& problem, CudaDevice& device) {
   if (view.outer == 0) return CudaRun::nothing();
   const DType type = problem.inputs[0].dtype;
   const auto size = static_cast<int64_t>(size_of(type));
-  const int64_t vector = std::gcd(16 / size, view.extent);
+  const int64_t vector = std::gcd(elements_at_once(problem), view.extent);
   const LineSplit split =
       LineSplit::of(view.outer, view.extent / vector, kBlocks, view.extent / kLeastPart);
   const std::string source =
       "using T = " + device_type(type) + ";\nconstexpr int kVector = " + std::to_string(vector) +
       ";\n" + std::string(device_source("reductions")) +
       std::string(device_source("softmax_sums")) + std::string(device_source("softmax_parts"));
-  struct Pair {
-    cudaKernel_t sums;
-    cudaKernel_t parts;
-  };
-  Modules& modules = device.modules();
-  const Pair plain = {modules.get(source, "softmax_sums"), modules.get(source, "softmax_parts")};
-  const Pair vectors = {modules.get(source, "softmax_sums_by_vectors"),
-                        modules.get(source, "softmax_parts_by_vectors")};
+  const cudaKernel_t sums = device.modules().get(source, "softmax_sums");
+  const cudaKernel_t parts = device.modules().get(source, "softmax_parts");
   const Grid grid{.blocks = view.outer * split.splits, .threads = kPartThreads};
   const int64_t sums_bytes = grid.blocks * 2 * std::max<int64_t>(size, int64_t{sizeof(float)});
-  return {[=](std::span<const void* const> inputs, std::span<void* const> outputs,
-              const Launch& launch) {
-            const bool aligned = are_aligned({inputs[0], outputs[0]}, vector * size);
-            const Pair& kernels = aligned ? vectors : plain;
-            const int64_t part = aligned ? split.part : split.part * vector;
-            if (split.splits > 1) {
-              launch_kernel(kernels.sums, grid, launch.stream,
-                            {&view.extent, &split.splits, &part, &launch.workspace, &inputs[0]});
-            }
-            launch_kernel(
-                kernels.parts, grid, launch.stream,
-                {&view.extent, &split.splits, &part, &launch.workspace, &inputs[0], &outputs[0]});
-          },
-          split.splits > 1 ? sums_bytes : 0};
+  return {
+      [=](std::span<const void* const> inputs, std::span<void* const> outputs,
+          const Launch& launch) {
+        check_aligned({inputs[0], outputs[0]}, vector * size);
+        if (split.splits > 1) {
+          launch_kernel(sums, grid, launch.stream,
+                        {&view.extent, &split.splits, &split.part, &launch.workspace, &inputs[0]});
+        }
+        launch_kernel(
+            parts, grid, launch.stream,
+            {&view.extent, &split.splits, &split.part, &launch.workspace, &inputs[0], &outputs[0]});
+      },
+      split.splits > 1 ? sums_bytes : 0};
 }
 
 CudaRun prepare_lines(const KernelProblem& problem, CudaDevice& device) {

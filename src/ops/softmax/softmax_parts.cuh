@@ -3,8 +3,7 @@
 // each part, the second joins those of a row and writes. A block that has a whole row needs no
 // first kernel. What stands before it:
 //   using T = Half;
-//   constexpr int kVector = 8;  // elements that are read at once, where they can be
-template <int kCount>
+//   constexpr int kVector = 8;  // elements that are read at once
 struct RowPiece {
   int64_t row;
   int64_t begin;
@@ -12,28 +11,27 @@ struct RowPiece {
 
   __device__ RowPiece(int64_t length, int64_t splits, int64_t part, int64_t block) {
     row = block / splits;
-    begin = (block - row * splits) * part * kCount;
-    end = begin + part * kCount < length ? begin + part * kCount : length;
+    begin = (block - row * splits) * part * kVector;
+    end = begin + part * kVector < length ? begin + part * kVector : length;
   }
 };
 
-template <int kCount>
-__device__ Sums sums_of_piece(const RowPiece<kCount>& piece, const T* row) {
-  constexpr int kBatch = kCount > 4 ? 2 : 4;  // vectors that are read before they are added
-  const int64_t step = int64_t(blockDim.x) * kCount;
+__device__ inline Sums sums_of_piece(const RowPiece& piece, const T* row) {
+  constexpr int kBatch = kVector > 4 ? 2 : 4;  // vectors that are read before they are added
+  const int64_t step = int64_t(blockDim.x) * kVector;
   Sums mine;
-  for (int64_t e = piece.begin + threadIdx.x * kCount; e < piece.end; e += kBatch * step) {
-    W values[kBatch][kCount];
+  for (int64_t e = piece.begin + threadIdx.x * kVector; e < piece.end; e += kBatch * step) {
+    W values[kBatch][kVector];
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       if (e + b * step < piece.end) {
-        const auto vector = *reinterpret_cast<const Vector<T, kCount>*>(row + e + b * step);
+        const auto vector = *reinterpret_cast<const Vector<T, kVector>*>(row + e + b * step);
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) values[b][i] = widen(vector.at[i]);
+        for (int i = 0; i < kVector; ++i) values[b][i] = widen(vector.at[i]);
       } else {
         // Counts only where all elements are -inf, where the sum does not.
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) values[b][i] = Limits<W>::lowest();
+        for (int i = 0; i < kVector; ++i) values[b][i] = Limits<W>::lowest();
       }
     }
     mine.add(values);
@@ -49,53 +47,32 @@ __device__ inline Sums sums_of_row(const Sums* pieces, int64_t splits) {
   return sums_together<false>(mine);
 }
 
-template <int kCount>
-__device__ void sums_of_block(int64_t length, int64_t splits, int64_t part, Sums* sums,
-                              const T* x) {
-  const RowPiece<kCount> piece(length, splits, part, blockIdx.x);
+extern "C" __global__ void __launch_bounds__(512, 2)
+    softmax_sums(const int64_t length, const int64_t splits, const int64_t part, Sums* sums,
+                 const T* x) {
+  const RowPiece piece(length, splits, part, blockIdx.x);
   const Sums total = sums_of_piece(piece, x + piece.row * length);
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
 
-template <int kCount>
-__device__ void write_piece(int64_t length, int64_t splits, int64_t part, const Sums* sums,
-                            const T* x, T* y) {
+extern "C" __global__ void __launch_bounds__(512, 2)
+    softmax_parts(const int64_t length, const int64_t splits, const int64_t part, const Sums* sums,
+                  const T* x, T* y) {
   // What was read last is still in a cache.
-  const RowPiece<kCount> piece(length, splits, part, gridDim.x - 1 - blockIdx.x);
+  const RowPiece piece(length, splits, part, gridDim.x - 1 - blockIdx.x);
   x += piece.row * length;
   y += piece.row * length;
   const Sums total =
       splits == 1 ? sums_of_piece(piece, x) : sums_of_row(sums + piece.row * splits, splits);
   const W scale = total.scale();
-  const int64_t step = int64_t(blockDim.x) * kCount;
+  const int64_t step = int64_t(blockDim.x) * kVector;
 #pragma unroll 4
-  for (int64_t e = piece.begin + threadIdx.x * kCount; e < piece.end; e += step) {
-    auto vector = *reinterpret_cast<const Vector<T, kCount>*>(x + e);
+  for (int64_t e = piece.begin + threadIdx.x * kVector; e < piece.end; e += step) {
+    auto vector = *reinterpret_cast<const Vector<T, kVector>*>(x + e);
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
+    for (int i = 0; i < kVector; ++i) {
       vector.at[i] = narrow<T>(exp(widen(vector.at[i]) - total.largest) * scale);
     }
-    *reinterpret_cast<Vector<T, kCount>*>(y + e) = vector;
+    *reinterpret_cast<Vector<T, kVector>*>(y + e) = vector;
   }
-}
-
-extern "C" __global__ void __launch_bounds__(512, 2)
-    softmax_sums(const int64_t length, const int64_t splits, const int64_t part, Sums* sums,
-                 const T* x) {
-  sums_of_block<1>(length, splits, part, sums, x);
-}
-extern "C" __global__ void __launch_bounds__(512, 2)
-    softmax_sums_by_vectors(const int64_t length, const int64_t splits, const int64_t part,
-                            Sums* sums, const T* x) {
-  sums_of_block<kVector>(length, splits, part, sums, x);
-}
-extern "C" __global__ void __launch_bounds__(512, 2)
-    softmax_parts(const int64_t length, const int64_t splits, const int64_t part, const Sums* sums,
-                  const T* x, T* y) {
-  write_piece<1>(length, splits, part, sums, x, y);
-}
-extern "C" __global__ void __launch_bounds__(512, 2)
-    softmax_parts_by_vectors(const int64_t length, const int64_t splits, const int64_t part,
-                             const Sums* sums, const T* x, T* y) {
-  write_piece<kVector>(length, splits, part, sums, x, y);
 }

@@ -507,8 +507,8 @@ struct Space {
   }
 };
 
-// kCount elements that are read and written at once.
+// kCount elements that are read and written together, up to 16 bytes at once.
 template <class T, int kCount>
-struct alignas(sizeof(T) * kCount) Vector {
+struct alignas(sizeof(T) * kCount < 16 ? sizeof(T) * kCount : 16) Vector {
   T at[kCount];
 };
