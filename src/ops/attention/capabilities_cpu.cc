@@ -1,4 +1,5 @@
 #include "capabilities/op_capabilities.h"
+#include "types/workspace.h"
 
 namespace cleave::capabilities {
 namespace {
@@ -9,7 +10,7 @@ class Attention final : public OpCapabilities {
   // Rows of the result are written where they lie.
   bool writes(DType, Format format) const override { return format != Format::kChannelsLast; }
   Dim workspace_bytes(const Attributes&, std::span<const Operand>) const override {
-    return int64_t{4} << 20;
+    return kAttentionPartsBytes;
   }
 };
 

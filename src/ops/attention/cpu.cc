@@ -12,6 +12,7 @@
 #include "ops/attention/cpu_plain.h"
 #include "ops/attention/cpu_rows.h"
 #include "ops/attention/kernel_problem.h"
+#include "types/workspace.h"
 
 namespace cleave::backend {
 namespace {
@@ -59,7 +60,7 @@ class PreparedTiled final : public PreparedKernel {
     line_tiles_ = ceil_of(lines, tile_rows_);
     group_tiles_ = line_tiles_ * (across_heads_ ? 1 : work_.most_heads());
     choose_blocks(problem.threads);
-    slots_ = slots_within(kWorkspaceBytes, slot_bytes(), problem.threads);
+    slots_ = slots_within(kAttentionPartsBytes, slot_bytes(), problem.threads);
   }
 
   int64_t workspace_bytes() const override { return nothing() ? 0 : slots_ * slot_bytes(); }

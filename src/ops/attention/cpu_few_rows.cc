@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "ops/attention/cpu_rows.h"
 #include "ops/attention/kernel_problem.h"
+#include "types/workspace.h"
 
 namespace cleave::backend {
 namespace {
@@ -27,7 +28,7 @@ class PreparedFewRows final : public PreparedKernel {
         tile_keys_(tile_keys(work_, table_.panel)),
         softmax_(work_, table_, tile_keys_),
         rows_(work_.most_heads() * work_.rows),
-        slots_(slots_within(kWorkspaceBytes, slot_bytes(), problem.threads)) {}
+        slots_(slots_within(kAttentionPartsBytes, slot_bytes(), problem.threads)) {}
 
   int64_t workspace_bytes() const override { return slots_ * slot_bytes(); }
 

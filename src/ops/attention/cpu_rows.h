@@ -10,9 +10,6 @@
 
 namespace cleave::backend {
 
-// Of all threads together (capabilities_cpu.cc).
-inline constexpr int64_t kWorkspaceBytes = int64_t{4} << 20;
-
 // Rows of floats, `stride` apart.
 struct FloatMatrix {
   const float* data = nullptr;

@@ -13,8 +13,6 @@
 
 namespace cleave::backend {
 
-inline constexpr int64_t kMostBiasBytes = int64_t{256} << 20;  // capabilities_cuda.cc has it too
-
 // The mask's first columns, as [batches or 1, heads or 1, rows or 1, columns] of the queries' type,
 // whose rows begin at multiples of 16 bytes; and behind it which column each row shows first.
 class AttentionBias {

@@ -15,14 +15,14 @@
 #include "ops/attention/cuda_bias.h"
 #include "ops/attention/cuda_problem.h"
 #include "ops/attention/cuda_tiles.h"
+#include "types/workspace.h"
 
 namespace cleave::backend {
 namespace {
 
 namespace fe = cudnn_frontend;
 
-constexpr int64_t kMostPlanBytes = int64_t{4} << 20;  // capabilities_cuda.cc has it too
-constexpr int64_t kMostDepth = 512;                   // on some GPUs cuDNN has less
+constexpr int64_t kMostDepth = 512;  // on some GPUs cuDNN has less
 constexpr int64_t kPieceElements = kMostPieceBytes / 2;
 
 enum Tensor : int64_t { kQuery = 1, kKey, kValue, kBias, kResult };
@@ -101,7 +101,7 @@ std::optional<std::string> refuse_mask(const FusedProblem& fused, const KernelPr
   if (fused.diagonal && *fused.diagonal != fe::DiagonalAlignment_t::TOP_LEFT) {
     return "it is causal with a mask, and the first row sees more than the first column";
   }
-  if (AttentionBias(fused.work, problem.inputs[3], fused.keys).bytes() > kMostBiasBytes) {
+  if (AttentionBias(fused.work, problem.inputs[3], fused.keys).bytes() > kMostAttentionBiasBytes) {
     return "the mask is larger than the workspace may be";
   }
   return std::nullopt;
@@ -179,7 +179,7 @@ CudnnGraph graph_of(const FusedProblem& fused, const std::optional<AttentionBias
     key += " bias";
     for (const int64_t extent : bias->extents()) key += "," + std::to_string(extent);
   }
-  return {.key = key, .describe = describe, .most_workspace_bytes = kMostPlanBytes};
+  return {.key = key, .describe = describe, .most_workspace_bytes = kAttentionPartsBytes};
 }
 
 // Versions of cuDNN differ in what they have for which GPUs: null where it has nothing.

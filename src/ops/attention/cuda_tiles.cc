@@ -8,6 +8,7 @@
 #include "backend/cuda/simple_kernel.h"
 #include "backend/cuda/space.h"
 #include "ops/attention/cuda_problem.h"
+#include "types/workspace.h"
 
 namespace cleave::backend {
 namespace {
@@ -19,7 +20,6 @@ constexpr int kTensorThreads = 128;
 constexpr int kFloatThreads = 256;
 constexpr int64_t kFloatKeys = 64;
 
-constexpr int64_t kWorkspaceBytes = int64_t{4} << 20;  // capabilities_cuda.cc has it too
 // Keys are split where tiles of queries alone do not fill the GPU: not into fewer than so many.
 constexpr int64_t kLeastSplitKeys = 256;
 constexpr int64_t kMostSplits = 32;
@@ -60,7 +60,7 @@ struct Cut {
     const int64_t line_bytes = (work.width + 2) * static_cast<int64_t>(sizeof(float));
     const int64_t wanted = ceil_of(int64_t{2} * multiprocessors, unsplit);
     const int64_t most = std::min(
-        {kMostSplits, work.keys / kLeastSplitKeys, kWorkspaceBytes / (lines * line_bytes)});
+        {kMostSplits, work.keys / kLeastSplitKeys, kAttentionPartsBytes / (lines * line_bytes)});
     const int64_t splits = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, most));
     tiles.split_keys =
         std::max<int64_t>(tile_keys, ceil_of(ceil_of(work.keys, splits), tile_keys) * tile_keys);

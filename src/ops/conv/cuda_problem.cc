@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "types/workspace.h"
+
 namespace cleave::backend {
 int64_t most_conv_workspace(const KernelProblem& problem) {
   const int64_t y =
       problem.outputs[0].elements() * static_cast<int64_t>(size_of(problem.inputs[0].dtype));
   const int64_t bytes = problem.inputs[0].reach_bytes() + problem.inputs[1].reach_bytes() + y;
-  return std::min(int64_t{256} << 20, (int64_t{16} << 20) + bytes * 3);
+  return std::min(kMostConvWorkspaceBytes, kLeastConvWorkspaceBytes + bytes * kConvWorkspaceShare);
 }
 
 CudnnImage image_of(const KernelProblem& problem) {

@@ -2,6 +2,7 @@
 
 #include "capabilities/op_capabilities.h"
 #include "types/added_terms.h"
+#include "types/workspace.h"
 
 namespace cleave::capabilities {
 namespace {
@@ -46,7 +47,7 @@ class Matmul final : public OpCapabilities {
   bool reads_rows(size_t) const override { return true; }
   bool reads_columns(size_t input) const override { return input < 2; }
   Dim workspace_bytes(const Attributes&, std::span<const Operand>) const override {
-    return int64_t{32} << 20;  // what cuBLASLt's algorithms may use
+    return kCublasWorkspaceBytes;
   }
 };
 

@@ -13,11 +13,9 @@
 #include "backend/index_space.h"
 #include "ops/matmul/cuda_epilogue.h"
 #include "ops/matmul/kernel_layout.h"
+#include "types/workspace.h"
 
 namespace cleave::backend {
-
-// What its algorithms may use of the workspace; capabilities_cuda.cc has it too.
-inline constexpr int64_t kCublasWorkspaceBytes = int64_t{32} << 20;
 
 // A matrix in memory: consecutive elements along one dimension, `leading` elements between those of
 // the other. Row-major: it is the columns that follow each other.
