@@ -359,10 +359,7 @@ void Conversion::require_equal(const Dim& a, const Dim& b, std::string_view what
   if (equal == std::optional(false)) {
     throw Error(ErrorCode::kInvalid, std::string(what) + ": " + a.text() + " is not " + b.text());
   }
-  for (const SizeGuard& guard : state_.graph.guards()) {
-    if (guard.a == a && guard.b == b) return;
-  }
-  state_.graph.guards().push_back({a, b, node_.text() + ": " + std::string(what)});
+  add_guard(state_.graph.guards(), {a, b, node_.text() + ": " + std::string(what)});
 }
 
 std::vector<Dim> Conversion::all_dims(const std::vector<size_t>& values) {

@@ -1,7 +1,5 @@
 #include "ops/definition.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 
 namespace cleave::ops {
@@ -13,13 +11,7 @@ Dim OpContext::require_equal(const Dim& a, const Dim& b, std::string_view what) 
     throw Error(ErrorCode::kInvalid,
                 std::string(what) + ": " + a.text() + " and " + b.text() + " are not equal");
   }
-  if (guards) {
-    const SizeGuard guard{a, b, std::string(what)};
-    const bool known = std::any_of(guards->begin(), guards->end(), [&](const SizeGuard& other) {
-      return other.asks_the_same(guard);
-    });
-    if (!known) guards->push_back(guard);
-  }
+  if (guards) add_guard(*guards, {a, b, std::string(what)});
   if (a.is_constant() || b.is_constant()) return a.is_constant() ? a : b;
   return b.text().size() < a.text().size() ? b : a;
 }

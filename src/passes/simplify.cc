@@ -107,11 +107,7 @@ bool merge_chain(Rewriter& r, const ir::Node& node) {
 bool drop_repeated_guards(ir::Graph& graph) {
   std::vector<SizeGuard> kept;
   for (SizeGuard& guard : graph.guards()) {
-    const bool is_known =
-        guard.a == guard.b || std::any_of(kept.begin(), kept.end(), [&](const SizeGuard& other) {
-          return other.asks_the_same(guard);
-        });
-    if (!is_known) kept.push_back(std::move(guard));
+    if (guard.a != guard.b) add_guard(kept, std::move(guard));
   }
   const bool changed = kept.size() != graph.guards().size();
   graph.guards() = std::move(kept);

@@ -1,12 +1,9 @@
 #include "types/size_guard.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cleave {
-
-bool SizeGuard::asks_the_same(const SizeGuard& other) const {
-  return (a == other.a && b == other.b) || (a == other.b && b == other.a);
-}
 
 bool SizeGuard::holds(const SymbolValues& symbols) const {
   return a.evaluate(symbols) == b.evaluate(symbols);
@@ -15,6 +12,13 @@ bool SizeGuard::holds(const SymbolValues& symbols) const {
 std::string SizeGuard::what_is_wrong(const SymbolValues& symbols) const {
   return a.text() + " is " + std::to_string(a.evaluate(symbols)) + " and must be " + b.text() +
          ", which is " + std::to_string(b.evaluate(symbols));
+}
+
+void add_guard(std::vector<SizeGuard>& guards, SizeGuard guard) {
+  const bool is_known = std::any_of(guards.begin(), guards.end(), [&](const SizeGuard& other) {
+    return (guard.a == other.a && guard.b == other.b) || (guard.a == other.b && guard.b == other.a);
+  });
+  if (!is_known) guards.push_back(std::move(guard));
 }
 
 const SizeGuard* broken_guard(std::span<const SizeGuard> guards, const SymbolValues& symbols) {

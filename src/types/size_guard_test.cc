@@ -7,13 +7,15 @@
 namespace cleave {
 namespace {
 
-TEST(SizeGuard, AsksTheSameInEitherOrder) {
+TEST(SizeGuard, IsAddedOnce) {
   const Dim n = Dim::symbol("n");
   const Dim m = Dim::symbol("m");
-  EXPECT_TRUE((SizeGuard{n, m, "add"}.asks_the_same({n, m, "mul"})));
-  EXPECT_TRUE((SizeGuard{n, m, "add"}.asks_the_same({m, n, "add"})));
-  EXPECT_FALSE((SizeGuard{n, m, "add"}.asks_the_same({n, n, "add"})));
-  EXPECT_FALSE((SizeGuard{n, n, "add"}.asks_the_same({n, m, "add"})));
+  std::vector<SizeGuard> guards;
+  for (const SizeGuard& guard :
+       {SizeGuard{n, m, "add"}, {n, m, "mul"}, {m, n, "add"}, {n, n, "add"}, {n, n * 2, "add"}}) {
+    add_guard(guards, guard);
+  }
+  EXPECT_EQ(guards, (std::vector<SizeGuard>{{n, m, "add"}, {n, n, "add"}, {n, n * 2, "add"}}));
 }
 
 TEST(SizeGuard, TheFirstThatDoesNotHoldIsFound) {
