@@ -79,15 +79,14 @@ struct Normalisation {
 
 // So many elements of a row as 16 bytes hold, where operands let these be read at once.
 int64_t elements_at_once(const KernelProblem& problem, bool by_channel) {
-  const auto size = [&](size_t i) {
-    return static_cast<int64_t>(size_of(problem.inputs[i].dtype));
-  };
-  int64_t count =
-      piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment}) / size(0);
+  const TensorView& x = problem.inputs[0];
+  int64_t count = piece_elements(x.dtype, {&x, &problem.outputs[0]});
   for (size_t i = 1; i < 3 && !by_channel; ++i) {
+    if (!has(problem, i)) continue;
+    const TensorView& parameter = problem.inputs[i];
     // Those of wider types are read in several pieces.
-    if (!has(problem, i) || problem.inputs[i].alignment == kMostAlignment) continue;
-    count = std::gcd(count, problem.inputs[i].alignment / size(i));
+    if (parameter.alignment == kMostAlignment) continue;
+    count = std::gcd(count, piece_elements(parameter.dtype, {&parameter}));
   }
   return count;
 }

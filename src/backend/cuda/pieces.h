@@ -7,6 +7,8 @@
 #include <numeric>
 #include <string>
 
+#include "backend/kernel.h"
+
 namespace cleave::backend {
 
 inline constexpr int64_t kMostPieceBytes = 16;
@@ -32,6 +34,13 @@ inline int64_t piece_bytes(std::initializer_list<int64_t> sizes) {
   int64_t bytes = kMostPieceBytes;
   for (const int64_t size : sizes) bytes = std::gcd(bytes, size);
   return bytes;
+}
+
+// How many elements of `type` make the largest piece that can be moved where all these begin.
+inline int64_t piece_elements(DType type, std::initializer_list<const TensorView*> views) {
+  int64_t bytes = kMostPieceBytes;
+  for (const TensorView* view : views) bytes = std::gcd(bytes, view->alignment);
+  return bytes / static_cast<int64_t>(size_of(type));
 }
 
 }  // namespace cleave::backend

@@ -55,7 +55,7 @@ CudaRun prepare_parts(const KernelProblem& problem, CudaDevice& device, bool lar
   const AxisView view = view_of(problem);
   const int64_t lines = view.outer * view.inner;
   const auto size = static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-  const int64_t most = piece_bytes({problem.inputs[0].alignment}) / size;
+  const int64_t most = piece_elements(problem.inputs[0].dtype, {&problem.inputs[0]});
   const int64_t vector = view.inner == 1 ? std::gcd(most, view.extent) : 1;
   const LineSplit split =
       LineSplit::of(lines, view.extent / vector, kBlocks, view.extent / kLeastPart);

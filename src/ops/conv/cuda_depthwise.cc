@@ -71,8 +71,8 @@ class PreparedDepthwise final : public PreparedKernel {
     CudaDevice& device = cuda_device(cache);
     const ConvProblem conv(problem);
     const auto size = static_cast<int64_t>(size_of(conv.x_type));
-    const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
-    const int64_t vector = std::gcd(bytes / size, conv.groups);
+    const int64_t most = piece_elements(conv.x_type, {&problem.inputs[0], &problem.outputs[0]});
+    const int64_t vector = std::gcd(most, conv.groups);
     alignment_ = vector * size;
     form_ = form_of(conv, vector, device);
     make_weight(problem, cache, device);

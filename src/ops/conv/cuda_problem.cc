@@ -34,6 +34,7 @@ CudnnViews::CudnnViews(const KernelProblem& problem, const CudnnImage& image, bo
   };
   x = make(pads ? image.padded_shape(problem.inputs[0])
                 : image.shape(problem.inputs[0], [](const WindowAxis& axis) { return axis.in; }));
+  if (!pads) x.alignment = problem.inputs[0].alignment;
   w = make(image.shape(problem.inputs[1], [](const WindowAxis& axis) { return axis.kernel; }));
   y = make(image.shape(problem.outputs[0], [](const WindowAxis& axis) { return axis.out; }));
 }

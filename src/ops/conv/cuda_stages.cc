@@ -60,10 +60,9 @@ void ConvStages::make_pad(const KernelProblem& problem, CudaDevice& device) {
   std::vector<Dim> low = {0, 0};
   for (const WindowAxis& axis : image_.axes()) low.emplace_back(axis.low);
   const Attributes attributes = {{"low", low}};
-  TensorView given = CudnnViews(problem, image_, /*pads=*/false).x;
-  given.alignment = problem.inputs[0].alignment;
+  const CudnnViews given(problem, image_, /*pads=*/false);
   pad_ = prepare_pad(
-      {.op = "pad", .attributes = attributes, .inputs = {given}, .outputs = {views_.x}}, device);
+      {.op = "pad", .attributes = attributes, .inputs = {given.x}, .outputs = {views_.x}}, device);
 }
 
 void ConvStages::make_weight(const KernelProblem& problem, KernelCache& cache, CudaDevice& device) {

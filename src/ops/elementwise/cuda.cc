@@ -31,14 +31,20 @@ IndexSpace space_of(const KernelProblem& problem) {
   return IndexSpace(shape, std::move(strides));
 }
 
+// Inputs, then outputs.
+std::vector<const TensorView*> operands_of(const KernelProblem& problem) {
+  std::vector<const TensorView*> views;
+  for (const TensorView& view : problem.inputs) views.push_back(&view);
+  for (const TensorView& view : problem.outputs) views.push_back(&view);
+  return views;
+}
+
 // How many elements a thread works on at once: as many as the largest type has in 16 bytes, where
 // every operand's lie one behind the other or are all the same along the last dimension, and each
 // row begins where that many can be read.
 int64_t vector_elements(const IndexSpace& space, const KernelProblem& problem) {
   if (space.extents.empty()) return 1;
-  std::vector<const TensorView*> views;
-  for (const TensorView& view : problem.inputs) views.push_back(&view);
-  for (const TensorView& view : problem.outputs) views.push_back(&view);
+  const std::vector<const TensorView*> views = operands_of(problem);
   int64_t elements = std::gcd(kVectorBytes, space.extents.back());
   for (size_t i = 0; i < views.size(); ++i) {
     const auto size = static_cast<int64_t>(size_of(views[i]->dtype));
@@ -109,9 +115,7 @@ class PreparedElementwise final : public PreparedKernel {
         device_(device) {
     if (space_.elements == 0) return;
     std::vector<int64_t> alignments;
-    for (const auto* views : {&problem.inputs, &problem.outputs}) {
-      for (const TensorView& view : *views) alignments.push_back(view.alignment);
-    }
+    for (const TensorView* view : operands_of(problem)) alignments.push_back(view->alignment);
     tiles_ = TiledChain::of(program_, space_, inputs_, outputs_, alignments, rank_, device);
     if (!tiles_) form_ = make(vector_elements(space_, problem));
   }

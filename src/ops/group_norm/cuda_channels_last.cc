@@ -148,10 +148,9 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device) {
                         .epsilon = problem.attributes.real("epsilon")};
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t of_group = is_one_group(work) ? work.group : work.channels;
-  const int64_t bytes_at_once =
-      piece_bytes({x.alignment, problem.inputs[1].alignment, problem.inputs[2].alignment,
-                   problem.outputs[0].alignment});
-  const int64_t vector = std::gcd(bytes_at_once / size, of_group);
+  const int64_t most =
+      piece_elements(x.dtype, {&x, &problem.inputs[1], &problem.inputs[2], &problem.outputs[0]});
+  const int64_t vector = std::gcd(most, of_group);
   BlockForm block = kOfSlices;
   cut_slices(work, vector, block);
   work.chunk = work.places;

@@ -37,7 +37,6 @@ struct Pieces {
   int64_t bytes;
   Divisor of_row;
   int64_t total;
-  std::string source;
 
   // Rows of `from` to ones of the result.
   Pieces(const KernelProblem& problem, const TensorView& from, int64_t items) {
@@ -45,16 +44,20 @@ struct Pieces {
     bytes = piece_bytes({row_bytes, from.alignment, problem.outputs[0].alignment});
     of_row = make_divisor(row_bytes / bytes);
     total = items * (row_bytes / bytes);
-    source = scatter_source(problem.inputs[0].dtype, problem.inputs[1].dtype, problem.attributes) +
-             "using P = " + piece_type(bytes) + ";\n" + std::string(device_source("indexed_rows"));
   }
 };
+
+std::string source_of(const KernelProblem& problem, const Pieces& pieces) {
+  return scatter_source(problem.inputs[0].dtype, problem.inputs[1].dtype, problem.attributes) +
+         "using P = " + piece_type(pieces.bytes) + ";\n" +
+         std::string(device_source("indexed_rows"));
+}
 
 CudaRun prepare_gather(const KernelProblem& problem, CudaDevice& device) {
   if (problem.outputs[0].elements() == 0) return CudaRun::nothing();
   const RowIndex index = row_index(problem);
   const Pieces pieces(problem, problem.inputs[0], index.batches * index.items);
-  const cudaKernel_t gather = device.modules().get(pieces.source, "gather_rows");
+  const cudaKernel_t gather = device.modules().get(source_of(problem, pieces), "gather_rows");
   const RowArgument argument(index);
   return {[=, &device](auto inputs, auto outputs, const Launch& launch) {
     check_aligned({inputs[0], outputs[0]}, pieces.bytes);
@@ -76,9 +79,10 @@ CudaRun prepare_scatter(const KernelProblem& problem, CudaDevice& device) {
   }
   const bool reduces = problem.attributes.has("reduce");
   const Pieces pieces(problem, problem.inputs[2], items);
-  const cudaKernel_t find = device.modules().get(pieces.source, "find_rows");
-  const cudaKernel_t reduce = device.modules().get(pieces.source, "reduce_rows");
-  const cudaKernel_t replace = device.modules().get(pieces.source, "replace_rows");
+  const std::string source = source_of(problem, pieces);
+  const cudaKernel_t find = device.modules().get(source, "find_rows");
+  const cudaKernel_t reduce = device.modules().get(source, "reduce_rows");
+  const cudaKernel_t replace = device.modules().get(source, "replace_rows");
   const RowArgument argument(index);
   const int64_t tiles = (index.inner + kThreads - 1) / kThreads;
   const int64_t work = items * tiles;

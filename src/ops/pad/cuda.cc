@@ -60,8 +60,7 @@ int64_t elements_at_once(const KernelProblem& problem, const std::vector<PaddedD
   if (dims.empty()) return 1;
   const TensorView& y = problem.outputs[0];
   const bool is_constant = pad_mode(problem.attributes) == PadMode::kConstant;
-  const int64_t most = piece_bytes({problem.inputs[0].alignment, y.alignment}) /
-                       static_cast<int64_t>(size_of(y.dtype));
+  const int64_t most = piece_elements(y.dtype, {&problem.inputs[0], &y});
   const PaddedDim& last = dims.back();
   if (last.x_stride != 1 || last.y_stride != 1 || (last.is_padded() && !is_constant)) return 1;
   int64_t count = std::gcd(std::gcd(most, last.in), std::gcd(last.out, last.low));

@@ -1,5 +1,6 @@
 // Pooling on GPUs: a thread a window, a warp where windows are large and few.
 #include <array>
+#include <numeric>
 
 #include "backend/cuda/device_sources.h"
 #include "backend/cuda/pieces.h"
@@ -84,9 +85,8 @@ PoolForm form_of(const KernelProblem& problem, const PoolGeometry& geometry, Poo
   }
   if (how != Pooling::kMaxIndex && is_channels_last(problem)) {
     // As many channels as 16 bytes hold, where so many can be read at once.
-    const int64_t bytes = piece_bytes({problem.inputs[0].alignment, problem.outputs[0].alignment});
-    form.vector = bytes / static_cast<int64_t>(size_of(problem.inputs[0].dtype));
-    while (problem.inputs[0].shape[1] % form.vector != 0) form.vector /= 2;
+    const TensorView& x = problem.inputs[0];
+    form.vector = std::gcd(piece_elements(x.dtype, {&x, &problem.outputs[0]}), x.shape[1]);
   }
   if (taps <= (form.vector == 1 ? kUnrolledTaps : kUnrolledVectorTaps)) {
     for (size_t d = 0; d < kMaxImageDims; ++d) form.taps[d] = geometry.axes[d].kernel;

@@ -118,10 +118,9 @@ CudaRun prepare(const KernelProblem& problem, CudaDevice& device, ReduceOp op) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const bool rows = has_rows(spaces);
   const int64_t vector =
-      rows ? vector_elements(spaces.reduced, spaces.kept, piece_bytes({x.alignment}) / size)
-           : vector_elements(
-                 spaces.kept, spaces.reduced,
-                 std::min(piece_bytes({x.alignment, y.alignment}) / size, kMostColumnVector));
+      rows ? vector_elements(spaces.reduced, spaces.kept, piece_elements(x.dtype, {&x}))
+           : vector_elements(spaces.kept, spaces.reduced,
+                             std::min(piece_elements(x.dtype, {&x, &y}), kMostColumnVector));
   const char* const ops[] = {"kSum", "kMax", "kMin", "kProd"};
   const std::string source = "using T = " + device_type(x.dtype) +
                              ";\nconstexpr ReduceOp kOp = " + ops[static_cast<size_t>(op)] +

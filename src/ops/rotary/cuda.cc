@@ -22,11 +22,10 @@ int64_t last_stride(const TensorView& view) {
 // of that, else fewer.
 int64_t pairs_at_once(const KernelProblem& problem, const IndexSpace& rows) {
   const TensorView& x = problem.inputs[0];
-  const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int64_t half = x.shape.back() / 2;
-  const int64_t bytes = piece_bytes({x.alignment, problem.inputs[1].alignment,
-                                     problem.inputs[2].alignment, problem.outputs[0].alignment});
-  int64_t count = std::gcd(bytes / size, half);
+  const int64_t most =
+      piece_elements(x.dtype, {&x, &problem.inputs[1], &problem.inputs[2], &problem.outputs[0]});
+  int64_t count = std::gcd(most, half);
   const bool angles_follow =
       last_stride(problem.inputs[1]) == 1 && last_stride(problem.inputs[2]) == 1;
   for (size_t operand = 0; operand < 4; ++operand) {

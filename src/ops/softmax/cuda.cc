@@ -33,8 +33,7 @@ std::optional<std::string> refuse_types(const KernelProblem& problem) {
 
 int64_t elements_at_once(const KernelProblem& problem) {
   const TensorView& x = problem.inputs[0];
-  return piece_bytes({x.alignment, problem.outputs[0].alignment}) /
-         static_cast<int64_t>(size_of(x.dtype));
+  return piece_elements(x.dtype, {&x, &problem.outputs[0]});
 }
 
 // Rows that fit in registers.
